@@ -1,0 +1,117 @@
+//! The contract between an event loop and the core that it drives.
+//!
+//! A core never touches a socket, a clock or a thread. The loop hands it what happened and
+//! the time; the core says what it wants done through [`Core::poll_action`] and keeps what is
+//! to be written in buffers that the loop drains. One turn of the loop is:
+//!
+//! 1. sleep until an event, mail, or [`Core::poll_timeout`];
+//! 2. hand over mail ([`Core::handle_mail`]), bytes ([`Core::handle_bytes`]: one read an event)
+//!    and ends of links ([`Core::handle_closed`]);
+//! 3. [`Core::handle_timeout`] if it is due, then [`Core::end_turn`];
+//! 4. carry out every [`Action`]: each touched connection is flushed with one write, mail is
+//!    appended to its worker's mailbox with one wake for the whole batch.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use crate::{ConnId, Time, WorkerId};
+
+/// What the loop knows of a link when it opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkInfo {
+    /// The other side's address.
+    pub peer: SocketAddr,
+    /// The listener's place in the configuration.
+    pub listener: u16,
+    /// When the link was accepted; the connect deadline counts from here.
+    pub accepted: Time,
+}
+
+/// Why a link ended without the core asking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEnd {
+    /// The other side closed it.
+    Eof,
+    /// Reading or writing failed.
+    Error,
+}
+
+/// What a core wants done.
+#[derive(Debug)]
+pub enum Action<M> {
+    /// The connection has something to write: gather it with [`Core::output`], write once,
+    /// report with [`Core::handle_written`].
+    Flush(ConnId),
+    /// Stop reading from the link until [`Action::Resume`].
+    Pause(ConnId),
+    /// Read from the link again.
+    Resume(ConnId),
+    /// Write what is there if that is possible at once, then close the link. The core has
+    /// forgotten the connection; `output` is all that is left to send.
+    Close {
+        /// The connection.
+        conn: ConnId,
+        /// The last bytes to send, at most once and without waiting for long.
+        output: Vec<u8>,
+    },
+    /// Hand the link to another worker, with all that was received from it. The core has
+    /// forgotten the connection; the other worker sees a new link with the same
+    /// [`LinkInfo`] and then these bytes.
+    Move {
+        /// The connection.
+        conn: ConnId,
+        /// Its new home.
+        to: WorkerId,
+        /// What was received from it so far.
+        received: Vec<u8>,
+    },
+    /// Put mail into another worker's mailbox.
+    Mail {
+        /// The other worker.
+        to: WorkerId,
+        /// The mail.
+        mail: M,
+    },
+}
+
+/// What an event loop drives.
+pub trait Core {
+    /// What workers send each other.
+    type Mail: Send + 'static;
+
+    /// A link opened. `None` refuses it at once (a limit of the server).
+    fn handle_open(&mut self, info: LinkInfo, now: Time) -> Option<ConnId>;
+
+    /// Bytes arrived. The core takes them all; it keeps what it cannot use yet.
+    fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time);
+
+    /// The loop wrote so many bytes of what [`Core::output`] gave. Zero says that the link
+    /// takes no more for now; the loop calls again when it does.
+    fn handle_written(&mut self, conn: ConnId, written: usize, now: Time);
+
+    /// The link is gone; the core forgets the connection.
+    fn handle_closed(&mut self, conn: ConnId, end: LinkEnd, now: Time);
+
+    /// Mail from another worker or from the control plane.
+    fn handle_mail(&mut self, mail: Self::Mail, now: Time);
+
+    /// The time of [`Core::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Time);
+
+    /// All events of this turn have been handed over.
+    fn end_turn(&mut self, now: Time);
+
+    /// When the core wants [`Core::handle_timeout`] at the latest.
+    fn poll_timeout(&self) -> Option<Time>;
+
+    /// The next thing to do; `None` when all is done.
+    fn poll_action(&mut self) -> Option<Action<Self::Mail>>;
+
+    /// Fills `slices` with what the connection has to write, first bytes first, and returns
+    /// how many slices were filled.
+    fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize;
+
+    /// Whether every connection is gone and nothing is left to do, after a drain was asked
+    /// for by mail. The loop then ends.
+    fn is_drained(&self) -> bool;
+}

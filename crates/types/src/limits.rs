@@ -1,0 +1,112 @@
+//! Every bound of the server, each with a name, a default and an overflow behaviour.
+
+use std::time::Duration;
+
+/// The bounds of one server. The field's name is its name in the configuration file and in
+/// docs/limits.md.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest packet taken from or sent to a client, in bytes. Larger: 0x95 and close.
+    pub packet_size: u32,
+    /// Largest CONNECT packet, in bytes. Larger: 0x95 and close.
+    pub connect_packet_size: u32,
+    /// Most bytes that all links without a finished CONNECT may hold together. Above: the
+    /// oldest of them is closed.
+    pub unauthenticated_bytes: usize,
+    /// Time from accept to a finished CONNECT. Later: close.
+    pub connect_deadline: Duration,
+    /// Most connections of the server. Above: closed at accept.
+    pub connections: usize,
+    /// Most sessions of the server, connected or not. Above: 0x97.
+    pub sessions: usize,
+    /// Longest session expiry granted. Longer: capped, and CONNACK says so.
+    pub session_expiry: Duration,
+    /// Session expiry of a MQTT 3 client that asked for a session that lasts.
+    pub v3_session_expiry: Duration,
+    /// Longest keep alive granted. Longer or none: capped, and CONNACK says so. Zero: no cap.
+    pub keep_alive: u16,
+    /// Most levels of a topic name or filter. More: 0x90 or 0x8F.
+    pub topic_levels: u16,
+    /// Most user properties in one packet. More: 0x97 and close.
+    pub user_properties: u16,
+    /// Most filters in one SUBSCRIBE or UNSUBSCRIBE. More: 0x97 in each place beyond.
+    pub filters_per_packet: u16,
+    /// Most subscriptions of one client. More: 0x97 in SUBACK.
+    pub subscriptions_per_client: u32,
+    /// Most unacknowledged QoS 1 and 2 messages towards one client. More wait in the queue.
+    pub inflight: u16,
+    /// Receive Maximum that the server announces: most unacknowledged QoS 1 and 2 messages
+    /// from one client. More: 0x93 and close.
+    pub receive_maximum: u16,
+    /// Highest topic alias taken from a client. Above: 0x94 and close. Zero: none.
+    pub topic_alias_maximum: u16,
+    /// Most aliases that the server itself uses towards one client.
+    pub topic_alias_out: u16,
+    /// Most messages waiting for one session. More: drop by `queue_policy`.
+    pub queued_messages: u32,
+    /// Most bytes of messages waiting for one session. More: drop by `queue_policy`.
+    pub queued_bytes: usize,
+    /// Which message a full queue drops.
+    pub queue_policy: QueuePolicy,
+    /// Whether QoS 0 messages wait for a client that is away.
+    pub queue_qos0: bool,
+    /// Most retained messages. More: 0x97.
+    pub retained_messages: usize,
+    /// Most bytes of retained messages. More: 0x97.
+    pub retained_bytes: usize,
+    /// Most bytes waiting to be written to one client. Above: QoS 0 is dropped, QoS 1 and 2
+    /// wait in the queue.
+    pub output_bytes: usize,
+    /// Longest time that a client may take nothing while something waits to be written.
+    /// Longer: close.
+    pub write_stall: Duration,
+    /// Most bytes in one worker's mailbox. Above: QoS 0 is dropped, QoS 1 and 2 publishers
+    /// are paused.
+    pub mailbox_bytes: usize,
+    /// Memory budget for messages and buffers of the whole server. Above: QoS 0 is shed
+    /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: no budget.
+    pub memory: usize,
+}
+
+/// Which message a full queue drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueuePolicy {
+    /// The oldest one makes room.
+    DropOldest,
+    /// The new one is not taken.
+    DropNewest,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            packet_size: 1024 * 1024,
+            connect_packet_size: 64 * 1024,
+            unauthenticated_bytes: 64 * 1024 * 1024,
+            connect_deadline: Duration::from_secs(10),
+            connections: 1_000_000,
+            sessions: 1_000_000,
+            session_expiry: Duration::from_secs(7 * 24 * 3600),
+            v3_session_expiry: Duration::from_secs(7 * 24 * 3600),
+            keep_alive: 0,
+            topic_levels: 128,
+            user_properties: 64,
+            filters_per_packet: 1024,
+            subscriptions_per_client: 10_000,
+            inflight: 1024,
+            receive_maximum: 1024,
+            topic_alias_maximum: 64,
+            topic_alias_out: 64,
+            queued_messages: 10_000,
+            queued_bytes: 16 * 1024 * 1024,
+            queue_policy: QueuePolicy::DropOldest,
+            queue_qos0: false,
+            retained_messages: 1_000_000,
+            retained_bytes: 1024 * 1024 * 1024,
+            output_bytes: 2 * 1024 * 1024,
+            write_stall: Duration::from_secs(60),
+            mailbox_bytes: 64 * 1024 * 1024,
+            memory: 0,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The application message, in the form in which recipients share it.
+
+use std::sync::Arc;
+
+use crate::{QoS, SessionRef, Time};
+
+/// An application message behind one reference count.
+///
+/// What all recipients share is here and is never changed: the topic, the payload, and the
+/// properties of MQTT 5.0 that a server must pass on unaltered, already encoded
+/// (payload format indicator, response topic, correlation data, content type and user
+/// properties: MQTT-3.3.2-4, -15 to -20). What is theirs is written for each recipient.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Message {
+    topic: Arc<str>,
+    /// Properties, then payload, in one allocation.
+    body: Box<[u8]>,
+    properties_len: u32,
+    qos: QoS,
+    retain: bool,
+    publisher: Option<SessionRef>,
+    expires: Option<Time>,
+}
+
+/// What a [`Message`] is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageParts<'a> {
+    /// Forwardable properties in the encoding of MQTT 5.0, without their length.
+    pub properties: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+    /// The QoS at which it was published.
+    pub qos: QoS,
+    /// The retain flag with which it was published.
+    pub retain: bool,
+    /// The session that published it, for No Local; `None` for the server's own messages.
+    pub publisher: Option<SessionRef>,
+    /// When it expires (MQTT-3.3.2-5).
+    pub expires: Option<Time>,
+}
+
+impl Message {
+    /// Copies the parts of a message.
+    pub fn new(topic: Arc<str>, parts: MessageParts<'_>) -> Self {
+        Self {
+            topic,
+            properties_len: u32::try_from(parts.properties.len()).unwrap_or(u32::MAX),
+            body: [parts.properties, parts.payload].concat().into_boxed_slice(),
+            qos: parts.qos,
+            retain: parts.retain,
+            publisher: parts.publisher,
+            expires: parts.expires,
+        }
+    }
+
+    /// The parts again, borrowed.
+    pub fn parts(&self) -> MessageParts<'_> {
+        let (properties, payload) = self.body_split();
+        MessageParts {
+            properties,
+            payload,
+            qos: self.qos,
+            retain: self.retain,
+            publisher: self.publisher,
+            expires: self.expires,
+        }
+    }
+
+    fn body_split(&self) -> (&[u8], &[u8]) {
+        let at = usize::try_from(self.properties_len).unwrap_or(usize::MAX);
+        self.body.split_at_checked(at).unwrap_or((&[], &self.body))
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    /// The properties that are passed on, encoded as in MQTT 5.0.
+    pub fn properties(&self) -> &[u8] {
+        self.body_split().0
+    }
+
+    /// The payload.
+    pub fn payload(&self) -> &[u8] {
+        self.body_split().1
+    }
+
+    /// The QoS at which the message was published.
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    /// The retain flag with which the message was published.
+    pub fn retain(&self) -> bool {
+        self.retain
+    }
+
+    /// The session that published the message.
+    pub fn publisher(&self) -> Option<SessionRef> {
+        self.publisher
+    }
+
+    /// When the message expires.
+    pub fn expires(&self) -> Option<Time> {
+        self.expires
+    }
+
+    /// Whether the message has expired at `now`.
+    pub fn is_expired(&self, now: Time) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+
+    /// The Message Expiry Interval to send at `now`, in seconds: what was received less the
+    /// time waited (MQTT-3.3.2-6), rounded up so that a message in its last second says 1.
+    pub fn remaining_expiry(&self, now: Time) -> Option<u32> {
+        let left = self.expires?.since(now).as_millis().div_ceil(1000);
+        Some(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// What the message counts against limits in bytes: topic, properties and payload.
+    pub fn size(&self) -> usize {
+        self.topic.len().saturating_add(self.body.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn expiry_counts_down_and_rounds_up() {
+        let start = Time::from_millis(5);
+        let message = Message::new(
+            Arc::from("t"),
+            MessageParts {
+                properties: &[1, 1],
+                payload: b"xy",
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                publisher: None,
+                expires: Some(start + Duration::from_secs(10)),
+            },
+        );
+        assert_eq!(message.remaining_expiry(start), Some(10));
+        assert_eq!(message.remaining_expiry(start + Duration::from_millis(9_001)), Some(1));
+        assert!(!message.is_expired(start + Duration::from_millis(9_999)));
+        assert!(message.is_expired(start + Duration::from_secs(10)));
+        assert_eq!((message.properties(), message.payload()), (&[1u8, 1][..], &b"xy"[..]));
+        assert_eq!(message.size(), 5);
+    }
+}
