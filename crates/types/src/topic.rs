@@ -48,10 +48,8 @@ fn check_characters(text: &str, max_levels: u16) -> Result<(), TopicError> {
             0 => return Err(TopicError::Nul),
             1..=0x1f | 0x7f => return Err(TopicError::ControlCharacter),
             // U+0080 to U+009F are C2 80 to C2 9F; the slow look happens only after a C2.
-            0xc2 => {
-                if text.chars().any(|c| ('\u{80}'..='\u{9f}').contains(&c)) {
-                    return Err(TopicError::ControlCharacter);
-                }
+            0xc2 if text.chars().any(|c| ('\u{80}'..='\u{9f}').contains(&c)) => {
+                return Err(TopicError::ControlCharacter);
             }
             _ => {}
         }
