@@ -1,1 +1,57 @@
-//! To be written.
+//! The configuration: `nightjar.toml`, environment variables, options of the command line.
+//!
+//! **Never:** no socket, no thread, no logging, nothing applied to a running server; a key
+//! that it does not know is an error, never ignored.
+//!
+//! Layers, each above the one before: defaults, the file, variables `NIGHTJAR__SECTION__KEY`,
+//! options of the command line. [`Config::load`] reads them all and reports every error that
+//! it finds with its place, not only the first.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`config`](self) | [`Config`], [`Listener`], [`Anonymous`], [`Log`], [`SharedStrategy`] and the defaults |
+//! | `keys` | the one table of keys: name, kind, range, effect of a reload |
+//! | `value` | sizes, spans, choices: from text and to text |
+//! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides |
+//! | `check` | what must hold between keys (S72: no open door that nobody asked for) |
+//! | `error` | [`ConfigError`], [`ConfigErrors`], [`Place`] |
+//! | `render` | a configuration as the file that would give it |
+//! | `reload` | [`Changes`]: which keys act at once and which wait for a restart |
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )
+)]
+
+mod check;
+mod config;
+mod error;
+mod keys;
+mod reload;
+mod render;
+mod source;
+mod suggest;
+mod value;
+
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Anonymous, Config, Listener, Log, LogFormat, LogLevel, SharedStrategy};
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use reload::Changes;
+pub use source::{Setting, Sources};

@@ -1,0 +1,206 @@
+//! The one table of keys. Reading, the overrides, the reload and the tables in docs/ all
+//! follow it; a key that is not here does not exist.
+
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::value::{
+    Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, QUEUE_POLICIES, STRATEGIES, Value,
+};
+
+/// A key of the file.
+pub(crate) struct Key {
+    /// The table that it stands in; empty at the top.
+    pub(crate) section: &'static str,
+    /// Its name there.
+    pub(crate) name: &'static str,
+    /// What it may hold.
+    pub(crate) kind: Kind,
+    /// When a change acts.
+    pub(crate) effect: Effect,
+    /// The value of a configuration.
+    pub(crate) read: fn(&Config) -> Value,
+    /// Sets it in a configuration.
+    pub(crate) write: fn(&mut Config, Value) -> Result<(), String>,
+}
+
+/// When a changed key acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// At a reload.
+    Reload,
+    /// At the next start.
+    Restart,
+}
+
+impl Key {
+    /// The key as in `limits.packet_size`.
+    pub(crate) fn path(&self) -> String {
+        if self.section.is_empty() {
+            self.name.to_owned()
+        } else {
+            format!("{}.{}", self.section, self.name)
+        }
+    }
+}
+
+/// The key of a section.
+pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+/// The tables of the file, in the order of the documentation. `[[listener]]` is not among
+/// them: it is a list.
+pub(crate) const SECTIONS: &[&str] = &["log", "shared_subscriptions", "limits"];
+
+/// The list of listeners and its only key.
+pub(crate) const LISTENER: &str = "listener";
+/// The key of a listener.
+pub(crate) const ADDRESS: &str = "address";
+
+macro_rules! key {
+    ($section:literal, $name:ident, $kind:expr, $effect:ident, $($field:ident).+) => {
+        Key {
+            section: $section,
+            name: stringify!($name),
+            kind: $kind,
+            effect: Effect::$effect,
+            read: |config| config.$($field).+.read(),
+            write: |config, value| config.$($field).+.write(value),
+        }
+    };
+}
+
+macro_rules! limit {
+    ($name:ident, $kind:expr, $effect:ident) => {
+        key!("limits", $name, $kind, $effect, limits.$name)
+    };
+}
+
+/// All of them, in the order of the documentation.
+pub(crate) const KEYS: &[Key] = &[
+    key!("", node, Kind::Text(node_name), Restart, node),
+    key!("", data_dir, Kind::Text(path), Restart, data_dir),
+    key!("", workers, count(0, 1024), Restart, workers),
+    key!("", allow_anonymous, Kind::Flag, Restart, allow_anonymous),
+    key!("", sys_interval, span(0, DAY), Restart, sys_interval),
+    key!(
+        "",
+        server_reference,
+        Kind::Text(mqtt_text),
+        Reload,
+        server_reference
+    ),
+    key!(
+        "",
+        response_information,
+        Kind::Text(mqtt_text),
+        Reload,
+        response_information
+    ),
+    key!(
+        "log",
+        format,
+        Kind::Choice(LOG_FORMATS),
+        Restart,
+        log.format
+    ),
+    key!("log", level, Kind::Choice(LOG_LEVELS), Reload, log.level),
+    key!(
+        "shared_subscriptions",
+        strategy,
+        Kind::Choice(STRATEGIES),
+        Restart,
+        strategy
+    ),
+    limit!(packet_size, size(1024, MAX_PACKET), Reload),
+    limit!(connect_packet_size, size(256, MAX_PACKET), Reload),
+    limit!(unauthenticated_bytes, size(64 << 10, MAX_BYTES), Reload),
+    limit!(connect_deadline, short_span(), Reload),
+    limit!(connections, count(1, MAX_COUNT), Reload),
+    limit!(sessions, count(1, MAX_COUNT), Reload),
+    limit!(session_expiry, expiry(), Reload),
+    limit!(v3_session_expiry, expiry(), Reload),
+    limit!(keep_alive, span(0, u16::MAX as u64), Reload),
+    limit!(topic_levels, count(1, u16::MAX as u64), Reload),
+    limit!(user_properties, count(0, u16::MAX as u64), Reload),
+    limit!(filters_per_packet, count(1, u16::MAX as u64), Reload),
+    limit!(subscriptions_per_client, count(1, MAX_COUNT), Reload),
+    limit!(inflight, count(1, u16::MAX as u64), Reload),
+    limit!(receive_maximum, count(1, u16::MAX as u64), Reload),
+    limit!(topic_alias_maximum, count(0, u16::MAX as u64), Reload),
+    limit!(topic_alias_out, count(0, u16::MAX as u64), Reload),
+    limit!(queued_messages, count(0, MAX_COUNT), Reload),
+    limit!(queued_bytes, size(0, MAX_BYTES), Reload),
+    limit!(queue_policy, Kind::Choice(QUEUE_POLICIES), Reload),
+    limit!(queue_qos0, Kind::Flag, Reload),
+    limit!(retained_messages, count(0, MAX_COUNT), Reload),
+    limit!(retained_bytes, size(0, MAX_BYTES), Reload),
+    limit!(output_bytes, size(16 << 10, MAX_BYTES), Reload),
+    limit!(write_stall, short_span(), Reload),
+    limit!(mailbox_bytes, size(1 << 20, MAX_BYTES), Reload),
+    limit!(memory, size(0, MAX_BYTES), Reload),
+];
+
+const fn size(min: u64, max: u64) -> Kind {
+    Kind::Size { min, max }
+}
+
+const fn count(min: u64, max: u64) -> Kind {
+    Kind::Count { min, max }
+}
+
+const fn span(min_seconds: u64, max_seconds: u64) -> Kind {
+    Kind::Span {
+        min: Duration::from_secs(min_seconds),
+        max: Duration::from_secs(max_seconds),
+    }
+}
+
+/// A deadline: never off, because nothing may wait for ever.
+const fn short_span() -> Kind {
+    Kind::Span {
+        min: Duration::from_millis(10),
+        max: Duration::from_secs(DAY),
+    }
+}
+
+const fn expiry() -> Kind {
+    Kind::Span {
+        min: Duration::ZERO,
+        max: NEVER,
+    }
+}
+
+fn node_name(text: &str) -> Result<(), &'static str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 64 || !text.bytes().all(letter) {
+        return Err("is no name; write 1 to 64 letters, digits, \"-\", \"_\" and \".\"");
+    }
+    Ok(())
+}
+
+fn path(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("is no folder; write a path");
+    }
+    Ok(())
+}
+
+/// A UTF-8 encoded string of MQTT (MQTT-1.5.4-2), without control characters.
+fn mqtt_text(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
+        return Err("does not fit; write 1 to 1024 bytes without control characters");
+    }
+    Ok(())
+}
+
+/// The largest packet that MQTT can frame: five bytes of header and 268,435,455 more.
+const MAX_PACKET: u64 = 268_435_460;
+/// As much as a 64-bit machine addresses in practice.
+const MAX_BYTES: u64 = 1 << 46;
+/// Counts are kept in 32 bits.
+const MAX_COUNT: u64 = u32::MAX as u64;
+/// In seconds.
+const DAY: u64 = 86_400;

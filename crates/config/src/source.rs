@@ -1,0 +1,403 @@
+//! From the file, the environment and the command line to a [`Config`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::config::{Config, Listener};
+use crate::error::{ConfigError, ConfigErrors, Place};
+use crate::keys::{ADDRESS, KEYS, Key, LISTENER, SECTIONS, find};
+use crate::suggest::nearest;
+use crate::value::{Raw, quote};
+
+/// Where a configuration comes from. A reload reads the same sources again.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The environment: `NIGHTJAR__SECTION__KEY` overrides the file (a list of listeners is
+    /// `NIGHTJAR__LISTENER=address,address`), and `${NAME}` in a string of the file stands
+    /// for any variable.
+    pub environment: Vec<(String, String)>,
+    /// What the command line says; above all else.
+    pub options: Vec<Setting>,
+}
+
+/// A setting of the command line. Several for `listener` add up to one list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The option, such as `--listen`.
+    pub option: &'static str,
+    /// The key that it sets, such as `listener` or `limits.packet_size`.
+    pub key: &'static str,
+    /// The value, as it would be written in the file.
+    pub value: String,
+}
+
+impl Sources {
+    /// The process's environment and this file.
+    pub fn of_process(file: Option<PathBuf>) -> Self {
+        let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+        let environment = std::env::vars_os()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        Self {
+            file,
+            environment,
+            options: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its place. A file with errors of TOML reports those only:
+    /// what follows from them would mislead. A file above 1 MiB is refused.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+        let mut reading = Reading::new(&sources.environment);
+        if let Some(path) = &sources.file {
+            match read_file(path) {
+                Ok(text) => reading.read_text(path, &text)?,
+                Err(reason) => reading.wrong(Place::WholeFile(path.clone()), reason),
+            }
+        }
+        reading.read_environment();
+        reading.read_options(&sources.options);
+        reading.finish()
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path)
+        .map_err(|error| format!("cannot be read: {error}"))?
+        .len();
+    if size > MAX_FILE {
+        return Err(format!(
+            "is no configuration: it has {size} bytes, more than {MAX_FILE}"
+        ));
+    }
+    std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// A configuration on its way: what is known so far, and what was wrong.
+pub(crate) struct Reading<'a> {
+    pub(crate) config: Config,
+    pub(crate) errors: Vec<ConfigError>,
+    /// Where each key was set, by its path.
+    pub(crate) places: BTreeMap<String, Place>,
+    /// Where each listener was set; as long as the list of listeners.
+    pub(crate) listener_places: Vec<Place>,
+    environment: &'a [(String, String)],
+}
+
+impl<'a> Reading<'a> {
+    fn new(environment: &'a [(String, String)]) -> Self {
+        let config = Config::default();
+        Self {
+            listener_places: vec![Place::Default; config.listeners.len()],
+            config,
+            errors: Vec::new(),
+            places: BTreeMap::new(),
+            environment,
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, ConfigErrors> {
+        // What holds between keys is looked at only once each key is right by itself.
+        if self.errors.is_empty() {
+            self.check();
+        }
+        ConfigErrors::none_of(self.errors)?;
+        Ok(self.config)
+    }
+
+    pub(crate) fn wrong(&mut self, place: Place, message: impl Into<String>) {
+        self.errors.push(ConfigError {
+            place,
+            message: message.into(),
+        });
+    }
+
+    fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigErrors> {
+        let file = File { path, text };
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let place = error.span().map_or_else(
+                || Place::WholeFile(path.to_owned()),
+                |span| file.place(span),
+            );
+            self.wrong(place, error.message());
+        }
+        ConfigErrors::none_of(std::mem::take(&mut self.errors))?;
+        for (name, value) in root.get_ref() {
+            self.read_top(&file, name, value);
+        }
+        Ok(())
+    }
+
+    fn read_top(
+        &mut self,
+        file: &File<'_>,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let section = name.get_ref().as_ref();
+        if section == LISTENER {
+            return self.read_listeners(file, value);
+        }
+        if !SECTIONS.contains(&section) {
+            return self.read_key(file, "", name, value);
+        }
+        let Some(table) = value.get_ref().as_table() else {
+            let message = format!("{section} is a table; write [{section}] and its keys below");
+            return self.wrong(file.place(value.span()), message);
+        };
+        for (name, value) in table {
+            self.read_key(file, section, name, value);
+        }
+    }
+
+    fn read_key(
+        &mut self,
+        file: &File<'_>,
+        section: &str,
+        name: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
+        let Some(key) = find(section, name.get_ref()) else {
+            let message = unknown(section, name.get_ref());
+            return self.wrong(file.place(name.span()), message);
+        };
+        let place = file.place(value.span());
+        match self.raw(value.get_ref()) {
+            Ok(raw) => self.set(key, &raw, place),
+            Err(reason) => self.wrong(place, format!("{}: {reason}", key.path())),
+        }
+    }
+
+    fn set(&mut self, key: &Key, raw: &Raw, place: Place) {
+        let written = key
+            .kind
+            .parse(raw)
+            .and_then(|value| (key.write)(&mut self.config, value));
+        match written {
+            Ok(()) => {
+                self.places.insert(key.path(), place);
+            }
+            Err(reason) => self.wrong(place, format!("{}: {reason}", key.path())),
+        }
+    }
+
+    fn read_listeners(&mut self, file: &File<'_>, value: &Spanned<DeValue<'_>>) {
+        let Some(list) = value.get_ref().as_array() else {
+            let message = "listener is a list; write [[listener]], then address = \"…\" below";
+            return self.wrong(file.place(value.span()), message);
+        };
+        self.config.listeners.clear();
+        self.listener_places.clear();
+        for entry in list.iter() {
+            self.read_listener(file, entry);
+        }
+    }
+
+    fn read_listener(&mut self, file: &File<'_>, entry: &Spanned<DeValue<'_>>) {
+        let place = file.place(entry.span());
+        let Some(table) = entry.get_ref().as_table() else {
+            return self.wrong(place, "write [[listener]], then address = \"…\" below");
+        };
+        // A misspelt key is one error, not two.
+        let mut answered = false;
+        for (name, value) in table {
+            answered = true;
+            if name.get_ref().as_ref() != ADDRESS {
+                let message = unknown(LISTENER, name.get_ref());
+                self.wrong(file.place(name.span()), message);
+                continue;
+            }
+            let place = file.place(value.span());
+            match self.raw(value.get_ref()) {
+                Ok(Raw::Text(text)) => self.add_listener(&text, place),
+                Ok(_) => self.wrong(place, "listener.address: write text in quotes"),
+                Err(reason) => self.wrong(place, format!("listener.address: {reason}")),
+            }
+        }
+        if !answered {
+            self.wrong(
+                place,
+                "a listener needs address = \"127.0.0.1:1883\" or another",
+            );
+        }
+    }
+
+    fn add_listener(&mut self, text: &str, place: Place) {
+        match text.trim().parse::<SocketAddr>() {
+            Ok(address) => {
+                self.config.listeners.push(Listener { address });
+                self.listener_places.push(place);
+            }
+            Err(_) => {
+                let message = format!(
+                    "{} is no address; write an IP address and a port, such as \
+                     \"127.0.0.1:1883\", \"[::1]:1883\" or \"0.0.0.0:1883\"",
+                    quote(text)
+                );
+                self.wrong(place, message);
+            }
+        }
+    }
+
+    fn read_environment(&mut self) {
+        for (name, value) in self.environment {
+            let Some(path) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let place = Place::Variable(name.clone());
+            let path = path.to_ascii_lowercase().replace("__", ".");
+            if path == LISTENER {
+                self.replace_listeners(value.split(','), &place);
+            } else {
+                self.override_key(&path, value, place);
+            }
+        }
+    }
+
+    fn read_options(&mut self, options: &[Setting]) {
+        let listeners: Vec<&Setting> = options
+            .iter()
+            .filter(|setting| setting.key == LISTENER)
+            .collect();
+        if let Some(first) = listeners.first() {
+            let place = Place::Option(first.option);
+            self.replace_listeners(
+                listeners.iter().map(|setting| setting.value.as_str()),
+                &place,
+            );
+        }
+        for setting in options.iter().filter(|setting| setting.key != LISTENER) {
+            self.override_key(setting.key, &setting.value, Place::Option(setting.option));
+        }
+    }
+
+    fn replace_listeners<'v>(&mut self, values: impl Iterator<Item = &'v str>, place: &Place) {
+        self.config.listeners.clear();
+        self.listener_places.clear();
+        for value in values {
+            self.add_listener(value, place.clone());
+        }
+    }
+
+    fn override_key(&mut self, path: &str, value: &str, place: Place) {
+        let (section, name) = path.split_once('.').unwrap_or(("", path));
+        match find(section, name) {
+            Some(key) => self.set(key, &Raw::Text(value.to_owned()), place),
+            None => self.wrong(place, unknown(section, name)),
+        }
+    }
+
+    fn raw(&self, value: &DeValue<'_>) -> Result<Raw, String> {
+        Ok(match value {
+            DeValue::String(text) => Raw::Text(self.interpolate(text)?),
+            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+                .map_or(Raw::Other("so long a number"), Raw::Integer),
+            DeValue::Boolean(flag) => Raw::Flag(*flag),
+            DeValue::Float(_) => Raw::Other("a number with a fraction"),
+            DeValue::Datetime(_) => Raw::Other("a date or time of day"),
+            DeValue::Array(_) => Raw::Other("a list"),
+            DeValue::Table(_) => Raw::Other("a table"),
+        })
+    }
+
+    /// Puts variables in place of `${NAME}`; `$${` stands for `${`.
+    fn interpolate(&self, text: &str) -> Result<String, String> {
+        let mut result = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            if let Some(before) = before.strip_suffix('$') {
+                result.push_str(before);
+                result.push_str("${");
+                rest = after;
+                continue;
+            }
+            let Some((name, after)) = after.split_once('}') else {
+                return Err(
+                    "\"${\" is not closed by \"}\"; write \"$${\" for the characters".into(),
+                );
+            };
+            let variable = self.environment.iter().find(|(known, _)| known == name);
+            let Some((_, value)) = variable else {
+                return Err(format!("the environment has no variable {}", quote(name)));
+            };
+            result.push_str(before);
+            result.push_str(value);
+            rest = after;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+}
+
+/// What to say of a key that does not exist, with the nearest that does.
+fn unknown(section: &str, name: &str) -> String {
+    let shown = name.escape_debug();
+    let mut message = if section.is_empty() {
+        format!("unknown key {shown}")
+    } else {
+        format!("unknown key {shown} in {}", section.escape_debug())
+    };
+    let elsewhere = KEYS.iter().find(|key| key.name == name);
+    let known = || {
+        KEYS.iter()
+            .filter(|key| key.section == section)
+            .map(|key| key.name)
+    };
+    let near = if section == LISTENER {
+        nearest(name, std::iter::once(ADDRESS))
+    } else if section.is_empty() {
+        nearest(
+            name,
+            known().chain(SECTIONS.iter().copied()).chain([LISTENER]),
+        )
+    } else {
+        nearest(name, known())
+    };
+    if let Some(near) = near {
+        message.push_str(&format!("; did you mean {near}?"));
+    } else if let Some(key) = elsewhere {
+        if key.section.is_empty() {
+            message.push_str("; it belongs above the first table");
+        } else {
+            message.push_str(&format!("; it belongs below [{}]", key.section));
+        }
+    }
+    message
+}
+
+/// The text that spans point into.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    fn place(&self, span: Range<usize>) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+        let in_line = before.get(line_start..).unwrap_or_default();
+        Place::File {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count().saturating_add(1),
+            column: in_line.chars().count().saturating_add(1),
+        }
+    }
+}
+
+/// What a variable's name starts with when it overrides a key.
+const PREFIX: &str = "NIGHTJAR__";
+/// In bytes; more is not a file of ours.
+const MAX_FILE: u64 = 1 << 20;

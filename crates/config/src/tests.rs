@@ -1,0 +1,427 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use types::limits::QueuePolicy;
+
+use super::*;
+use crate::keys::KEYS;
+use crate::value::{Kind, Value};
+
+/// A file of its own for one test; gone with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("nightjar-config-{}-{test}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn sources(&self, text: &str) -> Sources {
+        let file = self.0.join("nightjar.toml");
+        std::fs::write(&file, text).unwrap();
+        Sources {
+            file: Some(file),
+            ..Sources::default()
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{}: {error}", self.0.display());
+        }
+    }
+}
+
+fn load(test: &str, text: &str) -> Result<Config, ConfigErrors> {
+    Config::load(&Folder::new(test).sources(text))
+}
+
+/// The errors without the folder's name.
+fn errors(test: &str, text: &str) -> Vec<String> {
+    let folder = Folder::new(test);
+    let found = Config::load(&folder.sources(text)).expect_err("an error");
+    let prefix = format!("{}/", folder.0.display());
+    found
+        .iter()
+        .map(|error| error.to_string().replace(&prefix, ""))
+        .collect()
+}
+
+fn variable(name: &str, value: &str) -> Sources {
+    Sources {
+        environment: vec![(name.into(), value.into())],
+        ..Sources::default()
+    }
+}
+
+#[test]
+fn nothing_said_gives_the_defaults() {
+    assert_eq!(
+        Config::load(&Sources::default()).unwrap(),
+        Config::default()
+    );
+    assert_eq!(load("empty", "").unwrap(), Config::default());
+    assert!(
+        Config::default()
+            .listeners
+            .iter()
+            .all(Listener::is_loopback)
+    );
+}
+
+#[test]
+fn every_kind_of_key_is_read() {
+    let config = load(
+        "kinds",
+        r#"
+            node = "edge-1"
+            data_dir = "/var/lib/nightjar"
+            workers = 4
+            sys_interval = 0
+            server_reference = "other.example:1883"
+            [log]
+            format = "json"
+            level = "debug"
+            [shared_subscriptions]
+            strategy = "least_inflight"
+            [[listener]]
+            address = "127.0.0.1:1884"
+            [[listener]]
+            address = "[::1]:0"
+            [limits]
+            packet_size = "2MiB"
+            connect_packet_size = 4096
+            connect_deadline = "250ms"
+            session_expiry = "never"
+            keep_alive = "10m"
+            queue_policy = "drop_newest"
+            queue_qos0 = true
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.node.as_deref(), Some("edge-1"));
+    assert_eq!(config.data_dir, Some("/var/lib/nightjar".into()));
+    assert_eq!(config.workers, 4);
+    assert_eq!(config.sys_interval, Duration::ZERO);
+    assert_eq!(
+        config.server_reference.as_deref(),
+        Some("other.example:1883")
+    );
+    assert_eq!(
+        config.log,
+        Log {
+            format: LogFormat::Json,
+            level: LogLevel::Debug
+        }
+    );
+    assert_eq!(config.strategy, SharedStrategy::LeastInflight);
+    let addresses: Vec<_> = config
+        .listeners
+        .iter()
+        .map(|l| l.address.to_string())
+        .collect();
+    assert_eq!(addresses, ["127.0.0.1:1884", "[::1]:0"]);
+    assert_eq!(config.limits.packet_size, 2 << 20);
+    assert_eq!(config.limits.connect_packet_size, 4096);
+    assert_eq!(config.limits.connect_deadline, Duration::from_millis(250));
+    assert_eq!(
+        config.limits.session_expiry,
+        Duration::from_secs(u64::from(u32::MAX))
+    );
+    assert_eq!(config.limits.keep_alive, 600);
+    assert_eq!(config.limits.queue_policy, QueuePolicy::DropNewest);
+    assert!(config.limits.queue_qos0);
+}
+
+#[test]
+fn all_errors_are_told_with_line_and_column() {
+    let found = errors(
+        "all",
+        "wrokers = 2\n[limits]\n  packet_sise = 1\ninflight = 0\nmemory = 1.5\nqueued_bytes = \"3 potatoes\"\n[nets]\n",
+    );
+    assert_eq!(
+        found[0],
+        "nightjar.toml:1:1: unknown key wrokers; did you mean workers?"
+    );
+    assert_eq!(
+        found[1],
+        "nightjar.toml:3:3: unknown key packet_sise in limits; did you mean packet_size?"
+    );
+    assert_eq!(
+        found[2],
+        "nightjar.toml:4:12: limits.inflight: 0 is out of range; write a number from 1 to 65535"
+    );
+    assert!(found[3].starts_with("nightjar.toml:5:10: limits.memory: a number with a fraction"));
+    assert!(
+        found[4].contains("\"3 potatoes\" does not fit; write a size"),
+        "{}",
+        found[4]
+    );
+    assert!(
+        found[5].starts_with("nightjar.toml:7:2: unknown key nets"),
+        "{}",
+        found[5]
+    );
+    assert_eq!(found.len(), 6);
+}
+
+#[test]
+fn a_key_in_the_wrong_table_is_told_its_place() {
+    let found = errors("place", "packet_size = 1024\n[limits]\nworkers = 1\n");
+    assert_eq!(
+        found[0],
+        "nightjar.toml:1:1: unknown key packet_size; it belongs below [limits]"
+    );
+    let end = "unknown key workers in limits; it belongs above the first table";
+    assert!(found[1].ends_with(end), "{found:?}");
+}
+
+#[test]
+fn errors_of_toml_stand_alone() {
+    let found = errors("syntax", "workers = \nnode = 'a\n[limits]\nnonsense = 1\n");
+    assert!(found[0].starts_with("nightjar.toml:1:"), "{found:?}");
+    assert!(
+        found.iter().all(|line| !line.contains("nonsense")),
+        "{found:?}"
+    );
+    let twice = errors("twice", "workers = 1\nworkers = 2\n");
+    assert!(twice[0].starts_with("nightjar.toml:2:1:"), "{twice:?}");
+}
+
+#[test]
+fn a_missing_or_huge_file_is_an_error() {
+    let folder = Folder::new("missing");
+    let sources = Sources {
+        file: Some(folder.0.join("none.toml")),
+        ..Sources::default()
+    };
+    assert!(
+        Config::load(&sources)
+            .unwrap_err()
+            .to_string()
+            .contains("none.toml: cannot be read")
+    );
+    let huge = folder.sources(&"#".repeat((1 << 20) + 1));
+    assert!(
+        Config::load(&huge)
+            .unwrap_err()
+            .to_string()
+            .contains("is no configuration")
+    );
+}
+
+#[test]
+fn variables_override_the_file_and_options_override_both() {
+    let folder = Folder::new("layers");
+    let mut sources = folder.sources("workers = 1\n[limits]\ninflight = 5\nsessions = 7\n");
+    sources.environment = vec![
+        ("NIGHTJAR__LIMITS__INFLIGHT".into(), "6".into()),
+        ("NIGHTJAR__WORKERS".into(), "2".into()),
+        ("NIGHTJAR__LISTENER".into(), "127.0.0.1:1,[::1]:2".into()),
+    ];
+    let set = |option, key, value: &str| Setting {
+        option,
+        key,
+        value: value.into(),
+    };
+    sources.options = vec![set("--data-dir", "data_dir", "/d")];
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(
+        (
+            config.workers,
+            config.limits.inflight,
+            config.limits.sessions
+        ),
+        (2, 6, 7)
+    );
+    assert_eq!(config.listeners.len(), 2);
+    assert_eq!(config.data_dir, Some("/d".into()));
+    sources.options = vec![
+        set("--listen", "listener", "127.0.0.1:3"),
+        set("--listen", "listener", "127.0.0.1:4"),
+        set("--listen", "listener", "127.0.0.1:5"),
+    ];
+    assert_eq!(Config::load(&sources).unwrap().listeners.len(), 3);
+}
+
+#[test]
+fn an_unknown_variable_is_an_error() {
+    let found = Config::load(&variable("NIGHTJAR__LIMITS__INFLIHGT", "6")).unwrap_err();
+    assert_eq!(
+        found.to_string(),
+        "variable NIGHTJAR__LIMITS__INFLIHGT: unknown key inflihgt in limits; \
+         did you mean inflight?"
+    );
+}
+
+#[test]
+fn strings_may_name_variables() {
+    let folder = Folder::new("interpolation");
+    let mut sources = folder.sources("data_dir = \"/${WHERE}/$${x}\"\nworkers = \"${N}\"\n");
+    sources.environment = vec![("WHERE".into(), "srv".into()), ("N".into(), "3".into())];
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.data_dir, Some("/srv/${x}".into()));
+    assert_eq!(config.workers, 3);
+    let found = errors(
+        "no-variable",
+        "data_dir = \"${NOWHERE_TO_BE_FOUND}\"\nnode = \"${\"\n",
+    );
+    assert!(
+        found[0].contains("no variable \"NOWHERE_TO_BE_FOUND\""),
+        "{found:?}"
+    );
+    assert!(found[1].contains("not closed"), "{found:?}");
+}
+
+#[test]
+fn an_open_door_must_be_asked_for() {
+    let open = "[[listener]]\naddress = \"0.0.0.0:1883\"\n";
+    let found = errors("open", open);
+    assert!(
+        found[0].starts_with("nightjar.toml:2:11: 0.0.0.0:1883 is open"),
+        "{found:?}"
+    );
+    assert!(load("asked", &format!("allow_anonymous = true\n{open}")).is_ok());
+    assert!(
+        load(
+            "mapped",
+            "[[listener]]\naddress = \"[::ffff:127.0.0.1]:1883\"\n"
+        )
+        .is_ok()
+    );
+    let refused = errors("refused", "allow_anonymous = false\n");
+    assert!(
+        refused[0].starts_with("nightjar.toml:1:19: allow_anonymous = false"),
+        "{refused:?}"
+    );
+    let door = Config::load(&variable("NIGHTJAR__LISTENER", "0.0.0.0:1883")).unwrap_err();
+    assert!(
+        door.to_string()
+            .starts_with("variable NIGHTJAR__LISTENER: 0.0.0.0:1883 is open")
+    );
+}
+
+#[test]
+fn listeners_are_checked() {
+    let twice =
+        "[[listener]]\naddress = \"127.0.0.1:5\"\n[[listener]]\naddress = \"127.0.0.1:5\"\n";
+    assert!(errors("same", twice)[0].ends_with("127.0.0.1:5 is there twice"));
+    let free = twice.replace(":5", ":0");
+    assert_eq!(load("free", &free).unwrap().listeners.len(), 2);
+    assert!(errors("none", "listener = []\n")[0].contains("no listener"));
+    assert!(errors("table", "[listener]\naddress = \"127.0.0.1:5\"\n")[0].contains("[[listener]]"));
+    assert!(
+        errors("name", "[[listener]]\naddress = \"localhost:1883\"\n")[0].contains("IP address")
+    );
+    assert!(
+        errors("key", "[[listener]]\nadress = \"[::1]:5\"\n")[0].contains("did you mean address")
+    );
+}
+
+#[test]
+fn connect_is_no_larger_than_any_packet() {
+    let found = errors("sizes", "[limits]\npacket_size = 2048\n");
+    assert!(
+        found[0].starts_with("nightjar.toml:2:15: limits.connect_packet_size"),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_reload_tells_what_acts_now_and_what_waits() {
+    let mut running = Config {
+        server_reference: Some("a".into()),
+        ..Config::default()
+    };
+    let mut new = running.clone();
+    new.limits.packet_size = 4096;
+    new.server_reference = None;
+    new.log.level = LogLevel::Trace;
+    new.workers = 9;
+    new.listeners.clear();
+    let changes = running.adopt(&new).unwrap();
+    assert_eq!(
+        changes.applied,
+        ["server_reference", "log.level", "limits.packet_size"]
+    );
+    assert_eq!(changes.after_restart, ["workers", "listener"]);
+    assert_eq!(running.limits, new.limits);
+    assert_eq!(running.server_reference, None);
+    assert_eq!(running.log.level, LogLevel::Trace);
+    assert_eq!((running.workers, running.listeners.len()), (0, 1));
+    assert!(running.reload_changes(&running).is_empty());
+}
+
+#[test]
+fn no_error_breaks_its_line() {
+    for text in [
+        "\"a\\nb\" = 1\n",
+        "[limits]\n\"\\r\\u001b[31m\" = 1\n",
+        "node = \"a\\r\\nb\"\n",
+    ] {
+        for line in errors("lines", text) {
+            assert!(line.chars().all(|letter| !letter.is_control()), "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn the_rendered_defaults_are_a_file() {
+    assert_eq!(
+        load("rendered", &Config::default().to_toml()).unwrap(),
+        Config::default()
+    );
+}
+
+/// Any value that a key takes.
+fn any_value(kind: Kind) -> BoxedStrategy<Value> {
+    match kind {
+        Kind::Size { min, max } | Kind::Count { min, max } => {
+            (min..=max).prop_map(Value::Number).boxed()
+        }
+        Kind::Span { min, max } => {
+            let seconds = min.as_secs().max(1)..=max.as_secs();
+            seconds
+                .prop_map(|s| Value::Span(Duration::from_secs(s)))
+                .boxed()
+        }
+        Kind::Flag => any::<bool>().prop_map(Value::Flag).boxed(),
+        Kind::Choice(words) => proptest::sample::select(words)
+            .prop_map(|word| Value::Text(word.into()))
+            .boxed(),
+        Kind::Text(check) => ".{1,40}"
+            .prop_filter("text that the key takes", move |text| check(text).is_ok())
+            .prop_map(Value::Text)
+            .boxed(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_rendered_reads_back(
+        (key, value) in (0..KEYS.len()).prop_filter("text with its own letters", |i| {
+            KEYS[*i].name != "node" && KEYS[*i].name != "allow_anonymous"
+        }).prop_flat_map(|i| (Just(i), any_value(KEYS[i].kind)))
+    ) {
+        let mut config = Config::default();
+        (KEYS[key].write)(&mut config, value).unwrap();
+        config.limits.connect_packet_size =
+            config.limits.connect_packet_size.min(config.limits.packet_size);
+        let read = load(&format!("property-{key}"), &config.to_toml()).unwrap();
+        prop_assert_eq!(read, config);
+    }
+
+    #[test]
+    fn no_file_makes_it_panic(text in ".{0,80}|(\\[?\\[?[a-z_]{0,9}\\]?\\]? ?=? ?[\"0-9a-z$\\{\\}]{0,9}\n){0,6}") {
+        if let Err(errors) = load("panic", &text) {
+            prop_assert!(errors.iter().count() > 0);
+        }
+    }
+}
