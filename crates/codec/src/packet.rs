@@ -5,7 +5,7 @@
 
 use types::{PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
 
-use crate::properties::{UserProperties, SubscriptionIds};
+use crate::{PacketType, SubscriptionIds, UserProperties};
 
 /// A control packet.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,8 +177,8 @@ pub struct Publish<'a> {
     pub payload: &'a [u8],
 }
 
-/// Properties of PUBLISH (3.3.2.3).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Properties of PUBLISH (3.3.2.3). `forward_bytes` does not count when they are compared.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PublishProperties<'a> {
     /// Message Expiry Interval in seconds.
     pub message_expiry: Option<u32>,
@@ -189,9 +189,25 @@ pub struct PublishProperties<'a> {
     /// What is passed on unaltered.
     pub forward: Forward<'a>,
     /// The bytes of the properties that are passed on, if they stand in one piece on the wire
-    /// (always so when there is neither alias, expiry nor identifier between them). Encoding
-    /// ignores this.
+    /// (always so when there is neither alias, expiry nor identifier between them; empty if
+    /// there are none). Encoding ignores this.
     pub forward_bytes: Option<&'a [u8]>,
+}
+
+impl PartialEq for PublishProperties<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let Self {
+            message_expiry,
+            topic_alias,
+            subscription_ids,
+            forward,
+            forward_bytes: _,
+        } = self;
+        *message_expiry == other.message_expiry
+            && *topic_alias == other.topic_alias
+            && *subscription_ids == other.subscription_ids
+            && *forward == other.forward
+    }
 }
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP (3.4 to 3.7).
@@ -290,4 +306,89 @@ pub struct Auth<'a> {
     pub reason_string: Option<&'a str>,
     /// User Properties.
     pub user: UserProperties<'a>,
+}
+
+impl Packet<'_> {
+    /// The packet's type.
+    pub fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
+}
+
+impl ConnAck<'_> {
+    /// An answer without properties; no session is present.
+    pub fn new(reason: ReasonCode) -> Self {
+        Self {
+            session_present: false,
+            reason,
+            properties: ConnAckProperties::default(),
+        }
+    }
+}
+
+impl Ack<'_> {
+    /// An answer without properties.
+    #[inline]
+    pub fn new(packet_id: PacketId, reason: ReasonCode) -> Self {
+        Self {
+            packet_id,
+            reason,
+            reason_string: None,
+            user: UserProperties::default(),
+        }
+    }
+}
+
+impl<'a> ReasonList<'a> {
+    /// An answer without properties; `reasons` has one byte for each filter.
+    pub fn new(packet_id: PacketId, reasons: &'a [u8]) -> Self {
+        Self {
+            packet_id,
+            reason_string: None,
+            user: UserProperties::default(),
+            reasons,
+        }
+    }
+}
+
+impl Disconnect<'_> {
+    /// A DISCONNECT without properties.
+    pub fn new(reason: ReasonCode) -> Self {
+        Self {
+            reason,
+            session_expiry: None,
+            reason_string: None,
+            user: UserProperties::default(),
+            server_reference: None,
+        }
+    }
+}
+
+impl Auth<'_> {
+    /// An AUTH without properties.
+    pub fn new(reason: ReasonCode) -> Self {
+        Self {
+            reason,
+            method: None,
+            data: None,
+            reason_string: None,
+            user: UserProperties::default(),
+        }
+    }
 }
