@@ -1,0 +1,287 @@
+//! The retained store against a list.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{filters, topics};
+use proptest::prelude::*;
+use topics::{
+    RetainedFull, RetainedLimits, RetainedStore, RetainedValue, ScanCursor, ScanProgress, matches,
+};
+use types::{Time, TopicFilter, TopicName};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Value {
+    topic: String,
+    size: usize,
+    expires: Option<Time>,
+}
+
+impl RetainedValue for Value {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn expires(&self) -> Option<Time> {
+        self.expires
+    }
+}
+
+const OPEN: RetainedLimits = RetainedLimits {
+    messages: usize::MAX,
+    bytes: usize::MAX,
+};
+
+fn value(topic: &str, size: usize, expires: Option<u64>) -> Value {
+    Value {
+        topic: topic.to_owned(),
+        size,
+        expires: expires.map(Time::from_millis),
+    }
+}
+
+fn set(store: &RetainedStore<Value>, topic: &str, now: u64) -> u64 {
+    let kept = store.set(
+        &Arc::from(topic),
+        value(topic, 1, None),
+        Time::from_millis(now),
+    );
+    kept.expect("there is room")
+}
+
+fn parse(filter: &str) -> TopicFilter {
+    TopicFilter::parse(filter, 128).expect("a valid filter")
+}
+
+fn is_match(filter: &TopicFilter, topic: &str) -> bool {
+    matches(filter, TopicName::parse(topic, 128).expect("a valid topic"))
+}
+
+/// What happens between two steps of a scan.
+#[derive(Clone, Debug)]
+enum Step {
+    Set(String, Option<u64>),
+    Clear(String),
+    Scan(usize),
+    Wait(u64),
+    Purge(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (topics(), prop::option::of(0u64..50)).prop_map(|(topic, life)| Step::Set(topic, life)),
+        1 => topics().prop_map(Step::Clear),
+        2 => (1usize..5).prop_map(Step::Scan),
+        1 => (0u64..10).prop_map(Step::Wait),
+        1 => (0usize..4).prop_map(Step::Purge),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..Default::default() })]
+
+    /// 4.7.1, 4.7.2-1, MQTT-3.3.1-5, -6: whatever comes and goes meanwhile, a scan returns
+    /// each topic that stays exactly once and none that does not match; counts add up.
+    #[test]
+    fn scan_agrees_with_the_plain_rule_c34_c35(
+        first in prop::collection::vec(topics(), 0..60),
+        steps in steps(),
+        filter in filters(),
+        seed: u64,
+    ) {
+        let filter = parse(&filter);
+        let store = RetainedStore::new(OPEN, seed);
+        let mut model: BTreeMap<String, (u64, Option<u64>)> = BTreeMap::new();
+        for topic in first {
+            let sequence = set(&store, &topic, 0);
+            model.insert(topic, (sequence, None));
+        }
+        let mut stay: BTreeSet<String> = model.keys().cloned().collect();
+        let (mut cursor, mut out, mut now) = (ScanCursor::default(), Vec::new(), 0);
+        let mut done = false;
+        for step in steps {
+            match step {
+                Step::Set(topic, life) => {
+                    let expires = life.map(|life| now + life);
+                    let kept = value(&topic, 1, expires);
+                    let sequence = store.set(&Arc::from(&*topic), kept, Time::from_millis(now));
+                    let sequence = sequence.expect("there is room");
+                    prop_assert_eq!(store.sequence(), sequence);
+                    model.insert(topic, (sequence, expires));
+                }
+                Step::Clear(topic) => {
+                    stay.remove(&topic);
+                    let was = model.remove(&topic);
+                    let had = store.clear(&topic);
+                    // What expired may be purged already.
+                    let expired = was.is_some_and(|(_, at)| at.is_some_and(|at| at <= now));
+                    prop_assert!(had == was.is_some() || expired);
+                }
+                Step::Scan(max) => {
+                    let before = out.len();
+                    let now = Time::from_millis(now);
+                    if store.scan(&filter, &mut cursor, max, now, &mut out) == ScanProgress::Done {
+                        done = true;
+                    }
+                    prop_assert!(out.len() - before <= max);
+                }
+                Step::Wait(span) => now += span,
+                Step::Purge(max) => {
+                    prop_assert!(store.purge_expired(Time::from_millis(now), max) <= max);
+                }
+            }
+            stay.retain(|topic| model[topic].1.is_none_or(|at| at > now));
+        }
+        let end = Time::from_millis(now);
+        while !done && store.scan(&filter, &mut cursor, 3, end, &mut out) == ScanProgress::More {}
+        let seen: Vec<&str> = out.iter().map(|(_, value)| value.topic.as_str()).collect();
+        let distinct: BTreeSet<&str> = seen.iter().copied().collect();
+        prop_assert_eq!(seen.len(), distinct.len(), "each at most once");
+        prop_assert!(distinct.iter().all(|topic| is_match(&filter, topic)));
+        for topic in stay.iter().filter(|topic| is_match(&filter, topic)) {
+            prop_assert!(distinct.contains(topic.as_str()), "{:?} stayed", topic);
+        }
+        // A fresh scan is exact.
+        let (mut cursor, mut out) = (ScanCursor::default(), Vec::new());
+        while store.scan(&filter, &mut cursor, 4, end, &mut out) == ScanProgress::More {}
+        let found: BTreeMap<&str, u64> =
+            out.iter().map(|(sequence, value)| (value.topic.as_str(), *sequence)).collect();
+        let live = |at: Option<u64>| at.is_none_or(|at| at > now);
+        let want: BTreeMap<&str, u64> = model
+            .iter()
+            .filter(|(topic, (_, expires))| live(*expires) && is_match(&filter, topic))
+            .map(|(topic, (sequence, _))| (topic.as_str(), *sequence))
+            .collect();
+        prop_assert_eq!(&found, &want);
+        for (topic, (_, expires)) in &model {
+            let name = TopicName::parse(topic, 128).expect("a valid topic");
+            prop_assert_eq!(store.exact(name, end).is_some(), live(*expires));
+        }
+        while store.purge_expired(end, 5) > 0 {}
+        let left = model.values().filter(|(_, expires)| live(*expires)).count();
+        prop_assert_eq!((store.count(), store.bytes()), (left, left));
+    }
+}
+
+/// A filter that matches nothing looks at few topics a call, and wildcards prune.
+#[test]
+fn a_scan_is_bounded_by_what_it_looks_at() {
+    let store = RetainedStore::new(OPEN, 5);
+    for a in 0..100 {
+        for b in 0..100 {
+            set(&store, &format!("site{a}/device{b}/state"), 0);
+        }
+    }
+    let calls = |filter: &str| {
+        let (mut cursor, mut out, mut calls) = (ScanCursor::default(), Vec::new(), 1);
+        let filter = parse(filter);
+        while store.scan(&filter, &mut cursor, 10, Time::ZERO, &mut out) == ScanProgress::More {
+            calls += 1;
+        }
+        (calls, out.len())
+    };
+    let (count, found) = calls("+/+/nothing");
+    assert_eq!(found, 0);
+    assert!(count >= 10_000 / 40, "40 looks a call at most: {count}");
+    let (count, found) = calls("site7/+/state");
+    assert_eq!(found, 100);
+    assert!(count <= 16 + 100 / 10 * 2, "only the branch: {count}");
+    let (count, found) = calls("+/device7/state");
+    assert_eq!(found, 100);
+    assert!(
+        count <= 16 * 100 * 3 / 40 + 32,
+        "one look or three for each site and part: {count}"
+    );
+    assert_eq!(calls("none/#"), (1, 0));
+    assert_eq!(calls("site1/device1/state"), (1, 1));
+}
+
+#[test]
+fn limits_refuse_and_keep_what_was_there() {
+    let limits = RetainedLimits {
+        messages: 2,
+        bytes: 10,
+    };
+    let store = RetainedStore::new(limits, 5);
+    let put = |topic: &str, size, expires, now| {
+        store.set(
+            &Arc::from(topic),
+            value(topic, size, expires),
+            Time::from_millis(now),
+        )
+    };
+    assert_eq!(put("a", 4, None, 0), Ok(1));
+    assert_eq!(put("b", 4, Some(5), 0), Ok(2));
+    assert_eq!(put("c", 1, None, 0), Err(RetainedFull::Messages));
+    assert_eq!(put("a", 7, None, 0), Err(RetainedFull::Bytes));
+    assert_eq!((store.count(), store.bytes()), (2, 8));
+    let a = TopicName::parse("a", 1).expect("a valid topic");
+    assert_eq!(store.exact(a, Time::ZERO), Some(value("a", 4, None)));
+    assert_eq!(
+        put("a", 6, None, 0),
+        Ok(3),
+        "a replacement within the bytes"
+    );
+    assert_eq!(put("a", 2, None, 0), Ok(4));
+    assert_eq!(store.purge_expired(Time::from_millis(4), 9), 0);
+    assert_eq!(store.purge_expired(Time::from_millis(5), 9), 1);
+    assert_eq!(
+        put("c", 8, None, 5),
+        Ok(5),
+        "what was purged does not count"
+    );
+    assert!(store.clear("a") && store.clear("c") && !store.clear("c"));
+    assert_eq!((store.count(), store.bytes(), store.sequence()), (0, 0, 5));
+}
+
+#[test]
+fn a_full_store_drops_what_expired_in_its_part() {
+    let store = RetainedStore::new(
+        RetainedLimits {
+            messages: 1,
+            bytes: 10,
+        },
+        5,
+    );
+    let topic: Arc<str> = Arc::from("t");
+    assert_eq!(
+        store.set(&topic, value("t", 10, Some(5)), Time::ZERO),
+        Ok(1)
+    );
+    assert_eq!(
+        store.set(&topic, value("t", 11, None), Time::ZERO),
+        Err(RetainedFull::Bytes)
+    );
+    assert_eq!((store.count(), store.bytes()), (1, 10));
+    // Longer than all, but what stands in its way is gone by now.
+    let late = Time::ZERO + Duration::from_millis(5);
+    assert_eq!(
+        store.set(&topic, value("t", 11, None), late),
+        Err(RetainedFull::Bytes)
+    );
+    assert_eq!((store.count(), store.bytes()), (0, 0));
+    assert_eq!(store.set(&topic, value("t", 10, None), late), Ok(2));
+}
+
+/// A replaced value takes its place in the order of expiry along.
+#[test]
+fn replacement_forgets_the_expiry_before_mqtt_3_3_1_5() {
+    let store = RetainedStore::new(OPEN, 5);
+    let topic: Arc<str> = Arc::from("t");
+    for n in 1..100 {
+        store
+            .set(&topic, value("t", n, Some(5)), Time::ZERO)
+            .expect("there is room");
+    }
+    store
+        .set(&topic, value("t", 3, Some(50)), Time::ZERO)
+        .expect("there is room");
+    assert_eq!(store.purge_expired(Time::from_millis(49), 9), 0);
+    assert_eq!((store.count(), store.bytes()), (1, 3));
+    assert_eq!(store.purge_expired(Time::from_millis(50), 9), 1);
+    assert_eq!((store.count(), store.bytes()), (0, 0));
+}
