@@ -134,6 +134,35 @@ impl SharedIndex {
         self.version_at(self.version_slot(topic))
     }
 
+    /// Whether a route still says what the index says. Takes no lock.
+    #[inline]
+    pub fn is_current(&self, route: &Route) -> bool {
+        self.version_at(route.slot()) == route.version()
+    }
+
+    /// Whether a group has a member beside `except` that is online.
+    pub fn has_online_member(&self, filter: &SubscriptionFilter, except: SessionRef) -> bool {
+        let Some(name) = &filter.share else {
+            return false;
+        };
+        let state = match self.state.read() {
+            Ok(state) => state,
+            Err(_) => broken(),
+        };
+        let Some(home) = state.find(&self.keyed, &filter.filter) else {
+            return false;
+        };
+        let handle = match home {
+            Home::Exact(at) => state.exact.slots[at].set,
+            Home::Trie(place) => state.trie.set_at(place),
+        };
+        state
+            .sets
+            .members(handle, name)
+            .iter()
+            .any(|member| member.subscriber != except && member.state.is_online())
+    }
+
     /// The recipients of a topic.
     pub fn route(&self, topic: TopicName<'_>) -> Route {
         let slot = self.version_slot(topic);

@@ -376,14 +376,15 @@ impl<M: Clone + RetainedValue> Shard<M> {
                     return false;
                 }
                 budget.looks -= 1;
+                last = Some(topic);
                 match judge(filter.as_str(), topic) {
                     Verdict::Match => {
                         if !kept.is_expired(now) {
                             budget.values -= 1;
                             out.push((kept.sequence, kept.value.clone()));
                         }
-                        last = Some(topic);
                     }
+                    Verdict::Next => {}
                     Verdict::Seek(target) => break target,
                     Verdict::Past => return true,
                 }

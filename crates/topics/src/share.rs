@@ -145,7 +145,7 @@ pub struct Pick<'a> {
 /// What a group remembers between choices, whatever happens to its members.
 #[derive(Debug)]
 pub(crate) struct GroupState {
-    filter: SubscriptionFilter,
+    filter: Arc<SubscriptionFilter>,
     /// Counts choices.
     turn: AtomicU64,
     /// Fingerprint of the member that sticks.
@@ -157,7 +157,7 @@ pub(crate) struct GroupState {
 impl GroupState {
     pub(crate) fn new(filter: SubscriptionFilter) -> Self {
         Self {
-            filter,
+            filter: Arc::new(filter),
             turn: AtomicU64::new(0),
             sticky: AtomicU64::new(0),
             sticky_at: AtomicU32::new(0),
@@ -188,8 +188,9 @@ impl GroupRoute {
         Self { state, members }
     }
 
-    /// What the members subscribed to, `$share/name/filter`.
-    pub fn filter(&self) -> &SubscriptionFilter {
+    /// What the members subscribed to, `$share/name/filter`. Shared by the messages that the
+    /// group gives out.
+    pub fn filter(&self) -> &Arc<SubscriptionFilter> {
         &self.state.filter
     }
 

@@ -355,6 +355,15 @@ impl Sets {
         Outcome::Removed
     }
 
+    /// The members of a group; none if there is no such group.
+    pub(crate) fn members(&self, handle: u32, name: &ShareName) -> &[Member] {
+        if handle == NONE || handle & MANY == 0 {
+            return &[];
+        }
+        let group = self.many[handle & !MANY].groups.get(name);
+        group.map_or(&[], |group| &group.members.list)
+    }
+
     /// Adds what a filter has to what a topic gets.
     pub(crate) fn collect(&self, handle: u32, matched: &mut Matched) {
         if handle == NONE {

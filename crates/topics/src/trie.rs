@@ -124,6 +124,15 @@ impl Trie {
         }
     }
 
+    /// The handle of the set at a place, to be read.
+    pub(crate) fn set_at(&self, place: Place) -> u32 {
+        let node = &self.nodes[place.node];
+        match place.end {
+            End::Here => node.set,
+            End::Hash => node.hash_set,
+        }
+    }
+
     /// Removes the branch that ends at a place as far as nothing needs it.
     pub(crate) fn prune(&mut self, keyed: &Keyed, place: Place) {
         let mut at = place.node;

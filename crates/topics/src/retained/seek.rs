@@ -5,6 +5,8 @@
 pub(super) enum Verdict {
     /// The topic matches.
     Match,
+    /// The topic does not match; the next one may.
+    Next,
     /// The topic does not match, nor does any between it and this one, which is greater.
     Seek(String),
     /// Neither the topic nor any behind it matches.
@@ -42,8 +44,10 @@ pub(super) fn judge(filter: &str, topic: &str) -> Verdict {
         }
         match (rest, end == topic.len()) {
             (None | Some("#"), true) => return Verdict::Match,
+            // The topic is a parent of what is wanted. Other values of this `+` may come
+            // before its children: `a!` does before `a/`.
+            (Some(_), true) if want == "+" => return Verdict::Next,
             (Some(rest), true) => {
-                // The topic is a parent of what is wanted.
                 let (next, _) = split(rest);
                 let next = if next == "+" { "" } else { next };
                 return Verdict::Seek(format!("{topic}/{next}"));
