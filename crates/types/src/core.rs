@@ -5,11 +5,18 @@
 //! to be written in buffers that the loop drains. One turn of the loop is:
 //!
 //! 1. sleep until an event, mail, or [`Core::poll_timeout`];
-//! 2. hand over mail ([`Core::handle_mail`]), bytes ([`Core::handle_bytes`]: one read an event)
-//!    and ends of links ([`Core::handle_closed`]);
+//! 2. hand over bytes ([`Core::handle_bytes`]: one read an event), ends of links
+//!    ([`Core::handle_closed`]) and new links, then mail ([`Core::handle_mail`]), so that no
+//!    bytes follow the decision, in the same turn, to move or close their link;
 //! 3. [`Core::handle_timeout`] if it is due, then [`Core::end_turn`];
 //! 4. carry out every [`Action`]: each touched connection is flushed with one write, mail is
-//!    appended to its worker's mailbox with one wake for the whole batch.
+//!    appended to its worker's mailbox with one wake for the whole batch. If the core was told
+//!    of something meanwhile ([`Core::handle_written`], [`Core::handle_closed`]), its turn is
+//!    ended again, so that what it does about that is not left until the next event.
+//!
+//! Between an action and its being carried out, the loop may name a connection that the core
+//! has forgotten; the core ignores a [`ConnId`] that it does not know. The slot may be given
+//! to a new connection, with another generation, from the moment the core forgot the old one.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -83,10 +90,14 @@ pub trait Core {
     fn handle_open(&mut self, info: LinkInfo, now: Time) -> Option<ConnId>;
 
     /// Bytes arrived. The core takes them all; it keeps what it cannot use yet.
+    ///
+    /// A panic in here ends this connection only: the loop drops the link and calls
+    /// [`Core::handle_closed`]. A panic anywhere else ends the worker.
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time);
 
     /// The loop wrote so many bytes of what [`Core::output`] gave. Zero says that the link
-    /// takes no more for now; the loop calls again when it does.
+    /// takes no more for now; the next call with more than zero says that it does again. Until
+    /// then [`Action::Flush`] is not needed for more output, and does nothing.
     fn handle_written(&mut self, conn: ConnId, written: usize, now: Time);
 
     /// The link is gone; the core forgets the connection.

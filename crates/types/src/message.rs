@@ -114,14 +114,18 @@ impl Message {
     /// The Message Expiry Interval to send at `now`, in seconds: what was received less the
     /// time waited (MQTT-3.3.2-6), rounded up so that a message in its last second says 1.
     pub fn remaining_expiry(&self, now: Time) -> Option<u32> {
-        let left = self.expires?.since(now).as_millis().div_ceil(1000);
-        Some(u32::try_from(left).unwrap_or(u32::MAX))
+        self.expires.map(|at| remaining_seconds(at, now))
     }
 
     /// What the message counts against limits in bytes: topic, properties and payload.
     pub fn size(&self) -> usize {
         self.topic.len().saturating_add(self.body.len())
     }
+}
+
+/// The whole seconds from `now` until `at`, rounded up.
+pub fn remaining_seconds(at: Time, now: Time) -> u32 {
+    u32::try_from(at.since(now).as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -1,0 +1,77 @@
+//! The record of one client: its session and what hangs on it.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::Identity;
+use protocol::Session;
+use topics::{MemberState, ScanCursor};
+use types::{ClientId, ConnId, QoS, Time, TopicFilter};
+
+use crate::conn::Will;
+
+/// One client, connected or away.
+pub(crate) struct Client {
+    pub(crate) id: ClientId,
+    /// Who the session belongs to.
+    pub(crate) identity: Identity,
+    pub(crate) session: Session,
+    pub(crate) conn: Option<ConnId>,
+    /// How long the session outlives its connection.
+    pub(crate) expiry: Duration,
+    /// When the session ends; only while away.
+    pub(crate) ends: Option<Time>,
+    /// A will that waits for its delay; only while away.
+    pub(crate) will: Option<(Time, Box<Will>)>,
+    /// What shared groups see of the client; present once it joined one.
+    pub(crate) member: Option<Arc<MemberState>>,
+    /// Retained messages that are still to be sent for subscriptions.
+    pub(crate) replays: Option<Box<VecDeque<Replay>>>,
+    /// In the list of clients whose replays can go on.
+    pub(crate) replaying: bool,
+    /// What the session counted in the gauges when it was last looked at.
+    pub(crate) counted: Counted,
+}
+
+/// A session's part in the gauges of its worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) waiting: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A walk over the retained messages for one subscription.
+pub(crate) struct Replay {
+    pub(crate) filter: TopicFilter,
+    pub(crate) qos: QoS,
+    pub(crate) id: Option<NonZeroU32>,
+    pub(crate) cursor: ScanCursor,
+    /// Values stored later were published after the subscription and arrive by it.
+    pub(crate) until: u64,
+}
+
+impl Client {
+    pub(crate) fn new(id: ClientId, identity: Identity, expiry: Duration) -> Self {
+        Self {
+            id,
+            identity,
+            session: Session::default(),
+            conn: None,
+            expiry,
+            ends: None,
+            will: None,
+            member: None,
+            replays: None,
+            replaying: false,
+            counted: Counted::default(),
+        }
+    }
+
+    /// Whether the session outlives its connection, so that what is sent must be kept until
+    /// it is acknowledged.
+    pub(crate) fn keeps(&self) -> bool {
+        !self.expiry.is_zero()
+    }
+}

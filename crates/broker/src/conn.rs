@@ -1,0 +1,118 @@
+//! The record of one connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::{Exchange, Identity};
+use protocol::Connection;
+use topics::Route;
+use types::{LinkInfo, QoS, SessionKey, Time};
+
+use crate::output::Output;
+
+/// One connection, from accept to close.
+pub(crate) struct Conn {
+    pub(crate) info: LinkInfo,
+    pub(crate) phase: Phase,
+    /// Bytes of a packet that is not complete, or of packets that wait while paused.
+    pub(crate) input: Vec<u8>,
+    pub(crate) output: Output,
+    pub(crate) last_received: Time,
+    /// When the link last took bytes; meaningful while `blocked`.
+    pub(crate) last_written: Time,
+    /// In the list of connections to be flushed.
+    pub(crate) touched: bool,
+    /// Reading has stopped because a packet cannot be admitted yet.
+    pub(crate) paused: bool,
+    /// The link takes no more for now.
+    pub(crate) blocked: bool,
+}
+
+/// Where a connection stands.
+pub(crate) enum Phase {
+    /// CONNECT has not arrived as a whole.
+    Greeting {
+        /// Bytes that count against `limits.unauthenticated_bytes`.
+        counted: usize,
+    },
+    /// CONNECT arrived and an exchange of AUTH packets goes on.
+    Authenticating(Box<Authenticating>),
+    /// The client is in.
+    Open(Open),
+}
+
+/// An exchange of AUTH packets before CONNACK.
+pub(crate) struct Authenticating {
+    /// CONNECT as it arrived; it is acted on when the exchange has succeeded.
+    pub(crate) connect: Vec<u8>,
+    pub(crate) method: Arc<str>,
+    pub(crate) exchange: Box<dyn Exchange>,
+}
+
+/// What a connection has once its client is in.
+pub(crate) struct Open {
+    pub(crate) link: Connection,
+    pub(crate) session: SessionKey,
+    /// The route of the last topic: most publishers stay with one.
+    pub(crate) route: Option<Arc<Route>>,
+    pub(crate) will: Option<Box<Will>>,
+    pub(crate) auth: Option<Box<Authenticated>>,
+}
+
+/// Enhanced authentication of an open connection.
+pub(crate) struct Authenticated {
+    /// The method that CONNECT named; re-authentication stays with it (MQTT-4.12.1-1).
+    pub(crate) method: Arc<str>,
+    /// A re-authentication that goes on.
+    pub(crate) exchange: Option<Box<dyn Exchange>>,
+    /// Whose connection it is.
+    pub(crate) identity: Identity,
+}
+
+/// A will (3.1.2.5).
+#[derive(Clone, Debug)]
+pub(crate) struct Will {
+    pub(crate) topic: Arc<str>,
+    pub(crate) properties: Box<[u8]>,
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) delay: Duration,
+    pub(crate) message_expiry: Option<u32>,
+}
+
+impl Conn {
+    pub(crate) fn new(info: LinkInfo, now: Time) -> Self {
+        Self {
+            info,
+            phase: Phase::Greeting { counted: 0 },
+            input: Vec::new(),
+            output: Output::default(),
+            last_received: now,
+            last_written: now,
+            touched: false,
+            paused: false,
+            blocked: false,
+        }
+    }
+
+    pub(crate) fn is_greeting(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. })
+    }
+
+    #[inline]
+    pub(crate) fn open(&self) -> Option<&Open> {
+        match &self.phase {
+            Phase::Open(open) => Some(open),
+            Phase::Greeting { .. } | Phase::Authenticating(_) => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn open_mut(&mut self) -> Option<&mut Open> {
+        match &mut self.phase {
+            Phase::Open(open) => Some(open),
+            Phase::Greeting { .. } | Phase::Authenticating(_) => None,
+        }
+    }
+}

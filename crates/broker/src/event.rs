@@ -1,0 +1,188 @@
+//! What happened, for logs, counters and, later, timelines. Closed lists: each kind of end and
+//! each kind of loss stands here.
+
+use std::net::SocketAddr;
+
+use protocol::Violation;
+use types::{ClientId, ProtocolVersion, ReasonCode, WorkerId};
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client sent DISCONNECT with this reason.
+    Client(ReasonCode),
+    /// The other side closed the link without DISCONNECT.
+    Eof,
+    /// Reading or writing failed.
+    LinkError,
+    /// The client broke a rule.
+    Violation(Violation),
+    /// CONNECT was refused with this reason.
+    Refused(ReasonCode),
+    /// What arrived first was not CONNECT.
+    NotMqtt,
+    /// CONNECT was not finished in time.
+    ConnectDeadline,
+    /// Too many bytes of links without CONNECT; this one was the oldest.
+    UnauthenticatedBytes,
+    /// The client connected again.
+    TakenOver,
+    /// The client took nothing for `limits.write_stall`.
+    WriteStall,
+    /// The server stops.
+    ShuttingDown,
+    /// The connection's state machine panicked.
+    Panic,
+}
+
+impl CloseReason {
+    /// A word for logs and presence events.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client(ReasonCode::Success) => "disconnect",
+            Self::Client(reason) | Self::Refused(reason) => reason.as_str(),
+            Self::Eof => "connection closed",
+            Self::LinkError => "connection lost",
+            Self::Violation(violation) => violation.explain(),
+            Self::NotMqtt => "not MQTT",
+            Self::ConnectDeadline => "connect deadline",
+            Self::UnauthenticatedBytes => "too many bytes without CONNECT",
+            Self::TakenOver => "session taken over",
+            Self::WriteStall => "write stall",
+            Self::ShuttingDown => "server shutting down",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+/// Why a message did not reach a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum DropReason {
+    /// The session's queue was full.
+    QueueFull,
+    /// It expired.
+    Expired,
+    /// It is larger than the client takes.
+    TooLarge,
+    /// QoS 0 and the client does not keep up.
+    SlowConsumer,
+    /// QoS 0 and another worker's mailbox is full.
+    MailboxFull,
+    /// QoS 0 and the memory budget is used up.
+    Memory,
+    /// The publisher may not publish there.
+    NotAuthorized,
+    /// A limit of the server refused it.
+    Quota,
+    /// No member of the shared subscription is left.
+    NoMember,
+    /// The session ended with messages waiting.
+    SessionEnded,
+}
+
+impl DropReason {
+    /// Every reason, in order.
+    pub const ALL: [Self; 10] = [
+        Self::QueueFull,
+        Self::Expired,
+        Self::TooLarge,
+        Self::SlowConsumer,
+        Self::MailboxFull,
+        Self::Memory,
+        Self::NotAuthorized,
+        Self::Quota,
+        Self::NoMember,
+        Self::SessionEnded,
+    ];
+
+    /// The reason's name under `$SYS/broker/drops/`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Expired => "expired",
+            Self::TooLarge => "too_large",
+            Self::SlowConsumer => "slow_consumer",
+            Self::MailboxFull => "mailbox_full",
+            Self::Memory => "memory",
+            Self::NotAuthorized => "not_authorized",
+            Self::Quota => "quota",
+            Self::NoMember => "no_member",
+            Self::SessionEnded => "session_ended",
+        }
+    }
+}
+
+/// Something that an operator may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client was let in.
+    Connected {
+        /// The client.
+        client: ClientId,
+        /// Where it connects from.
+        peer: SocketAddr,
+        /// What it speaks.
+        version: ProtocolVersion,
+        /// Keep alive in seconds.
+        keep_alive: u16,
+        /// Whether a session was resumed.
+        session_present: bool,
+        /// Whether it calls itself a bridge.
+        bridge: bool,
+    },
+    /// A client's connection ended.
+    Disconnected {
+        /// The client.
+        client: ClientId,
+        /// Where it was connected from.
+        peer: SocketAddr,
+        /// Why.
+        reason: CloseReason,
+    },
+    /// A link ended before a client was let in.
+    Rejected {
+        /// Where it came from.
+        peer: SocketAddr,
+        /// The client id it gave, if it got so far.
+        client: Option<ClientId>,
+        /// Why.
+        reason: CloseReason,
+        /// Plain words, if there are more than the reason says.
+        why: &'static str,
+    },
+    /// A client connected again while it was connected; both addresses (F26).
+    TakenOver {
+        /// The client.
+        client: ClientId,
+        /// The connection that was ended.
+        old: SocketAddr,
+        /// The connection that took its place.
+        new: SocketAddr,
+    },
+    /// A session ended.
+    SessionEnded {
+        /// The client.
+        client: ClientId,
+        /// Whether its time was up; otherwise the client ended it.
+        expired: bool,
+        /// Messages that waited in it.
+        lost: usize,
+    },
+    /// The configuration was taken over.
+    Reloaded {
+        /// By this worker.
+        worker: WorkerId,
+    },
+}
+
+/// Takes events. Called on a worker: it must not block.
+pub trait EventSink: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: Event);
+}
+
+/// Takes no interest.
+impl EventSink for () {
+    fn event(&self, _: Event) {}
+}

@@ -1,0 +1,56 @@
+//! What workers say to each other, and what the control plane says to them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use topics::Route;
+use types::{Limits, Message, QoS, SessionKey, SessionRef, SubscriptionFilter};
+
+/// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
+/// [`Mail::Control`].
+#[derive(Debug)]
+pub enum Mail {
+    /// A message for all recipients that the route has at the receiving worker.
+    Publish {
+        /// Who gets it.
+        route: Arc<Route>,
+        /// The message.
+        message: Arc<Message>,
+    },
+    /// A message for one member of a shared subscription.
+    Share(Box<Share>),
+    /// Something from the control plane.
+    Control(Control),
+}
+
+/// A message that a shared subscription gives to one of its members.
+#[derive(Debug)]
+pub struct Share {
+    /// The chosen member's session, at the receiving worker.
+    pub to: SessionKey,
+    /// The message.
+    pub message: Arc<Message>,
+    /// The member's highest QoS.
+    pub qos: QoS,
+    /// Whether the member keeps the retain flag.
+    pub retain_as_published: bool,
+    /// The member's Subscription Identifier.
+    pub id: Option<NonZeroU32>,
+    /// The group.
+    pub group: Arc<SubscriptionFilter>,
+    /// Members that could not take the message.
+    pub tried: Vec<SessionRef>,
+}
+
+/// What the control plane says to a worker.
+#[derive(Clone, Debug)]
+pub enum Control {
+    /// End all connections and then the worker. 5.0 clients hear `ServerShuttingDown`, or
+    /// `UseAnotherServer` with this reference.
+    Drain {
+        /// The Server Reference, if there is another server to go to.
+        reference: Option<Arc<str>>,
+    },
+    /// New limits hold from now on.
+    Reload(Arc<Limits>),
+}

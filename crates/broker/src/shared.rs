@@ -1,0 +1,158 @@
+//! What all workers of one server share: the subscription index, retained messages, gauges.
+//!
+//! Everything here is behind short locks or atomics and is reached by `&self`. The rest of a
+//! worker belongs to it alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use auth::{Mechanism, Policy};
+use topics::{RetainedLimits, RetainedStore, SharedIndex, Strategy};
+use types::{Limits, Message, WorkerId};
+
+use crate::event::EventSink;
+use crate::metrics::{Metrics, Totals};
+
+/// What a server is made with.
+pub struct BrokerConfig {
+    /// How many workers there are.
+    pub workers: usize,
+    /// The server's name in presence topics.
+    pub node: String,
+    /// The version in `$SYS/broker/version`.
+    pub version: String,
+    /// All bounds.
+    pub limits: Limits,
+    /// How a shared subscription chooses its member.
+    pub strategy: Strategy,
+    /// How often `$SYS` is published; zero is never.
+    pub sys_interval: Duration,
+    /// Response Information for clients that ask for it (MQTT-3.1.2-28).
+    pub response_information: Option<String>,
+    /// Who may do what.
+    pub policy: Arc<dyn Policy>,
+    /// Methods of enhanced authentication.
+    pub mechanisms: Vec<Arc<dyn Mechanism>>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// The seed of every hash and every choice. Random in production, given in simulation.
+    pub seed: u64,
+}
+
+impl BrokerConfig {
+    /// A server with defaults, open to everybody, that tells nobody.
+    pub fn open(workers: usize, seed: u64) -> Self {
+        Self {
+            workers,
+            node: "nightjar".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            limits: Limits::default(),
+            strategy: Strategy::RoundRobin,
+            sys_interval: Duration::ZERO,
+            response_information: None,
+            policy: Arc::new(auth::Open),
+            mechanisms: Vec::new(),
+            events: Arc::new(()),
+            seed,
+        }
+    }
+}
+
+/// Bytes in one worker's mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    pub(crate) bytes: AtomicUsize,
+}
+
+/// What all workers share.
+pub struct Shared {
+    pub(crate) config: BrokerConfig,
+    /// Who wants what.
+    pub index: SharedIndex,
+    /// The retained messages.
+    pub retained: RetainedStore<Arc<Message>>,
+    metrics: Vec<Metrics>,
+    mailboxes: Vec<Mailbox>,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) most_connections: AtomicUsize,
+    pub(crate) sessions: AtomicUsize,
+    pub(crate) unauthenticated_bytes: AtomicUsize,
+    resident: AtomicU64,
+    most_resident: AtomicU64,
+}
+
+impl Shared {
+    /// A server's shared part.
+    pub fn new(config: BrokerConfig) -> Arc<Self> {
+        let workers = config.workers.max(1);
+        let retained = RetainedLimits {
+            messages: config.limits.retained_messages,
+            bytes: config.limits.retained_bytes,
+        };
+        Arc::new(Self {
+            index: SharedIndex::new(workers, config.seed),
+            retained: RetainedStore::new(retained, config.seed),
+            metrics: (0..workers).map(|_| Metrics::default()).collect(),
+            mailboxes: (0..workers).map(|_| Mailbox::default()).collect(),
+            connections: AtomicUsize::new(0),
+            most_connections: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
+            unauthenticated_bytes: AtomicUsize::new(0),
+            resident: AtomicU64::new(0),
+            most_resident: AtomicU64::new(0),
+            config,
+        })
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.metrics.len()
+    }
+
+    /// The counters of one worker.
+    pub fn metrics(&self, worker: WorkerId) -> Option<&Metrics> {
+        self.metrics.get(worker.index())
+    }
+
+    /// The counters of all workers.
+    pub fn totals(&self) -> Totals<'_> {
+        Totals::new(&self.metrics)
+    }
+
+    /// Tells how much memory the process holds, in bytes; the memory budget goes by it.
+    pub fn set_resident(&self, bytes: u64) {
+        self.resident.store(bytes, Ordering::Relaxed);
+        self.most_resident.fetch_max(bytes, Ordering::Relaxed);
+    }
+
+    /// What [`Shared::set_resident`] said last, and the most it ever said.
+    pub fn resident(&self) -> (u64, u64) {
+        (self.resident.load(Ordering::Relaxed), self.most_resident.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {
+        self.mailboxes.get(worker.index())
+    }
+
+    /// The worker that is home to a client id. It follows from the seed, so that nobody
+    /// outside can aim at one worker.
+    pub(crate) fn home(&self, client_id: &str) -> WorkerId {
+        let workers = u64::try_from(self.workers()).unwrap_or(1);
+        let hash = stable_hash(self.config.seed, client_id.as_bytes());
+        let index = hash.checked_rem(workers).unwrap_or(0);
+        WorkerId(u16::try_from(index).unwrap_or(0))
+    }
+}
+
+/// A keyed hash that is the same on each platform.
+pub(crate) fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::quality::SeedableRandomState::with_seed(
+        seed,
+        foldhash::SharedSeed::global_fixed(),
+    )
+    .build_hasher();
+    hasher.write(bytes);
+    hasher.finish()
+}

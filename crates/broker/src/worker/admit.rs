@@ -1,0 +1,367 @@
+//! CONNECT: home, rules, identity, session, CONNACK.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use auth::{Credentials, Identity};
+use codec::{ConnAck, ConnAckProperties, Connect, Packet};
+use protocol::connection::negotiate::session_expiry_seconds;
+use protocol::{Connection, Negotiated, negotiate};
+use types::{
+    Action, ClientId, ConnId, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName, WorkerId,
+};
+
+use super::Worker;
+use super::receive::Flow;
+use crate::client::Client;
+use crate::conn::{Authenticated, Open, Phase, Will};
+use crate::event::{CloseReason, Event};
+use crate::metrics::{Counter, Gauge};
+use crate::timers::Timer;
+
+/// A client that may come in.
+struct Admission<'a> {
+    connect: &'a Connect<'a>,
+    agreed: Negotiated,
+    client_id: ClientId,
+    assigned: bool,
+    identity: Identity,
+    will: Option<Box<Will>>,
+    /// Method, and data for CONNACK, of an enhanced authentication that succeeded.
+    enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
+}
+
+impl Worker {
+    /// The first packet of a link: CONNECT or the end (MQTT-3.1.0-1). `bytes` is all that the
+    /// link has sent, of which the packet is the first part.
+    pub(super) fn on_greeting(
+        &mut self,
+        id: ConnId,
+        first_byte: u8,
+        bytes: &[u8],
+        header_len: usize,
+        total_len: usize,
+        now: Time,
+    ) -> Flow {
+        let body = bytes.get(header_len..total_len).unwrap_or_default();
+        let connect = match codec::decode(ProtocolVersion::V5, first_byte, body) {
+            Ok(Packet::Connect(connect)) => connect,
+            Ok(_) => {
+                self.close(id, CloseReason::NotMqtt, now);
+                return Flow::Gone;
+            }
+            Err(error) => {
+                let reason = error.reason();
+                let version = ProtocolVersion::V5;
+                // A client whose version is not known gets the answer in the form of 3.1.1
+                // if it asked for less than 5 (3.1.2.2).
+                let version = match body.get(2..) {
+                    Some([b'M', b'Q', b'T', b'T', 5, ..]) => version,
+                    _ => ProtocolVersion::V311,
+                };
+                return self.refuse(id, version, reason, "CONNECT could not be decoded", now);
+            }
+        };
+        self.count(Counter::PacketsReceived, 1);
+        if !connect.client_id.is_empty() {
+            let home = self.shared.home(connect.client_id);
+            if home != self.id {
+                return self.send_home(id, home, bytes);
+            }
+        }
+        self.count(Counter::ConnectsReceived, 1);
+        let packet = bytes.get(..total_len).unwrap_or_default();
+        self.admit(id, &connect, packet, now)
+    }
+
+    /// Hands the link to the worker that is home to its client.
+    fn send_home(&mut self, id: ConnId, to: WorkerId, bytes: &[u8]) -> Flow {
+        if self.forget(id).is_some() {
+            self.actions.push_back(Action::Move { conn: id, to, received: bytes.to_vec() });
+        }
+        Flow::Gone
+    }
+
+    fn admit(&mut self, id: ConnId, connect: &Connect<'_>, packet: &[u8], now: Time) -> Flow {
+        let version = connect.version;
+        if self.draining {
+            let why = "the server is shutting down";
+            return self.refuse(id, version, ReasonCode::ServerUnavailable, why, now);
+        }
+        if let Err(refusal) = negotiate(connect, &self.limits) {
+            return self.refuse(id, version, refusal.reason, refusal.why, now);
+        }
+        if let Some(method) = connect.properties.authentication_method {
+            return self.begin_authentication(id, connect, method, packet, now);
+        }
+        let Some(peer) = self.conns.at(id).map(|conn| conn.info.peer) else { return Flow::Gone };
+        let credentials = Credentials {
+            client_id: connect.client_id,
+            username: connect.username,
+            password: connect.password,
+            peer,
+        };
+        match self.shared.config.policy.authenticate(&credentials) {
+            Ok(identity) => self.let_in(id, connect, identity, None, now),
+            Err(reason) => self.refuse(id, version, reason, "authentication failed", now),
+        }
+    }
+
+    /// The client is who it says: the last checks, then its session.
+    pub(super) fn let_in(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        identity: Identity,
+        enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
+        now: Time,
+    ) -> Flow {
+        let version = connect.version;
+        let agreed = match negotiate(connect, &self.limits) {
+            Ok(agreed) => agreed,
+            Err(refusal) => return self.refuse(id, version, refusal.reason, refusal.why, now),
+        };
+        let (client_id, assigned) = match ClientId::new(connect.client_id) {
+            Some(client_id) => (client_id, false),
+            None => (self.new_client_id(), true),
+        };
+        let will = match connect.will.as_ref().map(keep_will).transpose() {
+            Ok(will) => will.map(Box::new),
+            Err(_) => {
+                let why = "the will cannot be kept";
+                return self.refuse(id, version, ReasonCode::ImplementationSpecificError, why, now);
+            }
+        };
+        let admission =
+            Admission { connect, agreed, client_id, assigned, identity, will, enhanced };
+        if let Err((reason, why)) = self.check_admission(&admission) {
+            return self.refuse(id, version, reason, why, now);
+        }
+        let (key, session_present) = match self.take_session(id, &admission, now) {
+            Ok(taken) => taken,
+            Err((reason, why)) => return self.refuse(id, version, reason, why, now),
+        };
+        self.open_connection(id, key, &admission, now);
+        self.write_connack(id, &admission, session_present);
+        self.announce_connected(id, key, connect, session_present, now);
+        if session_present {
+            if let Some(client) = self.clients.at_mut(key) {
+                client.session.resume();
+            }
+            self.pump(key, now);
+            self.wake_replay(key);
+        }
+        Flow::Continue
+    }
+
+    /// A client id that nobody has, at home here (MQTT-3.1.3-6).
+    fn new_client_id(&mut self) -> ClientId {
+        loop {
+            let number = self.next_random();
+            let text = format!("auto-{number:016x}");
+            if self.shared.home(&text) == self.id
+                && let Some(id) = ClientId::new(&text)
+                && !self.by_id.contains_key(&id)
+            {
+                return id;
+            }
+        }
+    }
+
+    fn check_admission(&self, admission: &Admission<'_>) -> Result<(), (ReasonCode, &'static str)> {
+        let Admission { connect, client_id, identity, .. } = admission;
+        if let Some(will) = &connect.will {
+            let topic = TopicName::parse(will.topic, self.limits.topic_levels)
+                .map_err(|_| (ReasonCode::TopicNameInvalid, "not a topic name"))?;
+            let access = auth::Access::Publish(topic);
+            if !self.shared.config.policy.allows(identity, client_id.as_str(), access) {
+                return Err((ReasonCode::NotAuthorized, "not authorized to publish the will"));
+            }
+        }
+        match self.by_id.get(client_id).and_then(|&key| self.clients.at(key)) {
+            // A session belongs to the identity that made it (S25).
+            Some(client) if client.identity != *identity => {
+                Err((ReasonCode::NotAuthorized, "the session belongs to another user"))
+            }
+            Some(_) => Ok(()),
+            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => {
+                Err((ReasonCode::QuotaExceeded, "the server has no room for another session"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Resumes the session of the client id or makes a new one (MQTT-3.1.2-4 to -6). A
+    /// connection that has it is closed (MQTT-3.1.4-3).
+    fn take_session(
+        &mut self,
+        id: ConnId,
+        admission: &Admission<'_>,
+        now: Time,
+    ) -> Result<(SessionKey, bool), (ReasonCode, &'static str)> {
+        let Admission { connect, agreed, client_id, identity, .. } = admission;
+        if let Some(&key) = self.by_id.get(client_id) {
+            if let Some(old) = self.clients.at(key).and_then(|client| client.conn) {
+                self.take_over(id, old, connect.clean_start, now);
+            }
+        }
+        // The old connection may have taken its session along.
+        if let Some(&key) = self.by_id.get(client_id) {
+            if connect.clean_start {
+                self.end_session(key, false, now);
+            } else if let Some(client) = self.clients.at_mut(key) {
+                client.expiry = agreed.session_expiry;
+                client.ends = None;
+                // Reconnecting in time takes the delayed will back (MQTT-3.1.3-9).
+                client.will = None;
+                return Ok((key, true));
+            }
+        }
+        let client = Client::new(client_id.clone(), identity.clone(), agreed.session_expiry);
+        let Some(key) = self.clients.insert(client) else {
+            return Err((ReasonCode::QuotaExceeded, "the server has no room for another session"));
+        };
+        self.by_id.insert(client_id.clone(), key);
+        self.shared.sessions.fetch_add(1, Ordering::Relaxed);
+        Ok((key, false))
+    }
+
+    fn take_over(&mut self, new: ConnId, old: ConnId, clean_start: bool, now: Time) {
+        let (Some(old_conn), Some(new_conn)) = (self.conns.at(old), self.conns.at(new)) else {
+            return;
+        };
+        if let Some(client) = old_conn.open().and_then(|open| self.clients.at(open.session)) {
+            self.event(Event::TakenOver {
+                client: client.id.clone(),
+                old: old_conn.info.peer,
+                new: new_conn.info.peer,
+            });
+        }
+        self.count(Counter::Takeovers, 1);
+        self.leave_for_takeover(old, clean_start, now);
+    }
+
+    fn open_connection(
+        &mut self,
+        id: ConnId,
+        key: SessionKey,
+        admission: &Admission<'_>,
+        now: Time,
+    ) {
+        let Admission { agreed, identity, enhanced, .. } = admission;
+        let link = Connection::new(agreed);
+        if let Some(deadline) = link.keep_alive_deadline(now) {
+            self.timers.set(deadline, Timer::KeepAlive(id));
+        }
+        if let Some(client) = self.clients.at_mut(key) {
+            client.conn = Some(id);
+            if let Some(member) = &client.member {
+                member.set_window(u32::from(agreed.window));
+                member.set_online(true);
+            }
+        }
+        let auth = enhanced.as_ref().map(|(method, _)| {
+            Box::new(Authenticated {
+                method: Arc::clone(method),
+                exchange: None,
+                identity: identity.clone(),
+            })
+        });
+        let will = admission.will.clone();
+        self.enter(id, Phase::Open(Open { link, session: key, route: None, will, auth }));
+        let metrics = self.metrics();
+        metrics.set(Gauge::Connected, metrics.gauge(Gauge::Connected).saturating_add(1));
+        let connected = self.shared.totals().gauge(Gauge::Connected);
+        let connected = usize::try_from(connected).unwrap_or(usize::MAX);
+        self.shared.most_connections.fetch_max(connected, Ordering::Relaxed);
+    }
+
+    fn write_connack(&mut self, id: ConnId, admission: &Admission<'_>, session_present: bool) {
+        let Admission { agreed, client_id, assigned, enhanced, .. } = admission;
+        let limits = Arc::clone(&self.limits);
+        let shared = Arc::clone(&self.shared);
+        let properties = ConnAckProperties {
+            session_expiry: agreed
+                .session_expiry_imposed
+                .then(|| session_expiry_seconds(agreed.session_expiry)),
+            receive_maximum: (limits.receive_maximum < u16::MAX).then_some(limits.receive_maximum),
+            maximum_packet_size: Some(limits.packet_size),
+            assigned_client_id: assigned.then(|| client_id.as_str()),
+            topic_alias_maximum: (limits.topic_alias_maximum > 0)
+                .then_some(limits.topic_alias_maximum),
+            server_keep_alive: agreed.keep_alive_imposed.then_some(agreed.keep_alive),
+            response_information: shared
+                .config
+                .response_information
+                .as_deref()
+                .filter(|_| agreed.response_information),
+            authentication_method: enhanced.as_ref().map(|(method, _)| &**method),
+            authentication_data: enhanced.as_ref().and_then(|(_, data)| data.as_deref()),
+            ..ConnAckProperties::default()
+        };
+        let connack =
+            ConnAck { session_present, reason: ReasonCode::Success, properties };
+        self.write(id, agreed.version, &Packet::ConnAck(Box::new(connack)));
+    }
+
+    fn announce_connected(
+        &mut self,
+        id: ConnId,
+        key: SessionKey,
+        connect: &Connect<'_>,
+        session_present: bool,
+        now: Time,
+    ) {
+        let (Some(conn), Some(client)) = (self.conns.at(id), self.clients.at(key)) else { return };
+        let peer = conn.info.peer;
+        let keep_alive = conn.open().map_or(0, |open| open.link.keep_alive());
+        let client = client.id.clone();
+        self.event(Event::Connected {
+            client: client.clone(),
+            peer,
+            version: connect.version,
+            keep_alive,
+            session_present,
+            bridge: connect.bridge,
+        });
+        self.publish_connected(&client, peer, connect, keep_alive, session_present, now);
+    }
+
+    /// CONNACK with an error, then the close (MQTT-3.2.2-7).
+    pub(super) fn refuse(
+        &mut self,
+        id: ConnId,
+        version: ProtocolVersion,
+        reason: ReasonCode,
+        why: &'static str,
+        now: Time,
+    ) -> Flow {
+        let properties = ConnAckProperties { reason_string: Some(why), ..Default::default() };
+        let connack = ConnAck { session_present: false, reason, properties };
+        self.write(id, version, &Packet::ConnAck(Box::new(connack)));
+        self.reject(id, CloseReason::Refused(reason), why, now);
+        Flow::Gone
+    }
+
+    pub(super) fn check_connect_deadline(&mut self, id: ConnId, now: Time) {
+        if self.conns.at(id).is_some_and(|conn| conn.open().is_none()) {
+            self.reject(id, CloseReason::ConnectDeadline, "CONNECT was not finished in time", now);
+        }
+    }
+}
+
+/// The will as it is kept; an error if its properties cannot be passed on.
+fn keep_will(will: &codec::Will<'_>) -> Result<Will, codec::EncodeError> {
+    let mut properties = Vec::new();
+    codec::publish::forward_properties(&will.forward, &mut properties)?;
+    Ok(Will {
+        topic: Arc::from(will.topic),
+        properties: properties.into_boxed_slice(),
+        payload: will.payload.into(),
+        qos: will.qos,
+        retain: will.retain,
+        delay: Duration::from_secs(u64::from(will.delay.unwrap_or(0))),
+        message_expiry: will.message_expiry,
+    })
+}

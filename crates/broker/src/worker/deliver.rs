@@ -1,0 +1,258 @@
+//! A message to one recipient: now, or into its queue.
+
+use protocol::session::{Next, Offer};
+use protocol::{Outbound, Session};
+use topics::{Delivery, Recipient};
+use types::{ConnId, QoS, SessionKey, SessionRef, Time};
+
+use super::Worker;
+use super::publish::Fanout;
+use super::write::{Copy, TooLarge, write_publish};
+use crate::client::{Client, Counted};
+use crate::event::DropReason;
+use crate::metrics::{Gauge, Metrics};
+
+/// While a connection has more than this to write, its queue waits.
+pub(super) const PUMP_UP_TO: usize = 128 * 1024;
+
+impl Worker {
+    /// Delivers to one entry of a route.
+    #[inline]
+    pub(super) fn deliver_to(&mut self, recipient: &Recipient, fanout: &mut Fanout<'_>) {
+        let me = SessionRef { worker: self.id, key: recipient.session };
+        let own = fanout.parts.publisher == Some(me);
+        let Some(delivery) = recipient.delivery_for(own) else { return };
+        self.deliver(recipient.session, delivery, fanout);
+    }
+
+    fn deliver(&mut self, key: SessionKey, delivery: &Delivery, fanout: &mut Fanout<'_>) {
+        let Some(client) = self.clients.at_mut(key) else { return };
+        let qos = fanout.parts.qos.min(delivery.qos);
+        let retain = fanout.parts.retain && delivery.retain_as_published;
+        let Some(conn_id) = client.conn else {
+            if qos != QoS::AtMostOnce || self.limits.queue_qos0 {
+                let outbound = outbound(fanout, delivery, qos, retain);
+                self.enqueue(key, outbound);
+            }
+            return;
+        };
+        let Some(conn) = self.conns.at_mut(conn_id) else { return };
+        let metrics = match self.shared.metrics(self.id) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        };
+        let backlog = conn.output.len();
+        let packet_id = if qos == QoS::AtMostOnce {
+            if backlog > 0 && backlog > shed_above(&self.limits, self.shared.resident().0) {
+                let reason = if backlog > self.limits.output_bytes {
+                    DropReason::SlowConsumer
+                } else {
+                    DropReason::Memory
+                };
+                metrics.dropped(reason, 1);
+                return;
+            }
+            None
+        } else {
+            let Some(open) = conn.open() else { return };
+            let keeps = client.keeps();
+            let kept = || keeps.then(|| outbound(fanout, delivery, qos, retain));
+            let offer = if backlog > self.limits.output_bytes {
+                Offer::Wait
+            } else {
+                client.session.offer(qos, open.link.window(), kept)
+            };
+            match offer {
+                Offer::Send(packet_id) => {
+                    show_inflight(client);
+                    Some(packet_id)
+                }
+                Offer::Wait => {
+                    let outbound = outbound(fanout, delivery, qos, retain);
+                    self.enqueue(key, outbound);
+                    return;
+                }
+            }
+        };
+        let copy = Copy { dup: false, qos, retain, packet_id, ids: delivery.ids() };
+        let mut heads = std::mem::take(&mut fanout.heads);
+        let written = write_publish(
+            conn,
+            &mut self.pool,
+            metrics,
+            &mut heads,
+            &fanout.content(),
+            copy,
+            fanout.now,
+        );
+        fanout.heads = heads;
+        if !conn.touched {
+            conn.touched = true;
+            self.touched.push(conn_id);
+        }
+        if written == Err(TooLarge) {
+            metrics.dropped(DropReason::TooLarge, 1);
+            if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
+                client.session.abandon(packet_id);
+            }
+        }
+    }
+
+    /// Puts a message into a session's queue; what has to go for it is counted.
+    pub(super) fn enqueue(&mut self, key: SessionKey, outbound: Outbound) {
+        let metrics = match self.shared.metrics(self.id) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        };
+        let Some(client) = self.clients.at_mut(key) else { return };
+        client.session.enqueue(outbound, &self.limits, |_| {
+            metrics.dropped(DropReason::QueueFull, 1);
+        });
+        recount(metrics, client);
+    }
+
+    /// Delivers one message that is behind a reference count already.
+    pub(super) fn deliver_outbound(&mut self, key: SessionKey, outbound: Outbound, now: Time) {
+        let Some(client) = self.clients.at(key) else { return };
+        let Some(conn) = client.conn else {
+            if outbound.qos != QoS::AtMostOnce || self.limits.queue_qos0 {
+                self.enqueue(key, outbound);
+            }
+            return;
+        };
+        if outbound.qos == QoS::AtMostOnce && !client.session.has_waiting() {
+            let backlog = self.conns.at(conn).map_or(0, |conn| conn.output.len());
+            if backlog > shed_above(&self.limits, self.shared.resident().0) {
+                self.metrics().dropped(DropReason::SlowConsumer, 1);
+            } else if self.write_outbound(conn, None, &outbound, false, now) == Err(TooLarge) {
+                self.metrics().dropped(DropReason::TooLarge, 1);
+            }
+            return;
+        }
+        self.enqueue(key, outbound);
+        self.pump(key, now);
+    }
+
+    /// Writes what waits for a client, as long as there is room.
+    pub(super) fn pump(&mut self, key: SessionKey, now: Time) {
+        let Some(client) = self.clients.at(key) else { return };
+        let Some(conn_id) = client.conn else { return };
+        if !client.session.has_waiting() {
+            return;
+        }
+        let Some(window) =
+            self.conns.at(conn_id).and_then(|conn| conn.open()).map(|open| open.link.window())
+        else {
+            return;
+        };
+        loop {
+            let backlog = self.conns.at(conn_id).map_or(usize::MAX, |conn| conn.output.len());
+            if backlog >= PUMP_UP_TO {
+                break;
+            }
+            let metrics = match self.shared.metrics(self.id) {
+                Some(metrics) => metrics,
+                None => Metrics::nowhere(),
+            };
+            let Some(client) = self.clients.at_mut(key) else { return };
+            let keeps = client.keeps();
+            let next = client.session.next_to_send(window, keeps, now, |_| {
+                metrics.dropped(DropReason::Expired, 1);
+            });
+            let Some(next) = next else { break };
+            self.send_next(key, conn_id, next, now);
+        }
+        self.recount(key);
+    }
+
+    fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
+        let (packet_id, written) = match next {
+            Next::Publish(packet_id, outbound) => {
+                (packet_id, self.write_outbound(conn, packet_id, &outbound, false, now))
+            }
+            Next::PublishAgain(packet_id, outbound) => {
+                (Some(packet_id), self.write_outbound(conn, Some(packet_id), &outbound, true, now))
+            }
+            Next::PubrelAgain(packet_id) => {
+                self.write_pubrel(conn, packet_id);
+                return;
+            }
+        };
+        if written == Err(TooLarge) {
+            self.metrics().dropped(DropReason::TooLarge, 1);
+            if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
+                client.session.abandon(packet_id);
+            }
+        }
+    }
+
+    /// A session is gone: its part in the gauges with it.
+    pub(super) fn uncount(&self, client: &Client) {
+        shift(self.metrics(), Gauge::Waiting, client.counted.waiting, 0);
+        shift(self.metrics(), Gauge::WaitingBytes, client.counted.bytes, 0);
+    }
+
+    /// Brings the gauges and what shared groups see up to date with a session.
+    pub(super) fn recount(&mut self, key: SessionKey) {
+        let metrics = match self.shared.metrics(self.id) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        };
+        if let Some(client) = self.clients.at_mut(key) {
+            recount(metrics, client);
+        }
+    }
+}
+
+fn recount(metrics: &Metrics, client: &mut Client) {
+    let session: &Session = &client.session;
+    let counted = Counted { waiting: session.queued_len(), bytes: session.queued_bytes() };
+    if counted != client.counted {
+        shift(metrics, Gauge::Waiting, client.counted.waiting, counted.waiting);
+        shift(metrics, Gauge::WaitingBytes, client.counted.bytes, counted.bytes);
+        client.counted = counted;
+    }
+    show_inflight(client);
+}
+
+/// Shows shared groups how much is on its way to a member.
+fn show_inflight(client: &Client) {
+    if let Some(member) = &client.member {
+        let inflight = client.session.inflight_len();
+        member.set_inflight(u32::try_from(inflight).unwrap_or(u32::MAX));
+    }
+}
+
+fn shift(metrics: &Metrics, gauge: Gauge, from: usize, to: usize) {
+    let (from, to) = (u64::try_from(from).unwrap_or(0), u64::try_from(to).unwrap_or(0));
+    metrics.set(gauge, metrics.gauge(gauge).saturating_sub(from).saturating_add(to));
+}
+
+fn outbound(
+    fanout: &mut Fanout<'_>,
+    delivery: &Delivery,
+    qos: QoS,
+    retain: bool,
+) -> Outbound {
+    let ids = delivery.ids();
+    Outbound {
+        message: std::sync::Arc::clone(fanout.message()),
+        qos,
+        retain,
+        ids: (!ids.is_empty()).then(|| ids.into()),
+        share: None,
+    }
+}
+
+/// QoS 0 for a client with more than this to write is dropped. The nearer the memory budget,
+/// the less backlog is borne, so that the slowest lose first.
+fn shed_above(limits: &types::Limits, resident: u64) -> usize {
+    let budget = u64::try_from(limits.memory).unwrap_or(u64::MAX);
+    if budget == 0 || resident < (budget / 10).saturating_mul(9) {
+        return limits.output_bytes;
+    }
+    if resident >= budget {
+        return 0;
+    }
+    limits.output_bytes / 16
+}

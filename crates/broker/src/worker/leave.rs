@@ -1,0 +1,271 @@
+//! The end of a connection, of a session, and the will.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use auth::Access;
+use codec::{Disconnect, Packet};
+use protocol::connection::disconnect_discards_will;
+use protocol::connection::negotiate::cap_session_expiry;
+use protocol::Connection;
+use topics::IndexChange;
+use types::{
+    Action, ConnId, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef, Time,
+    TopicName,
+};
+
+use super::Worker;
+use super::receive::Flow;
+use crate::conn::{Conn, Open, Phase, Will};
+use crate::event::{CloseReason, DropReason, Event};
+use crate::metrics::{Counter, Gauge};
+use crate::timers::Timer;
+
+/// More than this is not sent to a client that is being closed.
+const LAST_BYTES: usize = 256 * 1024;
+
+impl Worker {
+    /// DISCONNECT from the client (3.14).
+    pub(super) fn on_disconnect(
+        &mut self,
+        id: ConnId,
+        disconnect: &Disconnect<'_>,
+        now: Time,
+    ) -> Flow {
+        let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) else { return Flow::Gone };
+        let Some(client) = self.clients.at_mut(open.session) else { return Flow::Gone };
+        let asked = disconnect.session_expiry;
+        if let Err(violation) = Connection::check_disconnect_expiry(client.expiry, asked) {
+            return self.violate(id, violation, now);
+        }
+        if let Some(seconds) = asked {
+            client.expiry = cap_session_expiry(seconds, &self.limits).0;
+        }
+        if disconnect_discards_will(disconnect.reason) {
+            open.will = None;
+        }
+        self.close(id, CloseReason::Client(disconnect.reason), now);
+        Flow::Gone
+    }
+
+    /// Ends a connection from this side: says why if there is a packet for it, then closes.
+    pub(super) fn close(&mut self, id: ConnId, reason: CloseReason, now: Time) {
+        let Some(conn) = self.conns.at(id) else { return };
+        let Some(open) = conn.open() else {
+            return self.reject(id, reason, "", now);
+        };
+        let (version, room) = (open.link.version(), open.link.packet_size());
+        self.write_farewell(id, version, room, reason);
+        let Some(mut conn) = self.forget(id) else { return };
+        let output = if conn.output.len() > LAST_BYTES || reason == CloseReason::WriteStall {
+            conn.output.clear(&mut self.pool);
+            Vec::new()
+        } else {
+            conn.output.flatten(&mut self.pool)
+        };
+        self.actions.push_back(Action::Close { conn: id, output });
+        self.depart(conn, reason, now);
+    }
+
+    /// DISCONNECT with the reason; only 5.0 has it from a server, and a packet that is too
+    /// large for the client is shortened or left out.
+    fn write_farewell(
+        &mut self,
+        id: ConnId,
+        version: ProtocolVersion,
+        room: usize,
+        reason: CloseReason,
+    ) {
+        let reference = self.reference.clone();
+        let (code, why) = match reason {
+            CloseReason::Violation(violation) => (violation.reason(), Some(violation.explain())),
+            CloseReason::TakenOver => {
+                (ReasonCode::SessionTakenOver, Some("the client connected again"))
+            }
+            CloseReason::ShuttingDown if reference.is_some() => {
+                (ReasonCode::UseAnotherServer, None)
+            }
+            CloseReason::ShuttingDown => (ReasonCode::ServerShuttingDown, None),
+            CloseReason::Panic => (ReasonCode::ImplementationSpecificError, None),
+            CloseReason::Client(_)
+            | CloseReason::Eof
+            | CloseReason::LinkError
+            | CloseReason::Refused(_)
+            | CloseReason::NotMqtt
+            | CloseReason::ConnectDeadline
+            | CloseReason::UnauthenticatedBytes
+            | CloseReason::WriteStall => return,
+        };
+        if !version.has_properties() {
+            return;
+        }
+        let mut disconnect = Disconnect {
+            reason: code,
+            session_expiry: None,
+            reason_string: why,
+            user: Default::default(),
+            server_reference: reference.as_deref(),
+        };
+        if codec::encoded_len(&Packet::Disconnect(disconnect), version) > room {
+            disconnect.reason_string = None;
+            disconnect.server_reference = None;
+        }
+        let packet = Packet::Disconnect(disconnect);
+        if codec::encoded_len(&packet, version) <= room {
+            self.write(id, version, &packet);
+        }
+    }
+
+    /// Ends a link that never became a client's.
+    pub(super) fn reject(
+        &mut self,
+        id: ConnId,
+        reason: CloseReason,
+        why: &'static str,
+        _: Time,
+    ) {
+        let Some(mut conn) = self.forget(id) else { return };
+        let output = conn.output.flatten(&mut self.pool);
+        self.actions.push_back(Action::Close { conn: id, output });
+        self.event(Event::Rejected { peer: conn.info.peer, client: None, reason, why });
+    }
+
+    /// The link is gone without this side's doing.
+    pub(super) fn link_gone(&mut self, id: ConnId, reason: CloseReason, now: Time) {
+        let Some(mut conn) = self.forget(id) else { return };
+        conn.output.clear(&mut self.pool);
+        match conn.phase {
+            Phase::Open(_) => self.depart(conn, reason, now),
+            Phase::Greeting { .. } | Phase::Authenticating(_) => {
+                let peer = conn.info.peer;
+                self.event(Event::Rejected { peer, client: None, reason, why: "" });
+            }
+        }
+    }
+
+    /// Another connection takes the session over (MQTT-3.1.4-3). With Clean Start the session
+    /// ends, and its will with it (3.1.4).
+    pub(super) fn leave_for_takeover(&mut self, old: ConnId, clean_start: bool, now: Time) {
+        let key = self.conns.at(old).and_then(Conn::open).map(|open| open.session);
+        self.close(old, CloseReason::TakenOver, now);
+        if let Some(key) = key.filter(|_| clean_start) {
+            self.end_session(key, false, now);
+        }
+    }
+
+    /// A client's connection is over: its will, and what becomes of its session.
+    fn depart(&mut self, conn: Conn, reason: CloseReason, now: Time) {
+        let peer = conn.info.peer;
+        let Phase::Open(Open { session: key, will, .. }) = conn.phase else { return };
+        let metrics = self.metrics();
+        metrics.set(Gauge::Connected, metrics.gauge(Gauge::Connected).saturating_sub(1));
+        let Some(client) = self.clients.at_mut(key) else { return };
+        client.conn = None;
+        client.session.compact();
+        if let Some(member) = &client.member {
+            member.set_online(false);
+        }
+        let (id, expiry) = (client.id.clone(), client.expiry);
+        let ends = now + expiry;
+        client.ends = Some(ends);
+        self.event(Event::Disconnected { client: id.clone(), peer, reason });
+        self.publish_disconnected(&id, reason, now);
+        match will {
+            Some(will) if will.delay.is_zero() || expiry.is_zero() => {
+                self.publish_will(key, &will, now);
+            }
+            Some(will) => {
+                // At its delay or at the session's end, whichever is first (MQTT-3.1.3-9).
+                let due = (now + will.delay).min(ends);
+                if let Some(client) = self.clients.at_mut(key) {
+                    client.will = Some((due, will));
+                }
+                self.timers.set(due, Timer::Will(key));
+            }
+            None => {}
+        }
+        if expiry.is_zero() {
+            self.end_session(key, false, now);
+            return;
+        }
+        self.hand_on(key, false, now);
+        if expiry < Duration::MAX {
+            self.timers.set(ends, Timer::SessionExpiry(key));
+        }
+    }
+
+    pub(super) fn check_session_expiry(&mut self, key: SessionKey, now: Time) {
+        let Some(client) = self.clients.at(key) else { return };
+        if client.conn.is_none() && client.ends.is_some_and(|ends| ends <= now) {
+            self.end_session(key, true, now);
+        }
+    }
+
+    pub(super) fn check_will(&mut self, key: SessionKey, now: Time) {
+        let Some(client) = self.clients.at_mut(key) else { return };
+        if let Some((_, will)) = client.will.take_if(|(due, _)| *due <= now) {
+            self.publish_will(key, &will, now);
+        }
+    }
+
+    /// Publishes a will; whether its owner may is asked again (S46).
+    fn publish_will(&mut self, key: SessionKey, will: &Will, now: Time) {
+        let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else { return };
+        let Some(client) = self.clients.at(key) else { return };
+        let policy = Arc::clone(&self.shared);
+        let policy = &policy.config.policy;
+        if !policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
+            self.metrics().dropped(DropReason::NotAuthorized, 1);
+            return;
+        }
+        let expiry = will.message_expiry.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let parts = MessageParts {
+            properties: &will.properties,
+            payload: &will.payload,
+            qos: will.qos,
+            retain: will.retain,
+            publisher: Some(SessionRef { worker: self.id, key }),
+            expires: expiry.map(|expiry| now + expiry),
+        };
+        self.publish_message(topic, parts, now);
+    }
+
+    /// Ends a session: its will if it still waits, its subscriptions, its messages.
+    pub(super) fn end_session(&mut self, key: SessionKey, expired: bool, now: Time) {
+        let Some(client) = self.clients.at_mut(key) else { return };
+        if let Some((_, will)) = client.will.take() {
+            self.publish_will(key, &will, now);
+        }
+        self.hand_on(key, true, now);
+        let Some(mut client) = self.clients.remove(key) else { return };
+        self.by_id.remove(&client.id);
+        self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+        let subscriber = SessionRef { worker: self.id, key };
+        for (filter, _) in client.session.subscriptions.drain() {
+            self.change_index(IndexChange::Unsubscribe { filter, subscriber });
+        }
+        let lost = client.session.queued_len();
+        if lost > 0 {
+            let count = u64::try_from(lost).unwrap_or(0);
+            self.metrics().dropped(DropReason::SessionEnded, count);
+            self.uncount(&client);
+        }
+        if expired {
+            self.count(Counter::SessionsExpired, 1);
+        }
+        if expired || lost > 0 {
+            self.event(Event::SessionEnded { client: client.id, expired, lost });
+        }
+    }
+
+    /// Ends every connection and takes no new one.
+    pub(super) fn drain(&mut self, reference: Option<Arc<str>>, now: Time) {
+        self.draining = true;
+        self.reference = reference;
+        let all: Vec<ConnId> = self.conns.iter().map(|(id, _)| id).collect();
+        for id in all {
+            self.close(id, CloseReason::ShuttingDown, now);
+        }
+    }
+}

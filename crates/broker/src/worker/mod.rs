@@ -1,0 +1,331 @@
+//! [`Worker`]: one worker's connections, clients and timers, and the [`Core`] it shows to its
+//! event loop.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `receive` | bytes to packets, packets to their concern |
+//! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
+//! | `authenticate` | AUTH |
+//! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
+//! | `deliver` | a message to one recipient: now, or into its queue |
+//! | `share` | one member of a shared subscription gets it |
+//! | `acknowledge` | PUBACK, PUBREC, PUBREL, PUBCOMP |
+//! | `subscribe` | SUBSCRIBE, UNSUBSCRIBE, and what waits for the index |
+//! | `replay` | retained messages for new subscriptions, in steps |
+//! | `leave` | the end of a connection, of a session, and the will |
+//! | `write` | packets to the output of a connection |
+//! | `sys` | `$SYS` and presence |
+
+mod acknowledge;
+mod admit;
+mod authenticate;
+mod deliver;
+mod leave;
+mod publish;
+mod receive;
+mod replay;
+mod share;
+mod subscribe;
+mod sys;
+mod write;
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hashbrown::HashMap;
+use topics::{IndexChange, RouteCache};
+use types::{
+    Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
+};
+
+use self::subscribe::AfterApply;
+use self::sys::SysState;
+use crate::client::Client;
+use crate::conn::Conn;
+use crate::event::{CloseReason, Event};
+use crate::mail::{Control, Mail};
+use crate::metrics::{Counter, Gauge, Metrics};
+use crate::output::BufferPool;
+use crate::shared::Shared;
+use crate::slots::Slots;
+use crate::timers::{Timer, Timers};
+
+/// Index changes taken over in one turn, so that a storm of subscriptions cannot hold up
+/// publishers.
+const INDEX_BATCH: usize = 256;
+/// Bounds of a worker's route cache.
+const ROUTE_CACHE_ENTRIES: usize = 65_536;
+const ROUTE_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// The core of one worker.
+pub struct Worker {
+    id: WorkerId,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+    conns: Slots<Conn>,
+    clients: Slots<Client>,
+    by_id: HashMap<ClientId, SessionKey, foldhash::quality::SeedableRandomState>,
+    timers: Timers,
+    routes: RouteCache,
+    pool: BufferPool,
+    actions: VecDeque<Action<Mail>>,
+    touched: Vec<ConnId>,
+    /// Links without a client, oldest first, with entries of such as are long gone.
+    greeting: VecDeque<ConnId>,
+    /// Connections whose next packet waits for room in a mailbox.
+    waiting_for_room: Vec<ConnId>,
+    changes: VecDeque<IndexChange>,
+    changes_made: u64,
+    changes_applied: u64,
+    after_apply: VecDeque<AfterApply>,
+    index_batch: usize,
+    replaying: VecDeque<SessionKey>,
+    /// Bytes of mail sent in this turn, by worker, and taken in.
+    mail_sent: Vec<usize>,
+    mail_taken: usize,
+    random: u64,
+    sys: SysState,
+    draining: bool,
+    /// Where clients are sent while draining.
+    reference: Option<Arc<str>>,
+    scratch: Vec<u8>,
+}
+
+impl Worker {
+    /// The worker with this number. Nothing runs until a loop drives it.
+    pub fn new(id: WorkerId, shared: Arc<Shared>) -> Self {
+        let seed = shared.config.seed;
+        let limits = Arc::new(shared.config.limits.clone());
+        let mut worker = Self {
+            id,
+            limits,
+            conns: Slots::new(),
+            clients: Slots::new(),
+            by_id: HashMap::with_hasher(foldhash::quality::SeedableRandomState::with_seed(
+                seed,
+                foldhash::SharedSeed::global_fixed(),
+            )),
+            timers: Timers::default(),
+            routes: RouteCache::new(ROUTE_CACHE_ENTRIES, ROUTE_CACHE_BYTES, seed),
+            pool: BufferPool::default(),
+            actions: VecDeque::new(),
+            touched: Vec::new(),
+            greeting: VecDeque::new(),
+            waiting_for_room: Vec::new(),
+            changes: VecDeque::new(),
+            changes_made: 0,
+            changes_applied: 0,
+            after_apply: VecDeque::new(),
+            index_batch: INDEX_BATCH,
+            replaying: VecDeque::new(),
+            mail_sent: vec![0; shared.workers()],
+            mail_taken: 0,
+            random: seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            sys: SysState::default(),
+            draining: false,
+            reference: None,
+            scratch: Vec::new(),
+            shared,
+        };
+        worker.start_timers();
+        worker
+    }
+
+    /// How many changes of the subscription index are taken over in one turn. Zero holds them
+    /// back, which simulation uses to reorder what workers see.
+    pub fn set_index_batch(&mut self, changes: usize) {
+        self.index_batch = changes;
+    }
+
+    /// How many clients are connected here.
+    pub fn connected(&self) -> usize {
+        self.conns.iter::<ConnId>().filter(|(_, conn)| conn.open().is_some()).count()
+    }
+
+    /// How many sessions live here.
+    pub fn sessions(&self) -> usize {
+        self.clients.len()
+    }
+
+    fn start_timers(&mut self) {
+        if self.id == WorkerId(0) {
+            self.timers.set(Time::ZERO + replay::PURGE_INTERVAL, Timer::RetainedExpiry);
+            if !self.shared.config.sys_interval.is_zero() {
+                self.timers.set(Time::ZERO, Timer::Sys);
+            }
+        }
+    }
+
+    #[inline]
+    fn metrics(&self) -> &Metrics {
+        match self.shared.metrics(self.id) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        }
+    }
+
+    #[inline]
+    fn count(&self, counter: Counter, by: u64) {
+        self.metrics().add(counter, by);
+    }
+
+    fn event(&self, event: Event) {
+        self.shared.config.events.event(event);
+    }
+
+    /// The next number of a generator that is seeded with the server (splitmix64).
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn touch(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.at_mut(id)
+            && !conn.touched
+        {
+            conn.touched = true;
+            self.touched.push(id);
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer, now: Time) {
+        match timer {
+            Timer::ConnectDeadline(conn) => self.check_connect_deadline(conn, now),
+            Timer::KeepAlive(conn) => self.check_keep_alive(conn, now),
+            Timer::WriteStall(conn) => self.check_write_stall(conn, now),
+            Timer::SessionExpiry(session) => self.check_session_expiry(session, now),
+            Timer::Will(session) => self.check_will(session, now),
+            Timer::Sys => self.publish_sys(now),
+            Timer::RetainedExpiry => self.purge_retained(now),
+        }
+    }
+
+    fn on_control(&mut self, control: Control, now: Time) {
+        match control {
+            Control::Drain { reference } => self.drain(reference, now),
+            Control::Reload(limits) => {
+                self.limits = limits;
+                self.event(Event::Reloaded { worker: self.id });
+            }
+        }
+    }
+
+    /// Settles this turn's mail with the gauges of the mailboxes.
+    fn settle_mail(&mut self) {
+        for (bytes, worker) in self.mail_sent.iter_mut().zip(0u16..) {
+            if *bytes > 0
+                && let Some(mailbox) = self.shared.mailbox(WorkerId(worker))
+            {
+                mailbox.bytes.fetch_add(std::mem::take(bytes), Ordering::Relaxed);
+            }
+        }
+        if self.mail_taken > 0
+            && let Some(mailbox) = self.shared.mailbox(self.id)
+        {
+            let taken = std::mem::take(&mut self.mail_taken);
+            // The sender settles at the end of its turn: it may not have counted yet.
+            let _ = mailbox.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
+                Some(bytes.saturating_sub(taken))
+            });
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        (!self.changes.is_empty() && self.index_batch > 0) || !self.replaying.is_empty()
+    }
+}
+
+/// How often a connection that waits for room in a mailbox tries again.
+const RETRY_MILLIS: u64 = 1;
+
+impl Core for Worker {
+    type Mail = Mail;
+
+    fn handle_open(&mut self, info: LinkInfo, now: Time) -> Option<ConnId> {
+        self.open_link(info, now)
+    }
+
+    fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time) {
+        self.receive(conn, bytes, now);
+    }
+
+    fn handle_written(&mut self, conn: ConnId, written: usize, now: Time) {
+        self.written(conn, written, now);
+    }
+
+    fn handle_closed(&mut self, conn: ConnId, end: LinkEnd, now: Time) {
+        let reason = match end {
+            LinkEnd::Eof => CloseReason::Eof,
+            LinkEnd::Error => CloseReason::LinkError,
+        };
+        self.link_gone(conn, reason, now);
+    }
+
+    fn handle_mail(&mut self, mail: Mail, now: Time) {
+        match mail {
+            Mail::Publish { route, message } => {
+                self.mail_taken = self.mail_taken.saturating_add(publish::mail_size(&message));
+                self.deliver_route_here(&route, &message, now);
+            }
+            Mail::Share(share) => {
+                self.mail_taken =
+                    self.mail_taken.saturating_add(publish::mail_size(&share.message));
+                self.take_share(*share, now);
+            }
+            Mail::Control(control) => self.on_control(control, now),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        while let Some(due) = self.timers.take_due(now) {
+            for timer in due {
+                self.on_timer(timer, now);
+            }
+        }
+    }
+
+    fn end_turn(&mut self, now: Time) {
+        self.retry_waiting(now);
+        self.apply_index_changes(now);
+        self.step_replays(now);
+        self.settle_mail();
+        self.metrics().set(Gauge::Sessions, u64::try_from(self.clients.len()).unwrap_or(u64::MAX));
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        if self.has_work() {
+            return Some(Time::ZERO);
+        }
+        let next = self.timers.next();
+        if self.waiting_for_room.is_empty() {
+            return next;
+        }
+        // Nobody tells when another worker has emptied its mailbox.
+        let retry = self.sys.last_turn + std::time::Duration::from_millis(RETRY_MILLIS);
+        Some(next.map_or(retry, |next| next.min(retry)))
+    }
+
+    fn poll_action(&mut self) -> Option<Action<Mail>> {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        let conn = self.touched.pop()?;
+        if let Some(record) = self.conns.at_mut(conn) {
+            record.touched = false;
+        }
+        Some(Action::Flush(conn))
+    }
+
+    fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.conns.at(conn).map_or(0, |conn| conn.output.slices(slices))
+    }
+
+    fn is_drained(&self) -> bool {
+        self.draining && self.conns.is_empty() && self.actions.is_empty()
+    }
+}

@@ -1,0 +1,425 @@
+//! PUBLISH from a client: checks, route, acknowledgement. The hot path.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use auth::Access;
+use codec::{Packet, Publish};
+use protocol::Violation;
+use topics::Route;
+use types::{
+    Action, ConnId, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey, SessionRef, Time,
+    TopicName, WorkerId,
+};
+
+use super::Worker;
+use super::receive::Flow;
+use super::write::{Content, HeadCache, SHARE_FROM};
+use crate::conn::Conn;
+use crate::event::DropReason;
+use crate::mail::Mail;
+use crate::metrics::Counter;
+
+/// What a message counts against `limits.mailbox_bytes`.
+pub(super) fn mail_size(message: &Message) -> usize {
+    message.size().saturating_add(64)
+}
+
+/// Why a message of a client is not taken.
+struct Refused {
+    reason: ReasonCode,
+    drop: DropReason,
+    why: &'static str,
+}
+
+/// A message on its way to its recipients. It becomes a [`Message`] with a reference count
+/// only if somebody needs one.
+pub(super) struct Fanout<'a> {
+    pub(super) route: &'a Arc<Route>,
+    pub(super) parts: MessageParts<'a>,
+    pub(super) message: Option<Arc<Message>>,
+    pub(super) heads: HeadCache,
+    pub(super) now: Time,
+}
+
+impl<'a> Fanout<'a> {
+    pub(super) fn content(&self) -> Content<'_> {
+        Content { topic: self.route.topic(), parts: self.parts, shared: self.message.as_ref() }
+    }
+
+    /// The message behind a reference count.
+    pub(super) fn message(&mut self) -> &Arc<Message> {
+        let (route, parts) = (self.route, self.parts);
+        self.message
+            .get_or_insert_with(|| Arc::new(Message::new(Arc::clone(route.topic()), parts)))
+    }
+}
+
+impl Worker {
+    #[inline]
+    pub(super) fn on_publish(&mut self, id: ConnId, publish: &Publish<'_>, now: Time) -> Flow {
+        self.count(Counter::PublishReceived, 1);
+        let size = u64::try_from(publish.payload.len()).unwrap_or(0);
+        self.count(Counter::PublishBytesReceived, size);
+        let (route, session) = match self.route_of(id, publish) {
+            Ok(found) => found,
+            Err(violation) => return self.violate(id, violation, now),
+        };
+        let flow = self.publish_on(id, session, &route, publish, now);
+        if flow == Flow::Continue
+            && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
+        {
+            open.route = Some(route);
+        }
+        flow
+    }
+
+    /// Resolves the topic, its alias included, and looks its route up: first at the
+    /// connection, then in the worker's cache.
+    #[inline]
+    fn route_of(
+        &mut self,
+        id: ConnId,
+        publish: &Publish<'_>,
+    ) -> Result<(Arc<Route>, SessionKey), Violation> {
+        let levels = self.limits.topic_levels;
+        let open = self.conns.at_mut(id).and_then(Conn::open_mut).ok_or(Violation::NoTopic)?;
+        let session = open.session;
+        let aliased: Arc<str>;
+        let topic = match publish.properties.topic_alias {
+            None => publish.topic,
+            Some(alias) if publish.topic.is_empty() => {
+                aliased = Arc::clone(open.link.aliases_in.topic(alias)?);
+                &aliased
+            }
+            Some(alias) => {
+                TopicName::parse(publish.topic, levels).map_err(Violation::TopicName)?;
+                open.link.aliases_in.set(alias, publish.topic)?;
+                publish.topic
+            }
+        };
+        if topic.is_empty() {
+            return Err(Violation::NoTopic);
+        }
+        let properties = &publish.properties;
+        if !properties.subscription_ids.is_empty() {
+            return Err(Violation::SubscriptionIdFromClient);
+        }
+        if properties.forward.user.len() > usize::from(self.limits.user_properties) {
+            return Err(Violation::TooManyProperties);
+        }
+        if let Some(response) = properties.forward.response_topic
+            && TopicName::parse(response, levels).is_err()
+        {
+            return Err(Violation::ResponseTopic);
+        }
+        if let Some(route) = open.route.take_if(|route| {
+            **route.topic() == *topic && self.shared.index.is_current(route)
+        }) {
+            return Ok((route, session));
+        }
+        let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
+        Ok((Arc::clone(self.routes.route(&self.shared.index, topic)), session))
+    }
+
+    fn publish_on(
+        &mut self,
+        id: ConnId,
+        session: SessionKey,
+        route: &Arc<Route>,
+        publish: &Publish<'_>,
+        now: Time,
+    ) -> Flow {
+        match publish.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => {
+                if let Err(violation) = self.check_receive(id, session) {
+                    return self.violate(id, violation, now);
+                }
+            }
+            QoS::ExactlyOnce => {
+                let packet_id = publish.packet_id.unwrap_or(PacketId::FIRST);
+                let Some(client) = self.clients.at(session) else { return Flow::Gone };
+                if client.session.is_unreleased(packet_id) {
+                    // The same message again (MQTT-4.3.3-10): answered, not delivered.
+                    self.write_ack(id, packet_id, ReasonCode::Success, None, |a| Packet::PubRec(a));
+                    return Flow::Continue;
+                }
+                if let Err(violation) = self.check_receive(id, session) {
+                    return self.violate(id, violation, now);
+                }
+            }
+        }
+        if !self.has_room(route, publish.payload.len()) {
+            if publish.qos == QoS::AtMostOnce {
+                self.metrics().dropped(DropReason::MailboxFull, 1);
+                return Flow::Continue;
+            }
+            return Flow::Wait;
+        }
+        let taken = self.take_publish(session, route, publish, now);
+        self.acknowledge(id, session, publish, taken)
+    }
+
+    fn check_receive(&mut self, id: ConnId, session: SessionKey) -> Result<(), Violation> {
+        let Some(client) = self.clients.at(session) else { return Ok(()) };
+        let unreleased = client.session.unreleased();
+        let five = self
+            .conns
+            .at(id)
+            .and_then(Conn::open)
+            .is_some_and(|open| open.link.version().has_properties());
+        // QoS 1 is acknowledged in the turn in which it arrives; what can pile up is QoS 2.
+        if five && unreleased >= usize::from(self.limits.receive_maximum) {
+            return Err(Violation::ReceiveMaximumExceeded);
+        }
+        Ok(())
+    }
+
+    /// All checks that can still refuse the message, then its way to everybody (C43).
+    fn take_publish(
+        &mut self,
+        session: SessionKey,
+        route: &Arc<Route>,
+        publish: &Publish<'_>,
+        now: Time,
+    ) -> Result<bool, Refused> {
+        self.authorize_publish(session, route.topic())?;
+        if publish.qos != QoS::AtMostOnce && self.memory_is_short() {
+            return Err(Refused {
+                reason: ReasonCode::QuotaExceeded,
+                drop: DropReason::Memory,
+                why: "the server's memory budget is used up",
+            });
+        }
+        let mut properties = Vec::new();
+        let forward = match publish.properties.forward_bytes {
+            Some(bytes) => bytes,
+            None => {
+                let forward = &publish.properties.forward;
+                codec::publish::forward_properties(forward, &mut properties).map_err(|_| {
+                    Refused {
+                        reason: ReasonCode::ImplementationSpecificError,
+                        drop: DropReason::TooLarge,
+                        why: "the properties cannot be passed on",
+                    }
+                })?;
+                &properties
+            }
+        };
+        let expiry = publish.properties.message_expiry;
+        let parts = MessageParts {
+            properties: forward,
+            payload: publish.payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            publisher: Some(SessionRef { worker: self.id, key: session }),
+            expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
+        };
+        self.publish_parts(route, parts, now)
+    }
+
+    fn authorize_publish(&self, session: SessionKey, topic: &str) -> Result<(), Refused> {
+        let denied = Refused {
+            reason: ReasonCode::NotAuthorized,
+            drop: DropReason::NotAuthorized,
+            why: "not authorized to publish to this topic",
+        };
+        let Some(client) = self.clients.at(session) else { return Err(denied) };
+        let Ok(topic) = TopicName::parse(topic, u16::MAX) else { return Err(denied) };
+        let policy = &self.shared.config.policy;
+        if policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
+            Ok(())
+        } else {
+            Err(denied)
+        }
+    }
+
+    /// Stores a retained message and sends the message to everybody who wants it. Whether
+    /// anybody did.
+    fn publish_parts(
+        &mut self,
+        route: &Arc<Route>,
+        parts: MessageParts<'_>,
+        now: Time,
+    ) -> Result<bool, Refused> {
+        let mut fanout =
+            Fanout { route, parts, message: None, heads: HeadCache::default(), now };
+        if parts.retain {
+            // Stored first, routed after: see `RetainedStore`.
+            self.retain(&mut fanout)?;
+            if !self.shared.index.is_current(route) {
+                let topic = TopicName::parse(route.topic(), u16::MAX);
+                let fresh = topic
+                    .map(|topic| Arc::clone(self.routes.route(&self.shared.index, topic)));
+                if let Ok(fresh) = fresh {
+                    let mut fanout = Fanout { route: &fresh, ..fanout };
+                    return Ok(self.deliver_route(&mut fanout));
+                }
+            }
+        }
+        fanout.heads.take_buffer(&mut self.scratch);
+        let delivered = self.deliver_route(&mut fanout);
+        fanout.heads.give_buffer(&mut self.scratch);
+        Ok(delivered)
+    }
+
+    fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
+        let topic = fanout.route.topic();
+        if fanout.parts.payload.is_empty() {
+            self.shared.retained.clear(topic);
+            return Ok(());
+        }
+        let now = fanout.now;
+        let message = Arc::clone(fanout.message());
+        match self.shared.retained.set(fanout.route.topic(), message, now) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Refused {
+                reason: ReasonCode::QuotaExceeded,
+                drop: DropReason::Quota,
+                why: "the server keeps no more retained messages",
+            }),
+        }
+    }
+
+    /// Delivers here, and by mail to the other workers. Whether there was any recipient.
+    fn deliver_route(&mut self, fanout: &mut Fanout<'_>) -> bool {
+        let route = fanout.route;
+        if route.is_empty() {
+            return false;
+        }
+        if fanout.parts.payload.len() >= SHARE_FROM && route.recipient_count() > 1 {
+            fanout.message();
+        }
+        let here = self.id;
+        for recipient in route.recipients(here) {
+            self.deliver_to(recipient, fanout);
+        }
+        for worker in route.workers() {
+            if worker != here {
+                let message = Arc::clone(fanout.message());
+                self.mail_publish(worker, Arc::clone(route), message);
+            }
+        }
+        for group in 0..route.groups().len() {
+            let message = Arc::clone(fanout.message());
+            self.share_out(route, group, message, fanout.now);
+        }
+        true
+    }
+
+    /// Delivers a message that another worker took in.
+    pub(super) fn deliver_route_here(
+        &mut self,
+        route: &Arc<Route>,
+        message: &Arc<Message>,
+        now: Time,
+    ) {
+        let mut fanout = Fanout {
+            route,
+            parts: message.parts(),
+            message: Some(Arc::clone(message)),
+            heads: HeadCache::default(),
+            now,
+        };
+        fanout.heads.take_buffer(&mut self.scratch);
+        for recipient in route.recipients(self.id) {
+            self.deliver_to(recipient, &mut fanout);
+        }
+        fanout.heads.give_buffer(&mut self.scratch);
+    }
+
+    fn mail_publish(&mut self, to: WorkerId, route: Arc<Route>, message: Arc<Message>) {
+        self.charge_mail(to, &message);
+        self.actions.push_back(Action::Mail { to, mail: Mail::Publish { route, message } });
+    }
+
+    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message) {
+        if let Some(bytes) = self.mail_sent.get_mut(to.index()) {
+            *bytes = bytes.saturating_add(mail_size(message));
+        }
+    }
+
+    /// Whether every worker that the route leads to has room for the message: all or none.
+    #[inline]
+    fn has_room(&self, route: &Route, payload: usize) -> bool {
+        if self.mail_sent.len() <= 1 {
+            return true;
+        }
+        let room = |worker: WorkerId| {
+            let waiting = self
+                .shared
+                .mailbox(worker)
+                .map_or(0, |mailbox| mailbox.bytes.load(Ordering::Relaxed));
+            let sent = self.mail_sent.get(worker.index()).copied().unwrap_or(0);
+            waiting.saturating_add(sent).saturating_add(payload) <= self.limits.mailbox_bytes
+        };
+        if route.groups().is_empty() {
+            route.workers().all(|worker| worker == self.id || room(worker))
+        } else {
+            (0u16..).take(self.mail_sent.len()).map(WorkerId).all(|worker| {
+                worker == self.id || room(worker)
+            })
+        }
+    }
+
+    /// Whether the process holds more than `limits.memory`.
+    pub(super) fn memory_is_short(&self) -> bool {
+        let budget = u64::try_from(self.limits.memory).unwrap_or(u64::MAX);
+        budget > 0 && self.shared.resident().0 > budget
+    }
+
+    /// Answers the publisher (MQTT-4.3.2-4, MQTT-4.3.3-8).
+    fn acknowledge(
+        &mut self,
+        id: ConnId,
+        session: SessionKey,
+        publish: &Publish<'_>,
+        taken: Result<bool, Refused>,
+    ) -> Flow {
+        if let Err(refused) = &taken {
+            self.metrics().dropped(refused.drop, 1);
+        }
+        let Some(packet_id) = publish.packet_id else { return Flow::Continue };
+        let five = self
+            .conns
+            .at(id)
+            .and_then(Conn::open)
+            .is_some_and(|open| open.link.version().has_properties());
+        let (reason, why) = match &taken {
+            Ok(true) => (ReasonCode::Success, None),
+            Ok(false) => (ReasonCode::NoMatchingSubscribers, None),
+            Err(refused) => (refused.reason, Some(refused.why)),
+        };
+        // MQTT 3 has no way to refuse: what is not authorized is acknowledged like the rest
+        // (3.1.1: MQTT-3.3.5-2), what the server has no room for is not acknowledged at all.
+        if !five && reason == ReasonCode::QuotaExceeded {
+            return Flow::Continue;
+        }
+        if publish.qos == QoS::AtLeastOnce {
+            self.write_ack(id, packet_id, reason, why, |a| Packet::PubAck(a));
+            return Flow::Continue;
+        }
+        if (!reason.is_error() || !five)
+            && let Some(client) = self.clients.at_mut(session)
+        {
+            client.session.receive(packet_id);
+        }
+        self.write_ack(id, packet_id, reason, why, |a| Packet::PubRec(a));
+        Flow::Continue
+    }
+
+    /// Publishes in the name of a session that has no connection here, or of the server.
+    pub(super) fn publish_message(
+        &mut self,
+        topic: TopicName<'_>,
+        parts: MessageParts<'_>,
+        now: Time,
+    ) {
+        let route = Arc::clone(self.routes.route(&self.shared.index, topic));
+        if let Err(refused) = self.publish_parts(&route, parts, now) {
+            self.metrics().dropped(refused.drop, 1);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Bytes to packets, packets to their concern.
+
+use std::sync::atomic::Ordering;
+
+use codec::{Frame, Packet};
+use protocol::Violation;
+use types::{Action, ConnId, LinkInfo, ReasonCode, Time};
+
+use super::Worker;
+use crate::conn::{Conn, Phase};
+use crate::event::CloseReason;
+use crate::metrics::Counter;
+use crate::timers::Timer;
+
+/// What to do after a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Go on with the next one.
+    Continue,
+    /// The connection is gone from here, and its bytes with it.
+    Gone,
+    /// The packet cannot be admitted yet: keep it and stop reading.
+    Wait,
+}
+
+impl Worker {
+    pub(super) fn open_link(&mut self, info: LinkInfo, now: Time) -> Option<ConnId> {
+        let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        if open >= self.limits.connections || self.draining {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let deadline = info.accepted + self.limits.connect_deadline;
+        let Some(conn) = self.conns.insert(Conn::new(info, now)) else {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        };
+        self.count(Counter::LinksOpened, 1);
+        self.timers.set(deadline, Timer::ConnectDeadline(conn));
+        Some(conn)
+    }
+
+    pub(super) fn receive(&mut self, id: ConnId, bytes: &[u8], now: Time) {
+        self.count(Counter::BytesReceived, u64::try_from(bytes.len()).unwrap_or(0));
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        conn.last_received = now;
+        if conn.paused {
+            conn.input.extend_from_slice(bytes);
+            return;
+        }
+        if conn.input.is_empty() {
+            let used = self.consume(id, bytes, now);
+            if let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
+                self.keep_input(id, rest, now);
+            }
+            return;
+        }
+        conn.input.extend_from_slice(bytes);
+        self.consume_input(id, now);
+    }
+
+    /// Works on what a connection has kept.
+    pub(super) fn consume_input(&mut self, id: ConnId, now: Time) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        let mut input = std::mem::take(&mut conn.input);
+        let used = self.consume(id, &input, now).min(input.len());
+        input.drain(..used);
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        // An empty buffer goes back to the allocator: idle connections hold none.
+        if !input.is_empty() {
+            conn.input = input;
+        }
+        self.count_greeting(id, now);
+    }
+
+    fn keep_input(&mut self, id: ConnId, rest: &[u8], now: Time) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        conn.input.extend_from_slice(rest);
+        if conn.is_greeting() {
+            while let Some(&oldest) = self.greeting.front()
+                && self.conns.at(oldest).is_none_or(|conn| !conn.is_greeting())
+            {
+                self.greeting.pop_front();
+            }
+            self.greeting.push_back(id);
+            self.count_greeting(id, now);
+        }
+    }
+
+    /// Brings the count of bytes without a client up to date. While there are too many, the
+    /// oldest link goes (S09).
+    fn count_greeting(&mut self, id: ConnId, now: Time) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        let kept = conn.input.len();
+        let Phase::Greeting { counted } = &mut conn.phase else { return };
+        let gauge = &self.shared.unauthenticated_bytes;
+        gauge.fetch_sub(std::mem::replace(counted, kept), Ordering::Relaxed);
+        gauge.fetch_add(kept, Ordering::Relaxed);
+        while self.shared.unauthenticated_bytes.load(Ordering::Relaxed)
+            > self.limits.unauthenticated_bytes
+        {
+            let Some(oldest) = self.greeting.pop_front() else { return };
+            if self.conns.at(oldest).is_some_and(Conn::is_greeting) {
+                self.close(oldest, CloseReason::UnauthenticatedBytes, now);
+            }
+        }
+    }
+
+    /// The connection leaves its greeting, for another phase or for good.
+    pub(super) fn enter(&mut self, id: ConnId, phase: Phase) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        if let Phase::Greeting { counted } = std::mem::replace(&mut conn.phase, phase) {
+            self.shared.unauthenticated_bytes.fetch_sub(counted, Ordering::Relaxed);
+        }
+    }
+
+    /// Forgets a connection.
+    pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.conns.remove(id)?;
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Phase::Greeting { counted } = conn.phase {
+            self.shared.unauthenticated_bytes.fetch_sub(counted, Ordering::Relaxed);
+        }
+        Some(conn)
+    }
+
+    /// Stops reading: the next packet needs room in a mailbox that is full.
+    fn pause(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        if !conn.paused {
+            conn.paused = true;
+            self.actions.push_back(Action::Pause(id));
+        }
+        self.waiting_for_room.push(id);
+    }
+
+    /// Tries the packets that waited for room.
+    pub(super) fn retry_waiting(&mut self, now: Time) {
+        self.sys.last_turn = now;
+        for id in std::mem::take(&mut self.waiting_for_room) {
+            let Some(conn) = self.conns.at_mut(id) else { continue };
+            conn.paused = false;
+            // The pause is ours, so the keep alive does not run meanwhile.
+            conn.last_received = now;
+            self.consume_input(id, now);
+            if self.conns.at(id).is_some_and(|conn| !conn.paused) {
+                self.actions.push_back(Action::Resume(id));
+            }
+        }
+    }
+
+    /// Takes packets off the front of `bytes`; returns how many bytes they were.
+    fn consume(&mut self, id: ConnId, bytes: &[u8], now: Time) -> usize {
+        let mut used: usize = 0;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                return used;
+            }
+            let Some(conn) = self.conns.at(id) else { return bytes.len() };
+            let greeting = conn.is_greeting();
+            let max = if greeting {
+                self.limits.connect_packet_size.min(self.limits.packet_size)
+            } else {
+                self.limits.packet_size
+            };
+            let flow = match codec::frame(rest, max) {
+                Ok(Frame::Incomplete { .. }) if greeting && not_connect(rest) => {
+                    self.close(id, CloseReason::NotMqtt, now);
+                    Flow::Gone
+                }
+                Ok(Frame::Incomplete { .. }) => return used,
+                Ok(Frame::Complete { first_byte, header_len, total_len }) => {
+                    let body = rest.get(header_len..total_len).unwrap_or_default();
+                    let flow = if greeting {
+                        self.on_greeting(id, first_byte, rest, header_len, total_len, now)
+                    } else {
+                        self.on_packet(id, first_byte, body, now)
+                    };
+                    if flow == Flow::Continue {
+                        used = used.saturating_add(total_len);
+                    }
+                    flow
+                }
+                Err(_) if greeting && not_connect(rest) => {
+                    self.close(id, CloseReason::NotMqtt, now);
+                    Flow::Gone
+                }
+                Err(error) => {
+                    self.undecodable(id, error.reason(), now);
+                    Flow::Gone
+                }
+            };
+            match flow {
+                Flow::Continue => {}
+                Flow::Gone => return bytes.len(),
+                Flow::Wait => {
+                    self.pause(id);
+                    return used;
+                }
+            }
+        }
+    }
+
+    /// Bytes that are no packet: CONNACK with the reason before the client is in, DISCONNECT
+    /// after (MQTT-4.13.1-1).
+    pub(super) fn undecodable(&mut self, id: ConnId, reason: ReasonCode, now: Time) {
+        match self.conns.at(id).map(|conn| &conn.phase) {
+            Some(Phase::Greeting { .. }) => self.close(id, CloseReason::Refused(reason), now),
+            Some(Phase::Authenticating(_)) => {
+                self.refuse(id, types::ProtocolVersion::V5, reason, "malformed packet", now);
+            }
+            Some(Phase::Open(_)) => {
+                let violation = Violation::Undecodable(reason);
+                self.close(id, CloseReason::Violation(violation), now);
+            }
+            None => {}
+        }
+    }
+
+    #[inline]
+    fn on_packet(&mut self, id: ConnId, first_byte: u8, body: &[u8], now: Time) -> Flow {
+        self.count(Counter::PacketsReceived, 1);
+        let Some(conn) = self.conns.at(id) else { return Flow::Gone };
+        let Some(open) = conn.open() else {
+            return self.on_packet_before_connack(id, first_byte, body, now);
+        };
+        let version = open.link.version();
+        if first_byte >> 4 == 3 {
+            return match codec::decode_publish(version, first_byte, body) {
+                Ok(publish) => self.on_publish(id, &publish, now),
+                Err(error) => {
+                    self.undecodable(id, error.reason(), now);
+                    Flow::Gone
+                }
+            };
+        }
+        match codec::decode(version, first_byte, body) {
+            Ok(packet) => self.on_other_packet(id, packet, now),
+            Err(error) => {
+                self.undecodable(id, error.reason(), now);
+                Flow::Gone
+            }
+        }
+    }
+
+    fn on_other_packet(&mut self, id: ConnId, packet: Packet<'_>, now: Time) -> Flow {
+        match packet {
+            Packet::Connect(_) => self.violate(id, Violation::SecondConnect, now),
+            Packet::Publish(publish) => self.on_publish(id, &publish, now),
+            Packet::PubAck(ack) => self.on_puback(id, &ack, now),
+            Packet::PubRec(ack) => self.on_pubrec(id, &ack, now),
+            Packet::PubRel(ack) => self.on_pubrel(id, &ack, now),
+            Packet::PubComp(ack) => self.on_pubcomp(id, &ack, now),
+            Packet::Subscribe(subscribe) => self.on_subscribe(id, &subscribe, now),
+            Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, &unsubscribe, now),
+            Packet::PingReq => self.on_pingreq(id),
+            Packet::Disconnect(disconnect) => self.on_disconnect(id, &disconnect, now),
+            Packet::Auth(auth) => self.on_auth(id, &auth, now),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                self.violate(id, Violation::ServerOnlyPacket, now)
+            }
+        }
+    }
+
+    /// Ends a connection for what its client did.
+    pub(super) fn violate(&mut self, id: ConnId, violation: Violation, now: Time) -> Flow {
+        self.close(id, CloseReason::Violation(violation), now);
+        Flow::Gone
+    }
+}
+
+/// Whether the first byte already shows that this is no CONNECT (MQTT-3.1.0-1).
+fn not_connect(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|&first| first != 0x10)
+}

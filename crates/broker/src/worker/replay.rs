@@ -1,0 +1,133 @@
+//! Retained messages for new subscriptions, in steps, so that a wildcard over a million topics
+//! neither fills the subscriber's output nor stalls anybody else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::Outbound;
+use protocol::session::subscriptions::Subscription;
+use topics::{ScanCursor, ScanProgress};
+use types::{Message, SessionKey, Time, TopicFilter};
+
+use super::Worker;
+use super::deliver::PUMP_UP_TO;
+use crate::client::Replay;
+use crate::timers::Timer;
+
+/// How often expired retained messages are looked for.
+pub(super) const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+/// Retained messages removed in one go.
+const PURGE_BATCH: usize = 1024;
+/// Retained messages that one subscriber gets in one step.
+const STEP: usize = 64;
+/// Steps in one turn, over all subscribers.
+const STEPS_PER_TURN: usize = 8;
+/// A replay rests while more than this waits in the subscriber's queue.
+const REST_ABOVE: usize = 256;
+
+impl Worker {
+    /// Begins to send the retained messages that match. The index has taken the subscription
+    /// over, so what is stored from now on arrives by it.
+    pub(super) fn begin_replay(
+        &mut self,
+        key: SessionKey,
+        filter: TopicFilter,
+        subscription: Subscription,
+        _: Time,
+    ) {
+        if self.shared.retained.count() == 0 {
+            return;
+        }
+        let until = self.shared.retained.sequence();
+        let Some(client) = self.clients.at_mut(key) else { return };
+        let replay = Replay {
+            filter,
+            qos: subscription.options.qos,
+            id: subscription.id,
+            cursor: ScanCursor::default(),
+            until,
+        };
+        client.replays.get_or_insert_with(Box::default).push_back(replay);
+        self.wake_replay(key);
+    }
+
+    /// Forgets a replay whose subscription is gone.
+    pub(super) fn forget_replay(&mut self, key: SessionKey, filter: &TopicFilter) {
+        if let Some(client) = self.clients.at_mut(key)
+            && let Some(replays) = &mut client.replays
+        {
+            replays.retain(|replay| replay.filter != *filter);
+            if replays.is_empty() {
+                client.replays = None;
+            }
+        }
+    }
+
+    /// Goes on with a client's replays if there are any and it has room.
+    pub(super) fn wake_replay(&mut self, key: SessionKey) {
+        let Some(client) = self.clients.at_mut(key) else { return };
+        if client.replays.is_none() || client.replaying {
+            return;
+        }
+        let Some(conn) = client.conn else { return };
+        let backlog = self.conns.at(conn).map_or(usize::MAX, |conn| conn.output.len());
+        if backlog < PUMP_UP_TO && client.session.queued_len() < REST_ABOVE {
+            client.replaying = true;
+            self.replaying.push_back(key);
+        }
+    }
+
+    /// A bounded number of steps, one subscriber after the other.
+    pub(super) fn step_replays(&mut self, now: Time) {
+        for _ in 0..STEPS_PER_TURN {
+            let Some(key) = self.replaying.pop_front() else { return };
+            let Some(client) = self.clients.at_mut(key) else { continue };
+            client.replaying = false;
+            if client.conn.is_none() {
+                continue;
+            }
+            let Some(mut replays) = client.replays.take() else { continue };
+            let found = self.step(&mut replays, now);
+            let Some(client) = self.clients.at_mut(key) else { continue };
+            if !replays.is_empty() {
+                client.replays = Some(replays);
+            }
+            for outbound in found {
+                self.deliver_outbound(key, outbound, now);
+            }
+            self.wake_replay(key);
+        }
+    }
+
+    fn step(
+        &self,
+        replays: &mut Box<VecDeque<Replay>>,
+        now: Time,
+    ) -> Vec<Outbound> {
+        let Some(replay) = replays.front_mut() else { return Vec::new() };
+        let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
+        let progress =
+            self.shared.retained.scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
+        let outbounds = found
+            .into_iter()
+            .filter(|(sequence, _)| *sequence <= replay.until)
+            .map(|(_, message)| Outbound {
+                qos: message.qos().min(replay.qos),
+                retain: true,
+                ids: replay.id.map(|id| [id].into()),
+                share: None,
+                message,
+            })
+            .collect();
+        if progress == ScanProgress::Done {
+            replays.pop_front();
+        }
+        outbounds
+    }
+
+    pub(super) fn purge_retained(&mut self, now: Time) {
+        self.shared.retained.purge_expired(now, PURGE_BATCH);
+        self.timers.set(now + PURGE_INTERVAL, Timer::RetainedExpiry);
+    }
+}

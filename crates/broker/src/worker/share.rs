@@ -1,0 +1,150 @@
+//! One member of a shared subscription gets the message (MQTT 5.0, 4.8.2).
+//!
+//! The worker that takes the message in chooses among all members, by what they show of
+//! themselves: connected, and with room. The chosen one's home delivers; if it is gone by
+//! then, its home chooses again.
+
+use std::sync::Arc;
+
+use protocol::Outbound;
+use topics::{Pick, Route};
+use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
+
+use super::Worker;
+use crate::event::DropReason;
+use crate::mail::{Mail, Share};
+use crate::shared::stable_hash;
+
+impl Worker {
+    /// Gives a message to one member of the route's group with this number.
+    pub(super) fn share_out(
+        &mut self,
+        route: &Arc<Route>,
+        group: usize,
+        message: Arc<Message>,
+        now: Time,
+    ) {
+        self.share_beside(route, group, message, Vec::new(), now);
+    }
+
+    /// The same, passing over members that could not take it.
+    fn share_beside(
+        &mut self,
+        route: &Arc<Route>,
+        group: usize,
+        message: Arc<Message>,
+        tried: Vec<SessionRef>,
+        now: Time,
+    ) {
+        let random = self.next_random();
+        let Some(group) = route.groups().get(group) else { return };
+        let pick = Pick {
+            publisher: self.publisher_hash(&message),
+            topic: route.topic(),
+            random,
+            skip: &tried,
+        };
+        let Some(member) = group.choose(self.shared.config.strategy, &pick) else {
+            self.metrics().dropped(DropReason::NoMember, 1);
+            return;
+        };
+        let share = Share {
+            to: member.subscriber.key,
+            message,
+            qos: member.options.qos,
+            retain_as_published: member.options.retain_as_published,
+            id: member.id,
+            group: Arc::clone(group.filter()),
+            tried,
+        };
+        let to = member.subscriber.worker;
+        if to == self.id {
+            self.take_share(share, now);
+        } else {
+            self.charge_mail(to, &share.message);
+            self.actions.push_back(Action::Mail { to, mail: Mail::Share(Box::new(share)) });
+        }
+    }
+
+    fn publisher_hash(&self, message: &Message) -> u64 {
+        match message.publisher() {
+            Some(publisher) => {
+                let number =
+                    u64::from(publisher.worker.0) << 48 ^ u64::from(publisher.key.slot) << 16;
+                stable_hash(self.shared.config.seed, &number.to_be_bytes())
+            }
+            None => 0,
+        }
+    }
+
+    /// The chosen member is at home here.
+    pub(super) fn take_share(&mut self, share: Share, now: Time) {
+        let Share { to, message, qos, retain_as_published, id, group, mut tried } = share;
+        let subscribed = self
+            .clients
+            .at(to)
+            .is_some_and(|client| client.session.subscriptions.subscription(&group).is_some());
+        if !subscribed {
+            tried.push(SessionRef { worker: self.id, key: to });
+            self.share_again(&group, message, tried, now);
+            return;
+        }
+        let outbound = Outbound {
+            qos: message.qos().min(qos),
+            retain: message.retain() && retain_as_published,
+            ids: id.map(|id| [id].into()),
+            share: Some(group),
+            message,
+        };
+        self.deliver_outbound(to, outbound, now);
+    }
+
+    /// Chooses again for a message that a member did not or will not take.
+    pub(super) fn share_again(
+        &mut self,
+        group: &SubscriptionFilter,
+        message: Arc<Message>,
+        tried: Vec<SessionRef>,
+        now: Time,
+    ) {
+        if message.is_expired(now) {
+            self.metrics().dropped(DropReason::Expired, 1);
+            return;
+        }
+        let Ok(topic) = TopicName::parse(message.topic(), u16::MAX) else { return };
+        let route = Arc::clone(self.routes.route(&self.shared.index, topic));
+        match route.groups().iter().position(|known| **known.filter() == *group) {
+            Some(place) => self.share_beside(&route, place, message, tried, now),
+            None => self.metrics().dropped(DropReason::NoMember, 1),
+        }
+    }
+
+    /// What a client leaves unacknowledged or waiting goes to other members of its groups. A
+    /// client that keeps its session keeps the messages too, unless another member is
+    /// connected.
+    pub(super) fn hand_on(&mut self, key: SessionKey, session_ends: bool, now: Time) {
+        let me = SessionRef { worker: self.id, key };
+        let Some(client) = self.clients.at(key) else { return };
+        if !client.session.subscriptions.any_shared() {
+            return;
+        }
+        let groups: Vec<SubscriptionFilter> = client
+            .session
+            .subscriptions
+            .iter()
+            .filter(|(filter, _)| filter.share.is_some())
+            .filter(|(filter, _)| session_ends || self.shared.index.has_online_member(filter, me))
+            .map(|(filter, _)| filter.clone())
+            .collect();
+        let taken = self.clients.at_mut(key).map_or_else(Vec::new, |client| {
+            client.session.take_shared(|filter| groups.contains(filter))
+        });
+        for outbound in taken {
+            if let Some(group) = outbound.share {
+                self.share_again(&group, outbound.message, vec![me], now);
+            }
+        }
+        self.recount(key);
+    }
+}
+

@@ -1,0 +1,228 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+//!
+//! The session knows at once; the index that all workers share takes changes over in batches
+//! at the end of a turn. SUBACK, retained messages and UNSUBACK follow then, so that nothing
+//! that is published after SUBACK is missed.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use auth::Access;
+use codec::{Packet, Subscribe, SubscribeFilter, Unsubscribe};
+use protocol::Violation;
+use protocol::session::subscriptions::Subscription;
+use topics::{IndexChange, MemberState};
+use types::{
+    ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
+    SubscriptionFilter, Time,
+};
+
+use super::Worker;
+use super::receive::Flow;
+use crate::conn::Conn;
+
+/// What waits until the index has taken over this many changes.
+pub(super) struct AfterApply {
+    changes: u64,
+    conn: ConnId,
+    packet_id: PacketId,
+    reasons: Vec<u8>,
+    then: Then,
+}
+
+enum Then {
+    Suback(SessionKey, Vec<(SubscriptionFilter, Subscription)>),
+    Unsuback,
+}
+
+/// What one place of a SUBSCRIBE came to.
+enum Place {
+    Refused(ReasonCode),
+    Granted { filter: SubscriptionFilter, subscription: Subscription, replay: bool },
+}
+
+impl Worker {
+    pub(super) fn on_subscribe(
+        &mut self,
+        id: ConnId,
+        subscribe: &Subscribe<'_>,
+        now: Time,
+    ) -> Flow {
+        let Some(open) = self.conns.at(id).and_then(Conn::open) else { return Flow::Gone };
+        let (key, window) = (open.session, open.link.window());
+        if subscribe.user.len() > usize::from(self.limits.user_properties) {
+            return self.violate(id, Violation::TooManyProperties, now);
+        }
+        // Checked first: a protocol error takes nothing over (MQTT-3.8.3-4).
+        if subscribe.filters.iter().any(|place| {
+            place.options.no_local && place.filter.starts_with("$share/")
+        }) {
+            return self.violate(id, Violation::NoLocalOnShared, now);
+        }
+        let subscription_id = subscribe.subscription_id.and_then(NonZeroU32::new);
+        let mut reasons = Vec::with_capacity(subscribe.filters.len());
+        let mut replays = Vec::new();
+        for (number, place) in subscribe.filters.iter().enumerate() {
+            let place = if number >= usize::from(self.limits.filters_per_packet) {
+                Place::Refused(ReasonCode::QuotaExceeded)
+            } else {
+                self.subscribe_one(key, window, place, subscription_id)
+            };
+            match place {
+                Place::Refused(reason) => reasons.push(reason.byte()),
+                Place::Granted { filter, subscription, replay } => {
+                    reasons.push(subscription.options.qos.bits());
+                    if replay {
+                        replays.push((filter, subscription));
+                    }
+                }
+            }
+        }
+        self.after_apply.push_back(AfterApply {
+            changes: self.changes_made,
+            conn: id,
+            packet_id: subscribe.packet_id,
+            reasons,
+            then: Then::Suback(key, replays),
+        });
+        Flow::Continue
+    }
+
+    fn subscribe_one(
+        &mut self,
+        key: SessionKey,
+        window: usize,
+        place: SubscribeFilter<'_>,
+        id: Option<NonZeroU32>,
+    ) -> Place {
+        let filter = match SubscriptionFilter::parse(place.filter, self.limits.topic_levels) {
+            Ok(filter) => filter,
+            Err(error) => return Place::Refused(filter_error(error)),
+        };
+        let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        let Some(client) = self.clients.at_mut(key) else {
+            return Place::Refused(ReasonCode::UnspecifiedError);
+        };
+        let access = Access::Subscribe(&filter.filter);
+        if !self.shared.config.policy.allows(&client.identity, client.id.as_str(), access) {
+            return Place::Refused(ReasonCode::NotAuthorized);
+        }
+        let is_new = client.session.subscriptions.subscription(&filter).is_none();
+        if is_new && client.session.subscriptions.len() >= most {
+            return Place::Refused(ReasonCode::QuotaExceeded);
+        }
+        let subscription = Subscription { options: place.options, id };
+        client.session.subscriptions.insert(filter.clone(), subscription);
+        let member = filter.share.is_some().then(|| {
+            Arc::clone(client.member.get_or_insert_with(|| {
+                let member = MemberState::default();
+                member.set_window(u32::try_from(window).unwrap_or(u32::MAX));
+                member.set_online(true);
+                Arc::new(member)
+            }))
+        });
+        self.change_index(IndexChange::Subscribe {
+            filter: filter.clone(),
+            subscriber: SessionRef { worker: self.id, key },
+            options: place.options,
+            id,
+            member,
+        });
+        // MQTT-3.3.1-9 to -11; shared subscriptions get no retained messages (3.8.4).
+        let replay = filter.share.is_none()
+            && match place.options.retain_handling {
+                RetainHandling::Send => true,
+                RetainHandling::SendIfNew => is_new,
+                RetainHandling::DoNotSend => false,
+            };
+        Place::Granted { filter, subscription, replay }
+    }
+
+    pub(super) fn on_unsubscribe(
+        &mut self,
+        id: ConnId,
+        unsubscribe: &Unsubscribe<'_>,
+        now: Time,
+    ) -> Flow {
+        let Some(key) = self.conns.at(id).and_then(Conn::open).map(|open| open.session) else {
+            return Flow::Gone;
+        };
+        if unsubscribe.user.len() > usize::from(self.limits.user_properties) {
+            return self.violate(id, Violation::TooManyProperties, now);
+        }
+        let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
+        for (number, text) in unsubscribe.filters.iter().enumerate() {
+            let reason = if number >= usize::from(self.limits.filters_per_packet) {
+                ReasonCode::QuotaExceeded
+            } else {
+                self.unsubscribe_one(key, text)
+            };
+            reasons.push(reason.byte());
+        }
+        self.after_apply.push_back(AfterApply {
+            changes: self.changes_made,
+            conn: id,
+            packet_id: unsubscribe.packet_id,
+            reasons,
+            then: Then::Unsuback,
+        });
+        Flow::Continue
+    }
+
+    /// The text must be the same to the letter (MQTT-3.10.4-1).
+    fn unsubscribe_one(&mut self, key: SessionKey, text: &str) -> ReasonCode {
+        let filter = match SubscriptionFilter::parse(text, self.limits.topic_levels) {
+            Ok(filter) => filter,
+            Err(error) => return filter_error(error),
+        };
+        let removed = self
+            .clients
+            .at_mut(key)
+            .and_then(|client| client.session.subscriptions.remove(&filter));
+        if removed.is_none() {
+            return ReasonCode::NoSubscriptionExisted;
+        }
+        self.forget_replay(key, &filter.filter);
+        let subscriber = SessionRef { worker: self.id, key };
+        self.change_index(IndexChange::Unsubscribe { filter, subscriber });
+        ReasonCode::Success
+    }
+
+    pub(super) fn change_index(&mut self, change: IndexChange) {
+        self.changes.push_back(change);
+        self.changes_made = self.changes_made.saturating_add(1);
+    }
+
+    /// Lets the index take a batch of changes over, and sends what waited for it.
+    pub(super) fn apply_index_changes(&mut self, now: Time) {
+        if !self.changes.is_empty() && self.index_batch > 0 {
+            let applied = self.shared.index.apply(&mut self.changes, self.index_batch);
+            self.changes_applied =
+                self.changes_applied.saturating_add(u64::try_from(applied).unwrap_or(0));
+        }
+        while self
+            .after_apply
+            .front()
+            .is_some_and(|waiting| waiting.changes <= self.changes_applied)
+        {
+            let Some(waiting) = self.after_apply.pop_front() else { return };
+            let AfterApply { conn, packet_id, reasons, then, .. } = waiting;
+            match then {
+                Then::Suback(key, replays) => {
+                    self.write_reasons(conn, packet_id, &reasons, |a| Packet::SubAck(a));
+                    for (filter, subscription) in replays {
+                        self.begin_replay(key, filter.filter, subscription, now);
+                    }
+                }
+                Then::Unsuback => {
+                    self.write_reasons(conn, packet_id, &reasons, |a| Packet::UnsubAck(a));
+                }
+            }
+        }
+    }
+}
+
+/// What a filter that is none is answered with, in its place (S56, S57).
+fn filter_error(_: FilterError) -> ReasonCode {
+    ReasonCode::TopicFilterInvalid
+}

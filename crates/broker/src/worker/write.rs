@@ -1,0 +1,283 @@
+//! Packets to the output of a connection.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use codec::publish::PublishHead;
+use codec::{Ack, EncodeError, Packet, ReasonList};
+use protocol::connection::aliases::AliasUse;
+use protocol::{Outbound, Violation};
+use types::{
+    ConnId, Message, MessageParts, PacketId, ProtocolVersion, QoS, ReasonCode, Time,
+};
+
+use super::Worker;
+use crate::conn::Conn;
+use crate::metrics::{Counter, Metrics};
+use crate::output::BufferPool;
+
+/// Payloads from this size on are shared between the outputs of several recipients; below,
+/// a copy is cheaper than a piece of its own in a gathered write.
+pub(super) const SHARE_FROM: usize = 512;
+
+/// What one recipient gets of a message, beside what all share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Copy<'a> {
+    pub(super) dup: bool,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) packet_id: Option<PacketId>,
+    pub(super) ids: &'a [NonZeroU32],
+}
+
+/// The bytes before a payload, kept for the next recipient that gets the same ones.
+#[derive(Debug, Default)]
+pub(super) struct HeadCache {
+    key: Option<(bool, QoS, bool)>,
+    head: Vec<u8>,
+    id_at: usize,
+}
+
+/// A message as the writer needs it.
+pub(super) struct Content<'a> {
+    pub(super) topic: &'a Arc<str>,
+    pub(super) parts: MessageParts<'a>,
+    /// Present if the payload may be shared.
+    pub(super) shared: Option<&'a Arc<Message>>,
+}
+
+/// The packet would be larger than the client takes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+/// Appends a PUBLISH to a connection's output.
+#[inline]
+pub(super) fn write_publish(
+    conn: &mut Conn,
+    pool: &mut BufferPool,
+    metrics: &Metrics,
+    cache: &mut HeadCache,
+    content: &Content<'_>,
+    copy: Copy<'_>,
+    now: Time,
+) -> Result<(), TooLarge> {
+    let Some(open) = conn.open_mut() else { return Ok(()) };
+    let version = open.link.version();
+    let payload = content.parts.payload;
+    let use_of_alias = open.link.aliases_out.name(content.topic);
+    let plain = use_of_alias == AliasUse::None && copy.ids.is_empty() && !copy.dup;
+    let key = (version.has_properties(), copy.qos, copy.retain);
+    if !plain || cache.key != Some(key) {
+        let encoded = encode_head(cache, version, content, copy, use_of_alias, now);
+        cache.key = plain.then_some(key);
+        if encoded.is_err() {
+            cache.key = None;
+            return Err(TooLarge);
+        }
+    } else if let (Some(id), Some(place)) =
+        (copy.packet_id, cache.head.get_mut(cache.id_at..).and_then(<[u8]>::first_chunk_mut::<2>))
+    {
+        *place = id.get().to_be_bytes();
+    }
+    if cache.head.len().saturating_add(payload.len()) > open.link.packet_size() {
+        if let AliasUse::Introduce(_) = use_of_alias {
+            open.link.aliases_out.forget(content.topic);
+        }
+        return Err(TooLarge);
+    }
+    let buffer = conn.output.buffer(pool);
+    buffer.extend_from_slice(&cache.head);
+    match content.shared.filter(|_| payload.len() >= SHARE_FROM) {
+        Some(message) => conn.output.push_shared(Arc::clone(message)),
+        None => buffer.extend_from_slice(payload),
+    }
+    metrics.add(Counter::PublishSent, 1);
+    metrics.add(Counter::PacketsSent, 1);
+    metrics.add(Counter::PublishBytesSent, u64::try_from(payload.len()).unwrap_or(0));
+    Ok(())
+}
+
+fn encode_head(
+    cache: &mut HeadCache,
+    version: ProtocolVersion,
+    content: &Content<'_>,
+    copy: Copy<'_>,
+    use_of_alias: AliasUse,
+    now: Time,
+) -> Result<(), EncodeError> {
+    let (topic, topic_alias) = match use_of_alias {
+        AliasUse::None => (&**content.topic, None),
+        AliasUse::Introduce(alias) => (&**content.topic, Some(alias)),
+        AliasUse::Known(alias) => ("", Some(alias)),
+    };
+    let expires = content.parts.expires;
+    let head = PublishHead {
+        dup: copy.dup,
+        qos: copy.qos,
+        retain: copy.retain,
+        topic,
+        packet_id: copy.packet_id,
+        message_expiry: expires.map(|at| types::message::remaining_seconds(at, now)),
+        topic_alias,
+        subscription_ids: copy.ids,
+        forward_bytes: content.parts.properties,
+        payload_len: content.parts.payload.len(),
+    };
+    cache.head.clear();
+    cache.id_at = head.encode(version, &mut cache.head)?;
+    Ok(())
+}
+
+impl Worker {
+    /// Writes a message that waited or goes out again.
+    pub(super) fn write_outbound(
+        &mut self,
+        id: ConnId,
+        packet_id: Option<PacketId>,
+        outbound: &Outbound,
+        dup: bool,
+        now: Time,
+    ) -> Result<(), TooLarge> {
+        let metrics = match self.shared.metrics(self.id) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        };
+        let Some(conn) = self.conns.at_mut(id) else { return Ok(()) };
+        let mut cache = HeadCache { head: std::mem::take(&mut self.scratch), ..HeadCache::default() };
+        let content = Content {
+            topic: outbound.message.topic(),
+            parts: outbound.message.parts(),
+            shared: Some(&outbound.message),
+        };
+        let copy = Copy {
+            dup: dup && outbound.qos != QoS::AtMostOnce,
+            qos: outbound.qos,
+            retain: outbound.retain,
+            packet_id,
+            ids: outbound.ids.as_deref().unwrap_or_default(),
+        };
+        let written =
+            write_publish(conn, &mut self.pool, metrics, &mut cache, &content, copy, now);
+        self.scratch = cache.head;
+        self.touch(id);
+        written
+    }
+
+    /// Writes any packet but PUBLISH. Whether it fits is known by its kind: the server's
+    /// answers are small, and what is optional in them is left out if it does not fit.
+    pub(super) fn write(&mut self, id: ConnId, version: ProtocolVersion, packet: &Packet<'_>) {
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        let buffer = conn.output.buffer(&mut self.pool);
+        let before = buffer.len();
+        if codec::encode(packet, version, buffer).is_err() {
+            // Only texts of our own over 65,535 bytes: nothing half written may remain.
+            buffer.truncate(before);
+            return;
+        }
+        self.count(Counter::PacketsSent, 1);
+        self.touch(id);
+    }
+
+    /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP, which `wrap` makes of the acknowledgement.
+    pub(super) fn write_ack(
+        &mut self,
+        id: ConnId,
+        packet_id: PacketId,
+        reason: ReasonCode,
+        why: Option<&'static str>,
+        wrap: for<'a> fn(Ack<'a>) -> Packet<'a>,
+    ) {
+        let Some(open) = self.conns.at(id).and_then(Conn::open) else { return };
+        let version = open.link.version();
+        let room = open.link.packet_size();
+        // MQTT-3.1.2-29, MQTT-3.4.2-2: only if asked for and if it fits.
+        let reason_string = why.filter(|why| {
+            open.link.problem_information() && why.len().saturating_add(16) <= room
+        });
+        let ack = Ack { packet_id, reason, reason_string, user: Default::default() };
+        self.write(id, version, &wrap(ack));
+    }
+
+    /// Writes SUBACK or UNSUBACK, which `wrap` makes of the list.
+    pub(super) fn write_reasons(
+        &mut self,
+        id: ConnId,
+        packet_id: PacketId,
+        reasons: &[u8],
+        wrap: for<'a> fn(ReasonList<'a>) -> Packet<'a>,
+    ) {
+        let Some(version) = self.conns.at(id).and_then(Conn::open).map(|open| open.link.version())
+        else {
+            return;
+        };
+        let list =
+            ReasonList { packet_id, reason_string: None, user: Default::default(), reasons };
+        self.write(id, version, &wrap(list));
+    }
+
+    /// The link took bytes, or no more of them.
+    pub(super) fn written(&mut self, id: ConnId, count: usize, now: Time) {
+        self.count(Counter::BytesSent, u64::try_from(count).unwrap_or(0));
+        let write_stall = self.limits.write_stall;
+        let Some(conn) = self.conns.at_mut(id) else { return };
+        conn.output.consume(count, &mut self.pool);
+        if conn.output.is_empty() {
+            conn.blocked = false;
+            conn.last_written = now;
+        } else if count > 0 {
+            conn.last_written = now;
+        }
+        if !conn.output.is_empty() && !conn.blocked {
+            conn.blocked = true;
+            conn.last_written = now;
+            self.timers.set(now + write_stall, crate::timers::Timer::WriteStall(id));
+        }
+        let Some(session) = conn.open().map(|open| open.session) else { return };
+        let low = conn.output.len() < super::deliver::PUMP_UP_TO;
+        if low {
+            self.pump(session, now);
+            self.wake_replay(session);
+        }
+    }
+
+    pub(super) fn check_write_stall(&mut self, id: ConnId, now: Time) {
+        let write_stall = self.limits.write_stall;
+        let Some(conn) = self.conns.at(id) else { return };
+        if !conn.blocked {
+            return;
+        }
+        let deadline = conn.last_written + write_stall;
+        if deadline <= now {
+            self.close(id, crate::event::CloseReason::WriteStall, now);
+        } else {
+            self.timers.set(deadline, crate::timers::Timer::WriteStall(id));
+        }
+    }
+
+    pub(super) fn check_keep_alive(&mut self, id: ConnId, now: Time) {
+        let Some(conn) = self.conns.at(id) else { return };
+        let Some(deadline) =
+            conn.open().and_then(|open| open.link.keep_alive_deadline(conn.last_received))
+        else {
+            return;
+        };
+        if deadline <= now && !conn.paused {
+            self.violate(id, Violation::KeepAliveTimeout, now);
+        } else {
+            let again = deadline.max(now + std::time::Duration::from_millis(100));
+            self.timers.set(again, crate::timers::Timer::KeepAlive(id));
+        }
+    }
+}
+
+impl HeadCache {
+    /// Works in a buffer that was used before.
+    pub(super) fn take_buffer(&mut self, buffer: &mut Vec<u8>) {
+        self.head = std::mem::take(buffer);
+    }
+
+    /// Gives the buffer back.
+    pub(super) fn give_buffer(&mut self, buffer: &mut Vec<u8>) {
+        *buffer = std::mem::take(&mut self.head);
+    }
+}
