@@ -60,7 +60,10 @@ pub struct Metrics {
 }
 
 fn bump(value: &AtomicU64, by: u64) {
-    value.store(value.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    value.store(
+        value.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
 }
 
 impl Metrics {
@@ -91,17 +94,23 @@ impl Metrics {
 
     /// A counter's value.
     pub fn counter(&self, counter: Counter) -> u64 {
-        self.counters.get(counter as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+        self.counters
+            .get(counter as usize)
+            .map_or(0, |value| value.load(Ordering::Relaxed))
     }
 
     /// A gauge's value.
     pub fn gauge(&self, gauge: Gauge) -> u64 {
-        self.gauges.get(gauge as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+        self.gauges
+            .get(gauge as usize)
+            .map_or(0, |value| value.load(Ordering::Relaxed))
     }
 
     /// Messages dropped for this reason.
     pub fn drops(&self, reason: DropReason) -> u64 {
-        self.drops.get(reason as usize).map_or(0, |value| value.load(Ordering::Relaxed))
+        self.drops
+            .get(reason as usize)
+            .map_or(0, |value| value.load(Ordering::Relaxed))
     }
 }
 
@@ -137,6 +146,9 @@ impl<'a> Totals<'a> {
 
     /// Drops for any reason over all workers.
     pub fn all_drops(&self) -> u64 {
-        DropReason::ALL.iter().map(|&reason| self.drops(reason)).fold(0, u64::wrapping_add)
+        DropReason::ALL
+            .iter()
+            .map(|&reason| self.drops(reason))
+            .fold(0, u64::wrapping_add)
     }
 }

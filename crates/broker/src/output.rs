@@ -58,7 +58,10 @@ const COMPACT_ABOVE: usize = 64 * 1024;
 impl Output {
     /// How many bytes wait.
     pub(crate) fn len(&self) -> usize {
-        self.copied.len().saturating_sub(self.written).saturating_add(self.shared_bytes)
+        self.copied
+            .len()
+            .saturating_sub(self.written)
+            .saturating_add(self.shared_bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -80,7 +83,11 @@ impl Output {
         self.shared_bytes = self.shared_bytes.saturating_add(message.payload().len());
         self.shared
             .get_or_insert_with(Box::default)
-            .push_back(SharedPart { at, message, written: 0 });
+            .push_back(SharedPart {
+                at,
+                message,
+                written: 0,
+            });
     }
 
     /// Fills slices with what waits, first bytes first; returns how many were filled.
@@ -92,14 +99,20 @@ impl Output {
             if bytes.is_empty() {
                 return true;
             }
-            let Some(place) = places.next() else { return false };
+            let Some(place) = places.next() else {
+                return false;
+            };
             *place = IoSlice::new(bytes);
             filled = filled.saturating_add(1);
             true
         };
         for part in self.shared.iter().flat_map(|parts| parts.iter()) {
             let copied = self.copied.get(from..part.at).unwrap_or_default();
-            let payload = part.message.payload().get(part.written..).unwrap_or_default();
+            let payload = part
+                .message
+                .payload()
+                .get(part.written..)
+                .unwrap_or_default();
             if !put(copied) || !put(payload) {
                 return filled;
             }
@@ -162,7 +175,12 @@ impl Output {
         let mut from = self.written;
         for part in self.shared.iter().flat_map(|parts| parts.iter()) {
             all.extend_from_slice(self.copied.get(from..part.at).unwrap_or_default());
-            all.extend_from_slice(part.message.payload().get(part.written..).unwrap_or_default());
+            all.extend_from_slice(
+                part.message
+                    .payload()
+                    .get(part.written..)
+                    .unwrap_or_default(),
+            );
             from = part.at;
         }
         all.extend_from_slice(self.copied.get(from..).unwrap_or_default());
@@ -207,8 +225,10 @@ mod tests {
             while !output.is_empty() {
                 let mut slices = [IoSlice::new(&[]); 3];
                 let filled = output.slices(&mut slices);
-                let all: Vec<u8> =
-                    slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+                let all: Vec<u8> = slices[..filled]
+                    .iter()
+                    .flat_map(|slice| slice.to_vec())
+                    .collect();
                 let taken = step.min(all.len());
                 seen.extend_from_slice(&all[..taken]);
                 output.consume(taken, &mut pool);

@@ -128,7 +128,10 @@ impl Shared {
 
     /// What [`Shared::set_resident`] said last, and the most it ever said.
     pub fn resident(&self) -> (u64, u64) {
-        (self.resident.load(Ordering::Relaxed), self.most_resident.load(Ordering::Relaxed))
+        (
+            self.resident.load(Ordering::Relaxed),
+            self.most_resident.load(Ordering::Relaxed),
+        )
     }
 
     pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {

@@ -42,7 +42,11 @@ pub(crate) struct Slots<T> {
 
 impl<T> Slots<T> {
     pub(crate) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 
     /// `None` once four billion slots are taken.
@@ -54,7 +58,10 @@ impl<T> Slots<T> {
             return Some(K::from_parts(index, slot.generation));
         }
         let index = u32::try_from(self.slots.len()).ok()?;
-        self.slots.push(Slot { generation: 0, value: Some(value) });
+        self.slots.push(Slot {
+            generation: 0,
+            value: Some(value),
+        });
         self.len = self.len.saturating_add(1);
         Some(K::from_parts(index, 0))
     }
@@ -100,7 +107,9 @@ impl<T> Slots<T> {
     /// All keys and values, by slot.
     pub(crate) fn iter<K: Key>(&self) -> impl Iterator<Item = (K, &T)> {
         self.slots.iter().zip(0u32..).filter_map(|(slot, index)| {
-            slot.value.as_ref().map(|value| (K::from_parts(index, slot.generation), value))
+            slot.value
+                .as_ref()
+                .map(|value| (K::from_parts(index, slot.generation), value))
         })
     }
 }

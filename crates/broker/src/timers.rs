@@ -37,7 +37,10 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn set(&mut self, at: Time, timer: Timer) {
-        self.buckets.entry(at.as_millis().div_ceil(GRAIN)).or_default().push(timer);
+        self.buckets
+            .entry(at.as_millis().div_ceil(GRAIN))
+            .or_default()
+            .push(timer);
     }
 
     /// When the first bucket is due.
@@ -69,7 +72,10 @@ mod tests {
         let far = Time::from_millis(1_099);
         assert_eq!(timers.take_due(far), Some(vec![Timer::RetainedExpiry]));
         assert_eq!(timers.take_due(far), None);
-        assert_eq!(timers.take_due(Time::from_millis(1_100)), Some(vec![Timer::Sys]));
+        assert_eq!(
+            timers.take_due(Time::from_millis(1_100)),
+            Some(vec![Timer::Sys])
+        );
         assert_eq!(timers.next(), None);
     }
 }

@@ -14,7 +14,11 @@ pub struct ClientId(Arc<str>);
 impl ClientId {
     /// Takes a client identifier; `None` if it is empty.
     pub fn new(id: &str) -> Option<Self> {
-        if id.is_empty() { None } else { Some(Self(Arc::from(id))) }
+        if id.is_empty() {
+            None
+        } else {
+            Some(Self(Arc::from(id)))
+        }
     }
 
     /// The identifier as text.

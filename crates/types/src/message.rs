@@ -45,7 +45,9 @@ impl Message {
         Self {
             topic,
             properties_len: u32::try_from(parts.properties.len()).unwrap_or(u32::MAX),
-            body: [parts.properties, parts.payload].concat().into_boxed_slice(),
+            body: [parts.properties, parts.payload]
+                .concat()
+                .into_boxed_slice(),
             qos: parts.qos,
             retain: parts.retain,
             publisher: parts.publisher,
@@ -149,10 +151,16 @@ mod tests {
             },
         );
         assert_eq!(message.remaining_expiry(start), Some(10));
-        assert_eq!(message.remaining_expiry(start + Duration::from_millis(9_001)), Some(1));
+        assert_eq!(
+            message.remaining_expiry(start + Duration::from_millis(9_001)),
+            Some(1)
+        );
         assert!(!message.is_expired(start + Duration::from_millis(9_999)));
         assert!(message.is_expired(start + Duration::from_secs(10)));
-        assert_eq!((message.properties(), message.payload()), (&[1u8, 1][..], &b"xy"[..]));
+        assert_eq!(
+            (message.properties(), message.payload()),
+            (&[1u8, 1][..], &b"xy"[..])
+        );
         assert_eq!(message.size(), 5);
     }
 }

@@ -164,7 +164,10 @@ impl SubscriptionFilter {
             if text == "$share" {
                 return Err(FilterError::ShareName);
             }
-            return Ok(Self { share: None, filter: TopicFilter::parse(text, max_levels)? });
+            return Ok(Self {
+                share: None,
+                filter: TopicFilter::parse(text, max_levels)?,
+            });
         };
         let Some((name, filter)) = shared.split_once('/') else {
             return Err(FilterError::ShareName);
@@ -197,8 +200,14 @@ mod tests {
         assert_eq!(TopicName::parse("a/+", 128), Err(TopicError::Wildcard));
         assert_eq!(TopicName::parse("a#", 128), Err(TopicError::Wildcard));
         assert_eq!(TopicName::parse("a\0", 128), Err(TopicError::Nul));
-        assert_eq!(TopicName::parse("a\r", 128), Err(TopicError::ControlCharacter));
-        assert_eq!(TopicName::parse("a\u{85}", 128), Err(TopicError::ControlCharacter));
+        assert_eq!(
+            TopicName::parse("a\r", 128),
+            Err(TopicError::ControlCharacter)
+        );
+        assert_eq!(
+            TopicName::parse("a\u{85}", 128),
+            Err(TopicError::ControlCharacter)
+        );
         assert_eq!(TopicName::parse("a/b/c", 2), Err(TopicError::TooManyLevels));
         let long = "x".repeat(65_536);
         assert_eq!(TopicName::parse(&long, 128), Err(TopicError::TooLong));
@@ -210,10 +219,18 @@ mod tests {
             assert!(TopicFilter::parse(good, 128).is_ok(), "{good}");
         }
         for bad in ["a#", "a/#/b", "#/a", "##"] {
-            assert_eq!(TopicFilter::parse(bad, 128), Err(FilterError::MisplacedHash), "{bad}");
+            assert_eq!(
+                TopicFilter::parse(bad, 128),
+                Err(FilterError::MisplacedHash),
+                "{bad}"
+            );
         }
         for bad in ["a+", "+a/b", "a/b+/c", "++"] {
-            assert_eq!(TopicFilter::parse(bad, 128), Err(FilterError::MisplacedPlus), "{bad}");
+            assert_eq!(
+                TopicFilter::parse(bad, 128),
+                Err(FilterError::MisplacedPlus),
+                "{bad}"
+            );
         }
     }
 
@@ -222,13 +239,29 @@ mod tests {
         let shared = SubscriptionFilter::parse("$share/g/a/#", 128).unwrap();
         assert_eq!(shared.to_string(), "$share/g/a/#");
         assert_eq!(shared.filter.as_str(), "a/#");
-        for bad in ["$share", "$share/", "$share/ab", "$share//t", "$share/+/t", "$share/#/t"] {
-            assert_eq!(SubscriptionFilter::parse(bad, 128), Err(FilterError::ShareName), "{bad}");
+        for bad in [
+            "$share",
+            "$share/",
+            "$share/ab",
+            "$share//t",
+            "$share/+/t",
+            "$share/#/t",
+        ] {
+            assert_eq!(
+                SubscriptionFilter::parse(bad, 128),
+                Err(FilterError::ShareName),
+                "{bad}"
+            );
         }
         assert_eq!(
             SubscriptionFilter::parse("$share/g/", 128),
             Err(FilterError::Topic(TopicError::Empty))
         );
-        assert!(SubscriptionFilter::parse("$shared/x", 128).unwrap().share.is_none());
+        assert!(
+            SubscriptionFilter::parse("$shared/x", 128)
+                .unwrap()
+                .share
+                .is_none()
+        );
     }
 }

@@ -10,13 +10,18 @@ use crate::conn::Conn;
 
 impl Worker {
     fn session_of(&self, id: ConnId) -> Option<SessionKey> {
-        self.conns.at(id).and_then(Conn::open).map(|open| open.session)
+        self.conns
+            .at(id)
+            .and_then(Conn::open)
+            .map(|open| open.session)
     }
 
     /// QoS 1 is done, whatever the reason (MQTT-4.4.0-2). An identifier that nobody waits for
     /// is ignored: there is no packet to say so.
     pub(super) fn on_puback(&mut self, id: ConnId, ack: &Ack<'_>, now: Time) -> Flow {
-        let Some(key) = self.session_of(id) else { return Flow::Gone };
+        let Some(key) = self.session_of(id) else {
+            return Flow::Gone;
+        };
         if let Some(client) = self.clients.at_mut(key)
             && client.session.puback(ack.packet_id) == Acked::Done
         {
@@ -27,8 +32,12 @@ impl Worker {
 
     /// The client has taken a QoS 2 message: release it (MQTT-4.3.3-3 to -5).
     pub(super) fn on_pubrec(&mut self, id: ConnId, ack: &Ack<'_>, now: Time) -> Flow {
-        let Some(key) = self.session_of(id) else { return Flow::Gone };
-        let Some(client) = self.clients.at_mut(key) else { return Flow::Gone };
+        let Some(key) = self.session_of(id) else {
+            return Flow::Gone;
+        };
+        let Some(client) = self.clients.at_mut(key) else {
+            return Flow::Gone;
+        };
         match client.session.pubrec(ack.packet_id, ack.reason.is_error()) {
             Released::Pubrel => self.write_pubrel(id, ack.packet_id),
             Released::Refused => self.after_ack(key, now),
@@ -42,18 +51,27 @@ impl Worker {
 
     /// The client releases its QoS 2 message: the identifier is free (MQTT-4.3.3-11, -12).
     pub(super) fn on_pubrel(&mut self, id: ConnId, ack: &Ack<'_>, _: Time) -> Flow {
-        let Some(key) = self.session_of(id) else { return Flow::Gone };
-        let known =
-            self.clients.at_mut(key).is_some_and(|client| client.session.release(ack.packet_id));
-        let reason =
-            if known { ReasonCode::Success } else { ReasonCode::PacketIdentifierNotFound };
+        let Some(key) = self.session_of(id) else {
+            return Flow::Gone;
+        };
+        let known = self
+            .clients
+            .at_mut(key)
+            .is_some_and(|client| client.session.release(ack.packet_id));
+        let reason = if known {
+            ReasonCode::Success
+        } else {
+            ReasonCode::PacketIdentifierNotFound
+        };
         self.write_ack(id, ack.packet_id, reason, None, |a| Packet::PubComp(a));
         Flow::Continue
     }
 
     /// QoS 2 is done.
     pub(super) fn on_pubcomp(&mut self, id: ConnId, ack: &Ack<'_>, now: Time) -> Flow {
-        let Some(key) = self.session_of(id) else { return Flow::Gone };
+        let Some(key) = self.session_of(id) else {
+            return Flow::Gone;
+        };
         if let Some(client) = self.clients.at_mut(key)
             && client.session.pubcomp(ack.packet_id) == Acked::Done
         {
@@ -72,7 +90,9 @@ impl Worker {
 
     /// A place is free: the queue moves up.
     fn after_ack(&mut self, key: SessionKey, now: Time) {
-        let Some(client) = self.clients.at(key) else { return };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         if client.session.has_waiting() {
             self.pump(key, now);
         } else if client.member.is_some() {
@@ -82,6 +102,8 @@ impl Worker {
     }
 
     pub(super) fn write_pubrel(&mut self, id: ConnId, packet_id: PacketId) {
-        self.write_ack(id, packet_id, ReasonCode::Success, None, |a| Packet::PubRel(a));
+        self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
+            Packet::PubRel(a)
+        });
     }
 }

@@ -78,7 +78,11 @@ impl Worker {
     /// Hands the link to the worker that is home to its client.
     fn send_home(&mut self, id: ConnId, to: WorkerId, bytes: &[u8]) -> Flow {
         if self.forget(id).is_some() {
-            self.actions.push_back(Action::Move { conn: id, to, received: bytes.to_vec() });
+            self.actions.push_back(Action::Move {
+                conn: id,
+                to,
+                received: bytes.to_vec(),
+            });
         }
         Flow::Gone
     }
@@ -95,7 +99,9 @@ impl Worker {
         if let Some(method) = connect.properties.authentication_method {
             return self.begin_authentication(id, connect, method, packet, now);
         }
-        let Some(peer) = self.conns.at(id).map(|conn| conn.info.peer) else { return Flow::Gone };
+        let Some(peer) = self.conns.at(id).map(|conn| conn.info.peer) else {
+            return Flow::Gone;
+        };
         let credentials = Credentials {
             client_id: connect.client_id,
             username: connect.username,
@@ -130,11 +136,24 @@ impl Worker {
             Ok(will) => will.map(Box::new),
             Err(_) => {
                 let why = "the will cannot be kept";
-                return self.refuse(id, version, ReasonCode::ImplementationSpecificError, why, now);
+                return self.refuse(
+                    id,
+                    version,
+                    ReasonCode::ImplementationSpecificError,
+                    why,
+                    now,
+                );
             }
         };
-        let admission =
-            Admission { connect, agreed, client_id, assigned, identity, will, enhanced };
+        let admission = Admission {
+            connect,
+            agreed,
+            client_id,
+            assigned,
+            identity,
+            will,
+            enhanced,
+        };
         if let Err((reason, why)) = self.check_admission(&admission) {
             return self.refuse(id, version, reason, why, now);
         }
@@ -170,24 +189,43 @@ impl Worker {
     }
 
     fn check_admission(&self, admission: &Admission<'_>) -> Result<(), (ReasonCode, &'static str)> {
-        let Admission { connect, client_id, identity, .. } = admission;
+        let Admission {
+            connect,
+            client_id,
+            identity,
+            ..
+        } = admission;
         if let Some(will) = &connect.will {
             let topic = TopicName::parse(will.topic, self.limits.topic_levels)
                 .map_err(|_| (ReasonCode::TopicNameInvalid, "not a topic name"))?;
             let access = auth::Access::Publish(topic);
-            if !self.shared.config.policy.allows(identity, client_id.as_str(), access) {
-                return Err((ReasonCode::NotAuthorized, "not authorized to publish the will"));
+            if !self
+                .shared
+                .config
+                .policy
+                .allows(identity, client_id.as_str(), access)
+            {
+                return Err((
+                    ReasonCode::NotAuthorized,
+                    "not authorized to publish the will",
+                ));
             }
         }
-        match self.by_id.get(client_id).and_then(|&key| self.clients.at(key)) {
+        match self
+            .by_id
+            .get(client_id)
+            .and_then(|&key| self.clients.at(key))
+        {
             // A session belongs to the identity that made it (S25).
-            Some(client) if client.identity != *identity => {
-                Err((ReasonCode::NotAuthorized, "the session belongs to another user"))
-            }
+            Some(client) if client.identity != *identity => Err((
+                ReasonCode::NotAuthorized,
+                "the session belongs to another user",
+            )),
             Some(_) => Ok(()),
-            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => {
-                Err((ReasonCode::QuotaExceeded, "the server has no room for another session"))
-            }
+            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => Err((
+                ReasonCode::QuotaExceeded,
+                "the server has no room for another session",
+            )),
             None => Ok(()),
         }
     }
@@ -200,7 +238,13 @@ impl Worker {
         admission: &Admission<'_>,
         now: Time,
     ) -> Result<(SessionKey, bool), (ReasonCode, &'static str)> {
-        let Admission { connect, agreed, client_id, identity, .. } = admission;
+        let Admission {
+            connect,
+            agreed,
+            client_id,
+            identity,
+            ..
+        } = admission;
         if let Some(&key) = self.by_id.get(client_id) {
             if let Some(old) = self.clients.at(key).and_then(|client| client.conn) {
                 self.take_over(id, old, connect.clean_start, now);
@@ -220,7 +264,10 @@ impl Worker {
         }
         let client = Client::new(client_id.clone(), identity.clone(), agreed.session_expiry);
         let Some(key) = self.clients.insert(client) else {
-            return Err((ReasonCode::QuotaExceeded, "the server has no room for another session"));
+            return Err((
+                ReasonCode::QuotaExceeded,
+                "the server has no room for another session",
+            ));
         };
         self.by_id.insert(client_id.clone(), key);
         self.shared.sessions.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +278,10 @@ impl Worker {
         let (Some(old_conn), Some(new_conn)) = (self.conns.at(old), self.conns.at(new)) else {
             return;
         };
-        if let Some(client) = old_conn.open().and_then(|open| self.clients.at(open.session)) {
+        if let Some(client) = old_conn
+            .open()
+            .and_then(|open| self.clients.at(open.session))
+        {
             self.event(Event::TakenOver {
                 client: client.id.clone(),
                 old: old_conn.info.peer,
@@ -249,7 +299,12 @@ impl Worker {
         admission: &Admission<'_>,
         now: Time,
     ) {
-        let Admission { agreed, identity, enhanced, .. } = admission;
+        let Admission {
+            agreed,
+            identity,
+            enhanced,
+            ..
+        } = admission;
         let link = Connection::new(agreed);
         if let Some(deadline) = link.keep_alive_deadline(now) {
             self.timers.set(deadline, Timer::KeepAlive(id));
@@ -269,16 +324,36 @@ impl Worker {
             })
         });
         let will = admission.will.clone();
-        self.enter(id, Phase::Open(Open { link, session: key, route: None, will, auth }));
+        self.enter(
+            id,
+            Phase::Open(Open {
+                link,
+                session: key,
+                route: None,
+                will,
+                auth,
+            }),
+        );
         let metrics = self.metrics();
-        metrics.set(Gauge::Connected, metrics.gauge(Gauge::Connected).saturating_add(1));
+        metrics.set(
+            Gauge::Connected,
+            metrics.gauge(Gauge::Connected).saturating_add(1),
+        );
         let connected = self.shared.totals().gauge(Gauge::Connected);
         let connected = usize::try_from(connected).unwrap_or(usize::MAX);
-        self.shared.most_connections.fetch_max(connected, Ordering::Relaxed);
+        self.shared
+            .most_connections
+            .fetch_max(connected, Ordering::Relaxed);
     }
 
     fn write_connack(&mut self, id: ConnId, admission: &Admission<'_>, session_present: bool) {
-        let Admission { agreed, client_id, assigned, enhanced, .. } = admission;
+        let Admission {
+            agreed,
+            client_id,
+            assigned,
+            enhanced,
+            ..
+        } = admission;
         let limits = Arc::clone(&self.limits);
         let shared = Arc::clone(&self.shared);
         let properties = ConnAckProperties {
@@ -300,8 +375,11 @@ impl Worker {
             authentication_data: enhanced.as_ref().and_then(|(_, data)| data.as_deref()),
             ..ConnAckProperties::default()
         };
-        let connack =
-            ConnAck { session_present, reason: ReasonCode::Success, properties };
+        let connack = ConnAck {
+            session_present,
+            reason: ReasonCode::Success,
+            properties,
+        };
         self.write(id, agreed.version, &Packet::ConnAck(Box::new(connack)));
     }
 
@@ -313,7 +391,9 @@ impl Worker {
         session_present: bool,
         now: Time,
     ) {
-        let (Some(conn), Some(client)) = (self.conns.at(id), self.clients.at(key)) else { return };
+        let (Some(conn), Some(client)) = (self.conns.at(id), self.clients.at(key)) else {
+            return;
+        };
         let peer = conn.info.peer;
         let keep_alive = conn.open().map_or(0, |open| open.link.keep_alive());
         let client = client.id.clone();
@@ -337,8 +417,15 @@ impl Worker {
         why: &'static str,
         now: Time,
     ) -> Flow {
-        let properties = ConnAckProperties { reason_string: Some(why), ..Default::default() };
-        let connack = ConnAck { session_present: false, reason, properties };
+        let properties = ConnAckProperties {
+            reason_string: Some(why),
+            ..Default::default()
+        };
+        let connack = ConnAck {
+            session_present: false,
+            reason,
+            properties,
+        };
         self.write(id, version, &Packet::ConnAck(Box::new(connack)));
         self.reject(id, CloseReason::Refused(reason), why, now);
         Flow::Gone
@@ -346,7 +433,12 @@ impl Worker {
 
     pub(super) fn check_connect_deadline(&mut self, id: ConnId, now: Time) {
         if self.conns.at(id).is_some_and(|conn| conn.open().is_none()) {
-            self.reject(id, CloseReason::ConnectDeadline, "CONNECT was not finished in time", now);
+            self.reject(
+                id,
+                CloseReason::ConnectDeadline,
+                "CONNECT was not finished in time",
+                now,
+            );
         }
     }
 }

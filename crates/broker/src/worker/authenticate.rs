@@ -16,7 +16,12 @@ const V5: ProtocolVersion = ProtocolVersion::V5;
 
 impl Worker {
     fn mechanism(&self, method: &str) -> Option<Arc<dyn Mechanism>> {
-        self.shared.config.mechanisms.iter().find(|known| known.name() == method).cloned()
+        self.shared
+            .config
+            .mechanisms
+            .iter()
+            .find(|known| known.name() == method)
+            .cloned()
     }
 
     /// CONNECT names a method: the exchange begins with its data.
@@ -38,7 +43,11 @@ impl Worker {
         match exchange.step(connect.properties.authentication_data.unwrap_or_default()) {
             Step::Continue(data) => {
                 let connect = packet.to_vec();
-                let state = Authenticating { connect, method: Arc::clone(&method), exchange };
+                let state = Authenticating {
+                    connect,
+                    method: Arc::clone(&method),
+                    exchange,
+                };
                 self.enter(id, Phase::Authenticating(Box::new(state)));
                 self.write_auth(id, ReasonCode::ContinueAuthentication, &method, Some(&data));
                 Flow::Continue
@@ -73,8 +82,12 @@ impl Worker {
     }
 
     fn continue_authentication(&mut self, id: ConnId, auth: &Auth<'_>, now: Time) -> Flow {
-        let Some(conn) = self.conns.at_mut(id) else { return Flow::Gone };
-        let Phase::Authenticating(state) = &mut conn.phase else { return Flow::Gone };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return Flow::Gone;
+        };
+        let Phase::Authenticating(state) = &mut conn.phase else {
+            return Flow::Gone;
+        };
         // MQTT-4.12.0-3, -5: the same method, and "continue".
         if auth.method != Some(&*state.method) || auth.reason != ReasonCode::ContinueAuthentication
         {
@@ -90,8 +103,11 @@ impl Worker {
             Step::Failed(reason) => self.refuse(id, V5, reason, "authentication failed", now),
             Step::Done { data, identity } => {
                 let packet = std::mem::take(&mut state.connect);
-                let Ok(codec::Frame::Complete { first_byte, header_len, .. }) =
-                    codec::frame(&packet, u32::MAX)
+                let Ok(codec::Frame::Complete {
+                    first_byte,
+                    header_len,
+                    ..
+                }) = codec::frame(&packet, u32::MAX)
                 else {
                     return self.refuse(id, V5, ReasonCode::UnspecifiedError, "", now);
                 };
@@ -108,7 +124,9 @@ impl Worker {
 
     /// AUTH of a client that is in: it authenticates again, other packets keep flowing.
     pub(super) fn on_auth(&mut self, id: ConnId, auth: &Auth<'_>, now: Time) -> Flow {
-        let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) else { return Flow::Gone };
+        let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) else {
+            return Flow::Gone;
+        };
         let Some(state) = &mut open.auth else {
             return self.violate(id, Violation::UnexpectedAuth, now);
         };
@@ -120,7 +138,10 @@ impl Worker {
         let mut exchange = match (auth.reason, running) {
             (ReasonCode::ContinueAuthentication, Some(exchange)) => exchange,
             (ReasonCode::ReAuthenticate, None) => {
-                let client_id = self.clients.at(session).map_or("", |client| client.id.as_str());
+                let client_id = self
+                    .clients
+                    .at(session)
+                    .map_or("", |client| client.id.as_str());
                 match self.mechanism(&method) {
                     Some(mechanism) => mechanism.begin(client_id),
                     None => return self.violate(id, Violation::AuthMethodChanged, now),

@@ -19,14 +19,21 @@ impl Worker {
     /// Delivers to one entry of a route.
     #[inline]
     pub(super) fn deliver_to(&mut self, recipient: &Recipient, fanout: &mut Fanout<'_>) {
-        let me = SessionRef { worker: self.id, key: recipient.session };
+        let me = SessionRef {
+            worker: self.id,
+            key: recipient.session,
+        };
         let own = fanout.parts.publisher == Some(me);
-        let Some(delivery) = recipient.delivery_for(own) else { return };
+        let Some(delivery) = recipient.delivery_for(own) else {
+            return;
+        };
         self.deliver(recipient.session, delivery, fanout);
     }
 
     fn deliver(&mut self, key: SessionKey, delivery: &Delivery, fanout: &mut Fanout<'_>) {
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         let qos = fanout.parts.qos.min(delivery.qos);
         let retain = fanout.parts.retain && delivery.retain_as_published;
         let Some(conn_id) = client.conn else {
@@ -36,7 +43,9 @@ impl Worker {
             }
             return;
         };
-        let Some(conn) = self.conns.at_mut(conn_id) else { return };
+        let Some(conn) = self.conns.at_mut(conn_id) else {
+            return;
+        };
         let metrics = match self.shared.metrics(self.id) {
             Some(metrics) => metrics,
             None => Metrics::nowhere(),
@@ -74,7 +83,13 @@ impl Worker {
                 }
             }
         };
-        let copy = Copy { dup: false, qos, retain, packet_id, ids: delivery.ids() };
+        let copy = Copy {
+            dup: false,
+            qos,
+            retain,
+            packet_id,
+            ids: delivery.ids(),
+        };
         let mut heads = std::mem::take(&mut fanout.heads);
         let written = write_publish(
             conn,
@@ -104,7 +119,9 @@ impl Worker {
             Some(metrics) => metrics,
             None => Metrics::nowhere(),
         };
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         client.session.enqueue(outbound, &self.limits, |_| {
             metrics.dropped(DropReason::QueueFull, 1);
         });
@@ -113,7 +130,9 @@ impl Worker {
 
     /// Delivers one message that is behind a reference count already.
     pub(super) fn deliver_outbound(&mut self, key: SessionKey, outbound: Outbound, now: Time) {
-        let Some(client) = self.clients.at(key) else { return };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         let Some(conn) = client.conn else {
             if outbound.qos != QoS::AtMostOnce || self.limits.queue_qos0 {
                 self.enqueue(key, outbound);
@@ -135,18 +154,26 @@ impl Worker {
 
     /// Writes what waits for a client, as long as there is room.
     pub(super) fn pump(&mut self, key: SessionKey, now: Time) {
-        let Some(client) = self.clients.at(key) else { return };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         let Some(conn_id) = client.conn else { return };
         if !client.session.has_waiting() {
             return;
         }
-        let Some(window) =
-            self.conns.at(conn_id).and_then(|conn| conn.open()).map(|open| open.link.window())
+        let Some(window) = self
+            .conns
+            .at(conn_id)
+            .and_then(|conn| conn.open())
+            .map(|open| open.link.window())
         else {
             return;
         };
         loop {
-            let backlog = self.conns.at(conn_id).map_or(usize::MAX, |conn| conn.output.len());
+            let backlog = self
+                .conns
+                .at(conn_id)
+                .map_or(usize::MAX, |conn| conn.output.len());
             if backlog >= PUMP_UP_TO {
                 break;
             }
@@ -154,7 +181,9 @@ impl Worker {
                 Some(metrics) => metrics,
                 None => Metrics::nowhere(),
             };
-            let Some(client) = self.clients.at_mut(key) else { return };
+            let Some(client) = self.clients.at_mut(key) else {
+                return;
+            };
             let keeps = client.keeps();
             let next = client.session.next_to_send(window, keeps, now, |_| {
                 metrics.dropped(DropReason::Expired, 1);
@@ -167,12 +196,14 @@ impl Worker {
 
     fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
         let (packet_id, written) = match next {
-            Next::Publish(packet_id, outbound) => {
-                (packet_id, self.write_outbound(conn, packet_id, &outbound, false, now))
-            }
-            Next::PublishAgain(packet_id, outbound) => {
-                (Some(packet_id), self.write_outbound(conn, Some(packet_id), &outbound, true, now))
-            }
+            Next::Publish(packet_id, outbound) => (
+                packet_id,
+                self.write_outbound(conn, packet_id, &outbound, false, now),
+            ),
+            Next::PublishAgain(packet_id, outbound) => (
+                Some(packet_id),
+                self.write_outbound(conn, Some(packet_id), &outbound, true, now),
+            ),
             Next::PubrelAgain(packet_id) => {
                 self.write_pubrel(conn, packet_id);
                 return;
@@ -206,10 +237,23 @@ impl Worker {
 
 fn recount(metrics: &Metrics, client: &mut Client) {
     let session: &Session = &client.session;
-    let counted = Counted { waiting: session.queued_len(), bytes: session.queued_bytes() };
+    let counted = Counted {
+        waiting: session.queued_len(),
+        bytes: session.queued_bytes(),
+    };
     if counted != client.counted {
-        shift(metrics, Gauge::Waiting, client.counted.waiting, counted.waiting);
-        shift(metrics, Gauge::WaitingBytes, client.counted.bytes, counted.bytes);
+        shift(
+            metrics,
+            Gauge::Waiting,
+            client.counted.waiting,
+            counted.waiting,
+        );
+        shift(
+            metrics,
+            Gauge::WaitingBytes,
+            client.counted.bytes,
+            counted.bytes,
+        );
         client.counted = counted;
     }
     show_inflight(client);
@@ -224,16 +268,17 @@ fn show_inflight(client: &Client) {
 }
 
 fn shift(metrics: &Metrics, gauge: Gauge, from: usize, to: usize) {
-    let (from, to) = (u64::try_from(from).unwrap_or(0), u64::try_from(to).unwrap_or(0));
-    metrics.set(gauge, metrics.gauge(gauge).saturating_sub(from).saturating_add(to));
+    let (from, to) = (
+        u64::try_from(from).unwrap_or(0),
+        u64::try_from(to).unwrap_or(0),
+    );
+    metrics.set(
+        gauge,
+        metrics.gauge(gauge).saturating_sub(from).saturating_add(to),
+    );
 }
 
-fn outbound(
-    fanout: &mut Fanout<'_>,
-    delivery: &Delivery,
-    qos: QoS,
-    retain: bool,
-) -> Outbound {
+fn outbound(fanout: &mut Fanout<'_>, delivery: &Delivery, qos: QoS, retain: bool) -> Outbound {
     let ids = delivery.ids();
     Outbound {
         message: std::sync::Arc::clone(fanout.message()),

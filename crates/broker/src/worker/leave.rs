@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use auth::Access;
 use codec::{Disconnect, Packet};
+use protocol::Connection;
 use protocol::connection::disconnect_discards_will;
 use protocol::connection::negotiate::cap_session_expiry;
-use protocol::Connection;
 use topics::IndexChange;
 use types::{
     Action, ConnId, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef, Time,
@@ -33,8 +33,12 @@ impl Worker {
         disconnect: &Disconnect<'_>,
         now: Time,
     ) -> Flow {
-        let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) else { return Flow::Gone };
-        let Some(client) = self.clients.at_mut(open.session) else { return Flow::Gone };
+        let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) else {
+            return Flow::Gone;
+        };
+        let Some(client) = self.clients.at_mut(open.session) else {
+            return Flow::Gone;
+        };
         let asked = disconnect.session_expiry;
         if let Err(violation) = Connection::check_disconnect_expiry(client.expiry, asked) {
             return self.violate(id, violation, now);
@@ -51,13 +55,17 @@ impl Worker {
 
     /// Ends a connection from this side: says why if there is a packet for it, then closes.
     pub(super) fn close(&mut self, id: ConnId, reason: CloseReason, now: Time) {
-        let Some(conn) = self.conns.at(id) else { return };
+        let Some(conn) = self.conns.at(id) else {
+            return;
+        };
         let Some(open) = conn.open() else {
             return self.reject(id, reason, "", now);
         };
         let (version, room) = (open.link.version(), open.link.packet_size());
         self.write_farewell(id, version, room, reason);
-        let Some(mut conn) = self.forget(id) else { return };
+        let Some(mut conn) = self.forget(id) else {
+            return;
+        };
         let output = if conn.output.len() > LAST_BYTES || reason == CloseReason::WriteStall {
             conn.output.clear(&mut self.pool);
             Vec::new()
@@ -80,9 +88,10 @@ impl Worker {
         let reference = self.reference.clone();
         let (code, why) = match reason {
             CloseReason::Violation(violation) => (violation.reason(), Some(violation.explain())),
-            CloseReason::TakenOver => {
-                (ReasonCode::SessionTakenOver, Some("the client connected again"))
-            }
+            CloseReason::TakenOver => (
+                ReasonCode::SessionTakenOver,
+                Some("the client connected again"),
+            ),
             CloseReason::ShuttingDown if reference.is_some() => {
                 (ReasonCode::UseAnotherServer, None)
             }
@@ -118,28 +127,36 @@ impl Worker {
     }
 
     /// Ends a link that never became a client's.
-    pub(super) fn reject(
-        &mut self,
-        id: ConnId,
-        reason: CloseReason,
-        why: &'static str,
-        _: Time,
-    ) {
-        let Some(mut conn) = self.forget(id) else { return };
+    pub(super) fn reject(&mut self, id: ConnId, reason: CloseReason, why: &'static str, _: Time) {
+        let Some(mut conn) = self.forget(id) else {
+            return;
+        };
         let output = conn.output.flatten(&mut self.pool);
         self.actions.push_back(Action::Close { conn: id, output });
-        self.event(Event::Rejected { peer: conn.info.peer, client: None, reason, why });
+        self.event(Event::Rejected {
+            peer: conn.info.peer,
+            client: None,
+            reason,
+            why,
+        });
     }
 
     /// The link is gone without this side's doing.
     pub(super) fn link_gone(&mut self, id: ConnId, reason: CloseReason, now: Time) {
-        let Some(mut conn) = self.forget(id) else { return };
+        let Some(mut conn) = self.forget(id) else {
+            return;
+        };
         conn.output.clear(&mut self.pool);
         match conn.phase {
             Phase::Open(_) => self.depart(conn, reason, now),
             Phase::Greeting { .. } | Phase::Authenticating(_) => {
                 let peer = conn.info.peer;
-                self.event(Event::Rejected { peer, client: None, reason, why: "" });
+                self.event(Event::Rejected {
+                    peer,
+                    client: None,
+                    reason,
+                    why: "",
+                });
             }
         }
     }
@@ -147,7 +164,11 @@ impl Worker {
     /// Another connection takes the session over (MQTT-3.1.4-3). With Clean Start the session
     /// ends, and its will with it (3.1.4).
     pub(super) fn leave_for_takeover(&mut self, old: ConnId, clean_start: bool, now: Time) {
-        let key = self.conns.at(old).and_then(Conn::open).map(|open| open.session);
+        let key = self
+            .conns
+            .at(old)
+            .and_then(Conn::open)
+            .map(|open| open.session);
         self.close(old, CloseReason::TakenOver, now);
         if let Some(key) = key.filter(|_| clean_start) {
             self.end_session(key, false, now);
@@ -157,10 +178,20 @@ impl Worker {
     /// A client's connection is over: its will, and what becomes of its session.
     fn depart(&mut self, conn: Conn, reason: CloseReason, now: Time) {
         let peer = conn.info.peer;
-        let Phase::Open(Open { session: key, will, .. }) = conn.phase else { return };
+        let Phase::Open(Open {
+            session: key, will, ..
+        }) = conn.phase
+        else {
+            return;
+        };
         let metrics = self.metrics();
-        metrics.set(Gauge::Connected, metrics.gauge(Gauge::Connected).saturating_sub(1));
-        let Some(client) = self.clients.at_mut(key) else { return };
+        metrics.set(
+            Gauge::Connected,
+            metrics.gauge(Gauge::Connected).saturating_sub(1),
+        );
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         client.conn = None;
         client.session.compact();
         if let Some(member) = &client.member {
@@ -169,7 +200,11 @@ impl Worker {
         let (id, expiry) = (client.id.clone(), client.expiry);
         let ends = now + expiry;
         client.ends = Some(ends);
-        self.event(Event::Disconnected { client: id.clone(), peer, reason });
+        self.event(Event::Disconnected {
+            client: id.clone(),
+            peer,
+            reason,
+        });
         self.publish_disconnected(&id, reason, now);
         match will {
             Some(will) if will.delay.is_zero() || expiry.is_zero() => {
@@ -196,14 +231,18 @@ impl Worker {
     }
 
     pub(super) fn check_session_expiry(&mut self, key: SessionKey, now: Time) {
-        let Some(client) = self.clients.at(key) else { return };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         if client.conn.is_none() && client.ends.is_some_and(|ends| ends <= now) {
             self.end_session(key, true, now);
         }
     }
 
     pub(super) fn check_will(&mut self, key: SessionKey, now: Time) {
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         if let Some((_, will)) = client.will.take_if(|(due, _)| *due <= now) {
             self.publish_will(key, &will, now);
         }
@@ -211,21 +250,30 @@ impl Worker {
 
     /// Publishes a will; whether its owner may is asked again (S46).
     fn publish_will(&mut self, key: SessionKey, will: &Will, now: Time) {
-        let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else { return };
-        let Some(client) = self.clients.at(key) else { return };
+        let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else {
+            return;
+        };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         let policy = Arc::clone(&self.shared);
         let policy = &policy.config.policy;
         if !policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
             self.metrics().dropped(DropReason::NotAuthorized, 1);
             return;
         }
-        let expiry = will.message_expiry.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let expiry = will
+            .message_expiry
+            .map(|seconds| Duration::from_secs(u64::from(seconds)));
         let parts = MessageParts {
             properties: &will.properties,
             payload: &will.payload,
             qos: will.qos,
             retain: will.retain,
-            publisher: Some(SessionRef { worker: self.id, key }),
+            publisher: Some(SessionRef {
+                worker: self.id,
+                key,
+            }),
             expires: expiry.map(|expiry| now + expiry),
         };
         self.publish_message(topic, parts, now);
@@ -233,15 +281,22 @@ impl Worker {
 
     /// Ends a session: its will if it still waits, its subscriptions, its messages.
     pub(super) fn end_session(&mut self, key: SessionKey, expired: bool, now: Time) {
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         if let Some((_, will)) = client.will.take() {
             self.publish_will(key, &will, now);
         }
         self.hand_on(key, true, now);
-        let Some(mut client) = self.clients.remove(key) else { return };
+        let Some(mut client) = self.clients.remove(key) else {
+            return;
+        };
         self.by_id.remove(&client.id);
         self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
-        let subscriber = SessionRef { worker: self.id, key };
+        let subscriber = SessionRef {
+            worker: self.id,
+            key,
+        };
         for (filter, _) in client.session.subscriptions.drain() {
             self.change_index(IndexChange::Unsubscribe { filter, subscriber });
         }
@@ -255,7 +310,11 @@ impl Worker {
             self.count(Counter::SessionsExpired, 1);
         }
         if expired || lost > 0 {
-            self.event(Event::SessionEnded { client: client.id, expired, lost });
+            self.event(Event::SessionEnded {
+                client: client.id,
+                expired,
+                lost,
+            });
         }
     }
 

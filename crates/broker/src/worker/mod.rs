@@ -141,7 +141,10 @@ impl Worker {
 
     /// How many clients are connected here.
     pub fn connected(&self) -> usize {
-        self.conns.iter::<ConnId>().filter(|(_, conn)| conn.open().is_some()).count()
+        self.conns
+            .iter::<ConnId>()
+            .filter(|(_, conn)| conn.open().is_some())
+            .count()
     }
 
     /// How many sessions live here.
@@ -151,7 +154,8 @@ impl Worker {
 
     fn start_timers(&mut self) {
         if self.id == WorkerId(0) {
-            self.timers.set(Time::ZERO + replay::PURGE_INTERVAL, Timer::RetainedExpiry);
+            self.timers
+                .set(Time::ZERO + replay::PURGE_INTERVAL, Timer::RetainedExpiry);
             if !self.shared.config.sys_interval.is_zero() {
                 self.timers.set(Time::ZERO, Timer::Sys);
             }
@@ -221,7 +225,9 @@ impl Worker {
             if *bytes > 0
                 && let Some(mailbox) = self.shared.mailbox(WorkerId(worker))
             {
-                mailbox.bytes.fetch_add(std::mem::take(bytes), Ordering::Relaxed);
+                mailbox
+                    .bytes
+                    .fetch_add(std::mem::take(bytes), Ordering::Relaxed);
             }
         }
         if self.mail_taken > 0
@@ -229,9 +235,11 @@ impl Worker {
         {
             let taken = std::mem::take(&mut self.mail_taken);
             // The sender settles at the end of its turn: it may not have counted yet.
-            let _ = mailbox.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
-                Some(bytes.saturating_sub(taken))
-            });
+            let _ = mailbox
+                .bytes
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
+                    Some(bytes.saturating_sub(taken))
+                });
         }
     }
 
@@ -273,8 +281,9 @@ impl Core for Worker {
                 self.deliver_route_here(&route, &message, now);
             }
             Mail::Share(share) => {
-                self.mail_taken =
-                    self.mail_taken.saturating_add(publish::mail_size(&share.message));
+                self.mail_taken = self
+                    .mail_taken
+                    .saturating_add(publish::mail_size(&share.message));
                 self.take_share(*share, now);
             }
             Mail::Control(control) => self.on_control(control, now),
@@ -294,7 +303,10 @@ impl Core for Worker {
         self.apply_index_changes(now);
         self.step_replays(now);
         self.settle_mail();
-        self.metrics().set(Gauge::Sessions, u64::try_from(self.clients.len()).unwrap_or(u64::MAX));
+        self.metrics().set(
+            Gauge::Sessions,
+            u64::try_from(self.clients.len()).unwrap_or(u64::MAX),
+        );
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -322,7 +334,9 @@ impl Core for Worker {
     }
 
     fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
-        self.conns.at(conn).map_or(0, |conn| conn.output.slices(slices))
+        self.conns
+            .at(conn)
+            .map_or(0, |conn| conn.output.slices(slices))
     }
 
     fn is_drained(&self) -> bool {

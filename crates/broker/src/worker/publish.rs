@@ -45,7 +45,11 @@ pub(super) struct Fanout<'a> {
 
 impl<'a> Fanout<'a> {
     pub(super) fn content(&self) -> Content<'_> {
-        Content { topic: self.route.topic(), parts: self.parts, shared: self.message.as_ref() }
+        Content {
+            topic: self.route.topic(),
+            parts: self.parts,
+            shared: self.message.as_ref(),
+        }
     }
 
     /// The message behind a reference count.
@@ -84,7 +88,11 @@ impl Worker {
         publish: &Publish<'_>,
     ) -> Result<(Arc<Route>, SessionKey), Violation> {
         let levels = self.limits.topic_levels;
-        let open = self.conns.at_mut(id).and_then(Conn::open_mut).ok_or(Violation::NoTopic)?;
+        let open = self
+            .conns
+            .at_mut(id)
+            .and_then(Conn::open_mut)
+            .ok_or(Violation::NoTopic)?;
         let session = open.session;
         let aliased: Arc<str>;
         let topic = match publish.properties.topic_alias {
@@ -114,13 +122,17 @@ impl Worker {
         {
             return Err(Violation::ResponseTopic);
         }
-        if let Some(route) = open.route.take_if(|route| {
-            **route.topic() == *topic && self.shared.index.is_current(route)
-        }) {
+        if let Some(route) = open
+            .route
+            .take_if(|route| **route.topic() == *topic && self.shared.index.is_current(route))
+        {
             return Ok((route, session));
         }
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
-        Ok((Arc::clone(self.routes.route(&self.shared.index, topic)), session))
+        Ok((
+            Arc::clone(self.routes.route(&self.shared.index, topic)),
+            session,
+        ))
     }
 
     fn publish_on(
@@ -140,10 +152,14 @@ impl Worker {
             }
             QoS::ExactlyOnce => {
                 let packet_id = publish.packet_id.unwrap_or(PacketId::FIRST);
-                let Some(client) = self.clients.at(session) else { return Flow::Gone };
+                let Some(client) = self.clients.at(session) else {
+                    return Flow::Gone;
+                };
                 if client.session.is_unreleased(packet_id) {
                     // The same message again (MQTT-4.3.3-10): answered, not delivered.
-                    self.write_ack(id, packet_id, ReasonCode::Success, None, |a| Packet::PubRec(a));
+                    self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
+                        Packet::PubRec(a)
+                    });
                     return Flow::Continue;
                 }
                 if let Err(violation) = self.check_receive(id, session) {
@@ -163,7 +179,9 @@ impl Worker {
     }
 
     fn check_receive(&mut self, id: ConnId, session: SessionKey) -> Result<(), Violation> {
-        let Some(client) = self.clients.at(session) else { return Ok(()) };
+        let Some(client) = self.clients.at(session) else {
+            return Ok(());
+        };
         let unreleased = client.session.unreleased();
         let five = self
             .conns
@@ -214,7 +232,10 @@ impl Worker {
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
-            publisher: Some(SessionRef { worker: self.id, key: session }),
+            publisher: Some(SessionRef {
+                worker: self.id,
+                key: session,
+            }),
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
         };
         self.publish_parts(route, parts, now)
@@ -226,8 +247,12 @@ impl Worker {
             drop: DropReason::NotAuthorized,
             why: "not authorized to publish to this topic",
         };
-        let Some(client) = self.clients.at(session) else { return Err(denied) };
-        let Ok(topic) = TopicName::parse(topic, u16::MAX) else { return Err(denied) };
+        let Some(client) = self.clients.at(session) else {
+            return Err(denied);
+        };
+        let Ok(topic) = TopicName::parse(topic, u16::MAX) else {
+            return Err(denied);
+        };
         let policy = &self.shared.config.policy;
         if policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
             Ok(())
@@ -244,17 +269,25 @@ impl Worker {
         parts: MessageParts<'_>,
         now: Time,
     ) -> Result<bool, Refused> {
-        let mut fanout =
-            Fanout { route, parts, message: None, heads: HeadCache::default(), now };
+        let mut fanout = Fanout {
+            route,
+            parts,
+            message: None,
+            heads: HeadCache::default(),
+            now,
+        };
         if parts.retain {
             // Stored first, routed after: see `RetainedStore`.
             self.retain(&mut fanout)?;
             if !self.shared.index.is_current(route) {
                 let topic = TopicName::parse(route.topic(), u16::MAX);
-                let fresh = topic
-                    .map(|topic| Arc::clone(self.routes.route(&self.shared.index, topic)));
+                let fresh =
+                    topic.map(|topic| Arc::clone(self.routes.route(&self.shared.index, topic)));
                 if let Ok(fresh) = fresh {
-                    let mut fanout = Fanout { route: &fresh, ..fanout };
+                    let mut fanout = Fanout {
+                        route: &fresh,
+                        ..fanout
+                    };
                     return Ok(self.deliver_route(&mut fanout));
                 }
             }
@@ -332,7 +365,10 @@ impl Worker {
 
     fn mail_publish(&mut self, to: WorkerId, route: Arc<Route>, message: Arc<Message>) {
         self.charge_mail(to, &message);
-        self.actions.push_back(Action::Mail { to, mail: Mail::Publish { route, message } });
+        self.actions.push_back(Action::Mail {
+            to,
+            mail: Mail::Publish { route, message },
+        });
     }
 
     pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message) {
@@ -356,11 +392,14 @@ impl Worker {
             waiting.saturating_add(sent).saturating_add(payload) <= self.limits.mailbox_bytes
         };
         if route.groups().is_empty() {
-            route.workers().all(|worker| worker == self.id || room(worker))
+            route
+                .workers()
+                .all(|worker| worker == self.id || room(worker))
         } else {
-            (0u16..).take(self.mail_sent.len()).map(WorkerId).all(|worker| {
-                worker == self.id || room(worker)
-            })
+            (0u16..)
+                .take(self.mail_sent.len())
+                .map(WorkerId)
+                .all(|worker| worker == self.id || room(worker))
         }
     }
 
@@ -381,7 +420,9 @@ impl Worker {
         if let Err(refused) = &taken {
             self.metrics().dropped(refused.drop, 1);
         }
-        let Some(packet_id) = publish.packet_id else { return Flow::Continue };
+        let Some(packet_id) = publish.packet_id else {
+            return Flow::Continue;
+        };
         let five = self
             .conns
             .at(id)

@@ -41,8 +41,13 @@ impl Worker {
     }
 
     pub(super) fn receive(&mut self, id: ConnId, bytes: &[u8], now: Time) {
-        self.count(Counter::BytesReceived, u64::try_from(bytes.len()).unwrap_or(0));
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        self.count(
+            Counter::BytesReceived,
+            u64::try_from(bytes.len()).unwrap_or(0),
+        );
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         conn.last_received = now;
         if conn.paused {
             conn.input.extend_from_slice(bytes);
@@ -61,11 +66,15 @@ impl Worker {
 
     /// Works on what a connection has kept.
     pub(super) fn consume_input(&mut self, id: ConnId, now: Time) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         let mut input = std::mem::take(&mut conn.input);
         let used = self.consume(id, &input, now).min(input.len());
         input.drain(..used);
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         // An empty buffer goes back to the allocator: idle connections hold none.
         if !input.is_empty() {
             conn.input = input;
@@ -74,7 +83,9 @@ impl Worker {
     }
 
     fn keep_input(&mut self, id: ConnId, rest: &[u8], now: Time) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         conn.input.extend_from_slice(rest);
         if conn.is_greeting() {
             while let Some(&oldest) = self.greeting.front()
@@ -90,16 +101,22 @@ impl Worker {
     /// Brings the count of bytes without a client up to date. While there are too many, the
     /// oldest link goes (S09).
     fn count_greeting(&mut self, id: ConnId, now: Time) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         let kept = conn.input.len();
-        let Phase::Greeting { counted } = &mut conn.phase else { return };
+        let Phase::Greeting { counted } = &mut conn.phase else {
+            return;
+        };
         let gauge = &self.shared.unauthenticated_bytes;
         gauge.fetch_sub(std::mem::replace(counted, kept), Ordering::Relaxed);
         gauge.fetch_add(kept, Ordering::Relaxed);
         while self.shared.unauthenticated_bytes.load(Ordering::Relaxed)
             > self.limits.unauthenticated_bytes
         {
-            let Some(oldest) = self.greeting.pop_front() else { return };
+            let Some(oldest) = self.greeting.pop_front() else {
+                return;
+            };
             if self.conns.at(oldest).is_some_and(Conn::is_greeting) {
                 self.close(oldest, CloseReason::UnauthenticatedBytes, now);
             }
@@ -108,9 +125,13 @@ impl Worker {
 
     /// The connection leaves its greeting, for another phase or for good.
     pub(super) fn enter(&mut self, id: ConnId, phase: Phase) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         if let Phase::Greeting { counted } = std::mem::replace(&mut conn.phase, phase) {
-            self.shared.unauthenticated_bytes.fetch_sub(counted, Ordering::Relaxed);
+            self.shared
+                .unauthenticated_bytes
+                .fetch_sub(counted, Ordering::Relaxed);
         }
     }
 
@@ -119,14 +140,18 @@ impl Worker {
         let conn = self.conns.remove(id)?;
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         if let Phase::Greeting { counted } = conn.phase {
-            self.shared.unauthenticated_bytes.fetch_sub(counted, Ordering::Relaxed);
+            self.shared
+                .unauthenticated_bytes
+                .fetch_sub(counted, Ordering::Relaxed);
         }
         Some(conn)
     }
 
     /// Stops reading: the next packet needs room in a mailbox that is full.
     fn pause(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         if !conn.paused {
             conn.paused = true;
             self.actions.push_back(Action::Pause(id));
@@ -138,7 +163,9 @@ impl Worker {
     pub(super) fn retry_waiting(&mut self, now: Time) {
         self.sys.last_turn = now;
         for id in std::mem::take(&mut self.waiting_for_room) {
-            let Some(conn) = self.conns.at_mut(id) else { continue };
+            let Some(conn) = self.conns.at_mut(id) else {
+                continue;
+            };
             conn.paused = false;
             // The pause is ours, so the keep alive does not run meanwhile.
             conn.last_received = now;
@@ -157,7 +184,9 @@ impl Worker {
             if rest.is_empty() {
                 return used;
             }
-            let Some(conn) = self.conns.at(id) else { return bytes.len() };
+            let Some(conn) = self.conns.at(id) else {
+                return bytes.len();
+            };
             let greeting = conn.is_greeting();
             let max = if greeting {
                 self.limits.connect_packet_size.min(self.limits.packet_size)
@@ -170,7 +199,11 @@ impl Worker {
                     Flow::Gone
                 }
                 Ok(Frame::Incomplete { .. }) => return used,
-                Ok(Frame::Complete { first_byte, header_len, total_len }) => {
+                Ok(Frame::Complete {
+                    first_byte,
+                    header_len,
+                    total_len,
+                }) => {
                     let body = rest.get(header_len..total_len).unwrap_or_default();
                     let flow = if greeting {
                         self.on_greeting(id, first_byte, rest, header_len, total_len, now)
@@ -208,7 +241,13 @@ impl Worker {
         match self.conns.at(id).map(|conn| &conn.phase) {
             Some(Phase::Greeting { .. }) => self.close(id, CloseReason::Refused(reason), now),
             Some(Phase::Authenticating(_)) => {
-                self.refuse(id, types::ProtocolVersion::V5, reason, "malformed packet", now);
+                self.refuse(
+                    id,
+                    types::ProtocolVersion::V5,
+                    reason,
+                    "malformed packet",
+                    now,
+                );
             }
             Some(Phase::Open(_)) => {
                 let violation = Violation::Undecodable(reason);
@@ -221,7 +260,9 @@ impl Worker {
     #[inline]
     fn on_packet(&mut self, id: ConnId, first_byte: u8, body: &[u8], now: Time) -> Flow {
         self.count(Counter::PacketsReceived, 1);
-        let Some(conn) = self.conns.at(id) else { return Flow::Gone };
+        let Some(conn) = self.conns.at(id) else {
+            return Flow::Gone;
+        };
         let Some(open) = conn.open() else {
             return self.on_packet_before_connack(id, first_byte, body, now);
         };

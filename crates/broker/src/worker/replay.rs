@@ -40,7 +40,9 @@ impl Worker {
             return;
         }
         let until = self.shared.retained.sequence();
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         let replay = Replay {
             filter,
             qos: subscription.options.qos,
@@ -48,7 +50,10 @@ impl Worker {
             cursor: ScanCursor::default(),
             until,
         };
-        client.replays.get_or_insert_with(Box::default).push_back(replay);
+        client
+            .replays
+            .get_or_insert_with(Box::default)
+            .push_back(replay);
         self.wake_replay(key);
     }
 
@@ -66,12 +71,17 @@ impl Worker {
 
     /// Goes on with a client's replays if there are any and it has room.
     pub(super) fn wake_replay(&mut self, key: SessionKey) {
-        let Some(client) = self.clients.at_mut(key) else { return };
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
         if client.replays.is_none() || client.replaying {
             return;
         }
         let Some(conn) = client.conn else { return };
-        let backlog = self.conns.at(conn).map_or(usize::MAX, |conn| conn.output.len());
+        let backlog = self
+            .conns
+            .at(conn)
+            .map_or(usize::MAX, |conn| conn.output.len());
         if backlog < PUMP_UP_TO && client.session.queued_len() < REST_ABOVE {
             client.replaying = true;
             self.replaying.push_back(key);
@@ -81,15 +91,23 @@ impl Worker {
     /// A bounded number of steps, one subscriber after the other.
     pub(super) fn step_replays(&mut self, now: Time) {
         for _ in 0..STEPS_PER_TURN {
-            let Some(key) = self.replaying.pop_front() else { return };
-            let Some(client) = self.clients.at_mut(key) else { continue };
+            let Some(key) = self.replaying.pop_front() else {
+                return;
+            };
+            let Some(client) = self.clients.at_mut(key) else {
+                continue;
+            };
             client.replaying = false;
             if client.conn.is_none() {
                 continue;
             }
-            let Some(mut replays) = client.replays.take() else { continue };
+            let Some(mut replays) = client.replays.take() else {
+                continue;
+            };
             let found = self.step(&mut replays, now);
-            let Some(client) = self.clients.at_mut(key) else { continue };
+            let Some(client) = self.clients.at_mut(key) else {
+                continue;
+            };
             if !replays.is_empty() {
                 client.replays = Some(replays);
             }
@@ -100,15 +118,15 @@ impl Worker {
         }
     }
 
-    fn step(
-        &self,
-        replays: &mut Box<VecDeque<Replay>>,
-        now: Time,
-    ) -> Vec<Outbound> {
-        let Some(replay) = replays.front_mut() else { return Vec::new() };
+    fn step(&self, replays: &mut Box<VecDeque<Replay>>, now: Time) -> Vec<Outbound> {
+        let Some(replay) = replays.front_mut() else {
+            return Vec::new();
+        };
         let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
         let progress =
-            self.shared.retained.scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
+            self.shared
+                .retained
+                .scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
         let outbounds = found
             .into_iter()
             .filter(|(sequence, _)| *sequence <= replay.until)

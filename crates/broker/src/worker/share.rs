@@ -37,7 +37,9 @@ impl Worker {
         now: Time,
     ) {
         let random = self.next_random();
-        let Some(group) = route.groups().get(group) else { return };
+        let Some(group) = route.groups().get(group) else {
+            return;
+        };
         let pick = Pick {
             publisher: self.publisher_hash(&message),
             topic: route.topic(),
@@ -62,7 +64,10 @@ impl Worker {
             self.take_share(share, now);
         } else {
             self.charge_mail(to, &share.message);
-            self.actions.push_back(Action::Mail { to, mail: Mail::Share(Box::new(share)) });
+            self.actions.push_back(Action::Mail {
+                to,
+                mail: Mail::Share(Box::new(share)),
+            });
         }
     }
 
@@ -79,13 +84,24 @@ impl Worker {
 
     /// The chosen member is at home here.
     pub(super) fn take_share(&mut self, share: Share, now: Time) {
-        let Share { to, message, qos, retain_as_published, id, group, mut tried } = share;
+        let Share {
+            to,
+            message,
+            qos,
+            retain_as_published,
+            id,
+            group,
+            mut tried,
+        } = share;
         let subscribed = self
             .clients
             .at(to)
             .is_some_and(|client| client.session.subscriptions.subscription(&group).is_some());
         if !subscribed {
-            tried.push(SessionRef { worker: self.id, key: to });
+            tried.push(SessionRef {
+                worker: self.id,
+                key: to,
+            });
             self.share_again(&group, message, tried, now);
             return;
         }
@@ -111,9 +127,15 @@ impl Worker {
             self.metrics().dropped(DropReason::Expired, 1);
             return;
         }
-        let Ok(topic) = TopicName::parse(message.topic(), u16::MAX) else { return };
+        let Ok(topic) = TopicName::parse(message.topic(), u16::MAX) else {
+            return;
+        };
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        match route.groups().iter().position(|known| **known.filter() == *group) {
+        match route
+            .groups()
+            .iter()
+            .position(|known| **known.filter() == *group)
+        {
             Some(place) => self.share_beside(&route, place, message, tried, now),
             None => self.metrics().dropped(DropReason::NoMember, 1),
         }
@@ -123,8 +145,13 @@ impl Worker {
     /// client that keeps its session keeps the messages too, unless another member is
     /// connected.
     pub(super) fn hand_on(&mut self, key: SessionKey, session_ends: bool, now: Time) {
-        let me = SessionRef { worker: self.id, key };
-        let Some(client) = self.clients.at(key) else { return };
+        let me = SessionRef {
+            worker: self.id,
+            key,
+        };
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
         if !client.session.subscriptions.any_shared() {
             return;
         }
@@ -147,4 +174,3 @@ impl Worker {
         self.recount(key);
     }
 }
-

@@ -38,7 +38,11 @@ enum Then {
 /// What one place of a SUBSCRIBE came to.
 enum Place {
     Refused(ReasonCode),
-    Granted { filter: SubscriptionFilter, subscription: Subscription, replay: bool },
+    Granted {
+        filter: SubscriptionFilter,
+        subscription: Subscription,
+        replay: bool,
+    },
 }
 
 impl Worker {
@@ -48,15 +52,19 @@ impl Worker {
         subscribe: &Subscribe<'_>,
         now: Time,
     ) -> Flow {
-        let Some(open) = self.conns.at(id).and_then(Conn::open) else { return Flow::Gone };
+        let Some(open) = self.conns.at(id).and_then(Conn::open) else {
+            return Flow::Gone;
+        };
         let (key, window) = (open.session, open.link.window());
         if subscribe.user.len() > usize::from(self.limits.user_properties) {
             return self.violate(id, Violation::TooManyProperties, now);
         }
         // Checked first: a protocol error takes nothing over (MQTT-3.8.3-4).
-        if subscribe.filters.iter().any(|place| {
-            place.options.no_local && place.filter.starts_with("$share/")
-        }) {
+        if subscribe
+            .filters
+            .iter()
+            .any(|place| place.options.no_local && place.filter.starts_with("$share/"))
+        {
             return self.violate(id, Violation::NoLocalOnShared, now);
         }
         let subscription_id = subscribe.subscription_id.and_then(NonZeroU32::new);
@@ -70,7 +78,11 @@ impl Worker {
             };
             match place {
                 Place::Refused(reason) => reasons.push(reason.byte()),
-                Place::Granted { filter, subscription, replay } => {
+                Place::Granted {
+                    filter,
+                    subscription,
+                    replay,
+                } => {
                     reasons.push(subscription.options.qos.bits());
                     if replay {
                         replays.push((filter, subscription));
@@ -104,15 +116,26 @@ impl Worker {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
         let access = Access::Subscribe(&filter.filter);
-        if !self.shared.config.policy.allows(&client.identity, client.id.as_str(), access) {
+        if !self
+            .shared
+            .config
+            .policy
+            .allows(&client.identity, client.id.as_str(), access)
+        {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
         let is_new = client.session.subscriptions.subscription(&filter).is_none();
         if is_new && client.session.subscriptions.len() >= most {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
-        let subscription = Subscription { options: place.options, id };
-        client.session.subscriptions.insert(filter.clone(), subscription);
+        let subscription = Subscription {
+            options: place.options,
+            id,
+        };
+        client
+            .session
+            .subscriptions
+            .insert(filter.clone(), subscription);
         let member = filter.share.is_some().then(|| {
             Arc::clone(client.member.get_or_insert_with(|| {
                 let member = MemberState::default();
@@ -123,7 +146,10 @@ impl Worker {
         });
         self.change_index(IndexChange::Subscribe {
             filter: filter.clone(),
-            subscriber: SessionRef { worker: self.id, key },
+            subscriber: SessionRef {
+                worker: self.id,
+                key,
+            },
             options: place.options,
             id,
             member,
@@ -135,7 +161,11 @@ impl Worker {
                 RetainHandling::SendIfNew => is_new,
                 RetainHandling::DoNotSend => false,
             };
-        Place::Granted { filter, subscription, replay }
+        Place::Granted {
+            filter,
+            subscription,
+            replay,
+        }
     }
 
     pub(super) fn on_unsubscribe(
@@ -144,7 +174,12 @@ impl Worker {
         unsubscribe: &Unsubscribe<'_>,
         now: Time,
     ) -> Flow {
-        let Some(key) = self.conns.at(id).and_then(Conn::open).map(|open| open.session) else {
+        let Some(key) = self
+            .conns
+            .at(id)
+            .and_then(Conn::open)
+            .map(|open| open.session)
+        else {
             return Flow::Gone;
         };
         if unsubscribe.user.len() > usize::from(self.limits.user_properties) {
@@ -183,7 +218,10 @@ impl Worker {
             return ReasonCode::NoSubscriptionExisted;
         }
         self.forget_replay(key, &filter.filter);
-        let subscriber = SessionRef { worker: self.id, key };
+        let subscriber = SessionRef {
+            worker: self.id,
+            key,
+        };
         self.change_index(IndexChange::Unsubscribe { filter, subscriber });
         ReasonCode::Success
     }
@@ -197,16 +235,25 @@ impl Worker {
     pub(super) fn apply_index_changes(&mut self, now: Time) {
         if !self.changes.is_empty() && self.index_batch > 0 {
             let applied = self.shared.index.apply(&mut self.changes, self.index_batch);
-            self.changes_applied =
-                self.changes_applied.saturating_add(u64::try_from(applied).unwrap_or(0));
+            self.changes_applied = self
+                .changes_applied
+                .saturating_add(u64::try_from(applied).unwrap_or(0));
         }
         while self
             .after_apply
             .front()
             .is_some_and(|waiting| waiting.changes <= self.changes_applied)
         {
-            let Some(waiting) = self.after_apply.pop_front() else { return };
-            let AfterApply { conn, packet_id, reasons, then, .. } = waiting;
+            let Some(waiting) = self.after_apply.pop_front() else {
+                return;
+            };
+            let AfterApply {
+                conn,
+                packet_id,
+                reasons,
+                then,
+                ..
+            } = waiting;
             match then {
                 Then::Suback(key, replays) => {
                     self.write_reasons(conn, packet_id, &reasons, |a| Packet::SubAck(a));

@@ -44,7 +44,8 @@ const LOADS: [(&str, Counter); 8] = [
 impl Worker {
     /// One round of `$SYS`.
     pub(super) fn publish_sys(&mut self, now: Time) {
-        self.timers.set(now + self.shared.config.sys_interval, Timer::Sys);
+        self.timers
+            .set(now + self.shared.config.sys_interval, Timer::Sys);
         let version = format!("nightjar version {}", self.shared.config.version);
         self.sys("version", version);
         self.sys("uptime", format!("{} seconds", now.as_millis() / 1000));
@@ -69,7 +70,10 @@ impl Worker {
         let retained = wide(self.shared.retained.count());
         let retained_bytes = wide(self.shared.retained.bytes());
         let (resident, most_resident) = self.shared.resident();
-        let most = self.shared.most_connections.load(std::sync::atomic::Ordering::Relaxed);
+        let most = self
+            .shared
+            .most_connections
+            .load(std::sync::atomic::Ordering::Relaxed);
         vec![
             ("clients/connected", connected),
             ("clients/disconnected", away),
@@ -78,31 +82,54 @@ impl Worker {
             ("clients/total", sessions),
             ("clients/maximum", wide(most)),
             ("clients/expired", totals.counter(Counter::SessionsExpired)),
-            ("messages/received", totals.counter(Counter::PacketsReceived)),
+            (
+                "messages/received",
+                totals.counter(Counter::PacketsReceived),
+            ),
             ("messages/sent", totals.counter(Counter::PacketsSent)),
             ("messages/stored", waiting.saturating_add(retained)),
             ("store/messages/count", waiting.saturating_add(retained)),
             (
                 "store/messages/bytes",
-                totals.gauge(Gauge::WaitingBytes).saturating_add(retained_bytes),
+                totals
+                    .gauge(Gauge::WaitingBytes)
+                    .saturating_add(retained_bytes),
             ),
             ("retained messages/count", retained),
             ("subscriptions/count", wide(index.subscriptions)),
-            ("shared_subscriptions/count", wide(index.shared_subscriptions)),
+            (
+                "shared_subscriptions/count",
+                wide(index.shared_subscriptions),
+            ),
             ("bytes/received", totals.counter(Counter::BytesReceived)),
             ("bytes/sent", totals.counter(Counter::BytesSent)),
-            ("publish/messages/received", totals.counter(Counter::PublishReceived)),
-            ("publish/messages/sent", totals.counter(Counter::PublishSent)),
+            (
+                "publish/messages/received",
+                totals.counter(Counter::PublishReceived),
+            ),
+            (
+                "publish/messages/sent",
+                totals.counter(Counter::PublishSent),
+            ),
             ("publish/messages/dropped", totals.all_drops()),
-            ("publish/bytes/received", totals.counter(Counter::PublishBytesReceived)),
-            ("publish/bytes/sent", totals.counter(Counter::PublishBytesSent)),
+            (
+                "publish/bytes/received",
+                totals.counter(Counter::PublishBytesReceived),
+            ),
+            (
+                "publish/bytes/sent",
+                totals.counter(Counter::PublishBytesSent),
+            ),
             ("heap/current", resident),
             ("heap/maximum", most_resident),
         ]
     }
 
     fn publish_loads(&mut self, now: Time) {
-        let passed = self.sys.last_round.map(|last| now.since(last).as_secs_f64());
+        let passed = self
+            .sys
+            .last_round
+            .map(|last| now.since(last).as_secs_f64());
         self.sys.last_round = Some(now);
         let totals = self.shared.totals();
         let mut published = Vec::new();
@@ -129,7 +156,9 @@ impl Worker {
     /// Publishes in the server's own name. Topics of its own are valid by construction, except
     /// that a client id may be too long for one: then there is no such event.
     fn publish_own(&mut self, topic: &str, payload: &[u8], retain: bool) {
-        let Ok(topic) = TopicName::parse(topic, u16::MAX) else { return };
+        let Ok(topic) = TopicName::parse(topic, u16::MAX) else {
+            return;
+        };
         let parts = MessageParts {
             properties: &[],
             payload,
@@ -150,7 +179,9 @@ impl Worker {
         session_present: bool,
         now: Time,
     ) {
-        let Some(topic) = self.presence_topic(client, "connected") else { return };
+        let Some(topic) = self.presence_topic(client, "connected") else {
+            return;
+        };
         let version = match connect.version {
             ProtocolVersion::V31 => "3.1",
             ProtocolVersion::V311 => "3.1.1",
@@ -181,7 +212,9 @@ impl Worker {
         reason: CloseReason,
         now: Time,
     ) {
-        let Some(topic) = self.presence_topic(client, "disconnected") else { return };
+        let Some(topic) = self.presence_topic(client, "disconnected") else {
+            return;
+        };
         let mut payload = String::from("{\"clientid\":");
         json_string(&mut payload, client.as_str());
         let _ = write!(

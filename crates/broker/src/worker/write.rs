@@ -7,9 +7,7 @@ use codec::publish::PublishHead;
 use codec::{Ack, EncodeError, Packet, ReasonList};
 use protocol::connection::aliases::AliasUse;
 use protocol::{Outbound, Violation};
-use types::{
-    ConnId, Message, MessageParts, PacketId, ProtocolVersion, QoS, ReasonCode, Time,
-};
+use types::{ConnId, Message, MessageParts, PacketId, ProtocolVersion, QoS, ReasonCode, Time};
 
 use super::Worker;
 use crate::conn::Conn;
@@ -61,7 +59,9 @@ pub(super) fn write_publish(
     copy: Copy<'_>,
     now: Time,
 ) -> Result<(), TooLarge> {
-    let Some(open) = conn.open_mut() else { return Ok(()) };
+    let Some(open) = conn.open_mut() else {
+        return Ok(());
+    };
     let version = open.link.version();
     let payload = content.parts.payload;
     let use_of_alias = open.link.aliases_out.name(content.topic);
@@ -74,9 +74,13 @@ pub(super) fn write_publish(
             cache.key = None;
             return Err(TooLarge);
         }
-    } else if let (Some(id), Some(place)) =
-        (copy.packet_id, cache.head.get_mut(cache.id_at..).and_then(<[u8]>::first_chunk_mut::<2>))
-    {
+    } else if let (Some(id), Some(place)) = (
+        copy.packet_id,
+        cache
+            .head
+            .get_mut(cache.id_at..)
+            .and_then(<[u8]>::first_chunk_mut::<2>),
+    ) {
         *place = id.get().to_be_bytes();
     }
     if cache.head.len().saturating_add(payload.len()) > open.link.packet_size() {
@@ -93,7 +97,10 @@ pub(super) fn write_publish(
     }
     metrics.add(Counter::PublishSent, 1);
     metrics.add(Counter::PacketsSent, 1);
-    metrics.add(Counter::PublishBytesSent, u64::try_from(payload.len()).unwrap_or(0));
+    metrics.add(
+        Counter::PublishBytesSent,
+        u64::try_from(payload.len()).unwrap_or(0),
+    );
     Ok(())
 }
 
@@ -142,8 +149,13 @@ impl Worker {
             Some(metrics) => metrics,
             None => Metrics::nowhere(),
         };
-        let Some(conn) = self.conns.at_mut(id) else { return Ok(()) };
-        let mut cache = HeadCache { head: std::mem::take(&mut self.scratch), ..HeadCache::default() };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return Ok(());
+        };
+        let mut cache = HeadCache {
+            head: std::mem::take(&mut self.scratch),
+            ..HeadCache::default()
+        };
         let content = Content {
             topic: outbound.message.topic(),
             parts: outbound.message.parts(),
@@ -156,8 +168,15 @@ impl Worker {
             packet_id,
             ids: outbound.ids.as_deref().unwrap_or_default(),
         };
-        let written =
-            write_publish(conn, &mut self.pool, metrics, &mut cache, &content, copy, now);
+        let written = write_publish(
+            conn,
+            &mut self.pool,
+            metrics,
+            &mut cache,
+            &content,
+            copy,
+            now,
+        );
         self.scratch = cache.head;
         self.touch(id);
         written
@@ -166,7 +185,9 @@ impl Worker {
     /// Writes any packet but PUBLISH. Whether it fits is known by its kind: the server's
     /// answers are small, and what is optional in them is left out if it does not fit.
     pub(super) fn write(&mut self, id: ConnId, version: ProtocolVersion, packet: &Packet<'_>) {
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         let buffer = conn.output.buffer(&mut self.pool);
         let before = buffer.len();
         if codec::encode(packet, version, buffer).is_err() {
@@ -187,14 +208,20 @@ impl Worker {
         why: Option<&'static str>,
         wrap: for<'a> fn(Ack<'a>) -> Packet<'a>,
     ) {
-        let Some(open) = self.conns.at(id).and_then(Conn::open) else { return };
+        let Some(open) = self.conns.at(id).and_then(Conn::open) else {
+            return;
+        };
         let version = open.link.version();
         let room = open.link.packet_size();
         // MQTT-3.1.2-29, MQTT-3.4.2-2: only if asked for and if it fits.
-        let reason_string = why.filter(|why| {
-            open.link.problem_information() && why.len().saturating_add(16) <= room
-        });
-        let ack = Ack { packet_id, reason, reason_string, user: Default::default() };
+        let reason_string = why
+            .filter(|why| open.link.problem_information() && why.len().saturating_add(16) <= room);
+        let ack = Ack {
+            packet_id,
+            reason,
+            reason_string,
+            user: Default::default(),
+        };
         self.write(id, version, &wrap(ack));
     }
 
@@ -206,12 +233,20 @@ impl Worker {
         reasons: &[u8],
         wrap: for<'a> fn(ReasonList<'a>) -> Packet<'a>,
     ) {
-        let Some(version) = self.conns.at(id).and_then(Conn::open).map(|open| open.link.version())
+        let Some(version) = self
+            .conns
+            .at(id)
+            .and_then(Conn::open)
+            .map(|open| open.link.version())
         else {
             return;
         };
-        let list =
-            ReasonList { packet_id, reason_string: None, user: Default::default(), reasons };
+        let list = ReasonList {
+            packet_id,
+            reason_string: None,
+            user: Default::default(),
+            reasons,
+        };
         self.write(id, version, &wrap(list));
     }
 
@@ -219,7 +254,9 @@ impl Worker {
     pub(super) fn written(&mut self, id: ConnId, count: usize, now: Time) {
         self.count(Counter::BytesSent, u64::try_from(count).unwrap_or(0));
         let write_stall = self.limits.write_stall;
-        let Some(conn) = self.conns.at_mut(id) else { return };
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
         conn.output.consume(count, &mut self.pool);
         if conn.output.is_empty() {
             conn.blocked = false;
@@ -230,9 +267,12 @@ impl Worker {
         if !conn.output.is_empty() && !conn.blocked {
             conn.blocked = true;
             conn.last_written = now;
-            self.timers.set(now + write_stall, crate::timers::Timer::WriteStall(id));
+            self.timers
+                .set(now + write_stall, crate::timers::Timer::WriteStall(id));
         }
-        let Some(session) = conn.open().map(|open| open.session) else { return };
+        let Some(session) = conn.open().map(|open| open.session) else {
+            return;
+        };
         let low = conn.output.len() < super::deliver::PUMP_UP_TO;
         if low {
             self.pump(session, now);
@@ -242,7 +282,9 @@ impl Worker {
 
     pub(super) fn check_write_stall(&mut self, id: ConnId, now: Time) {
         let write_stall = self.limits.write_stall;
-        let Some(conn) = self.conns.at(id) else { return };
+        let Some(conn) = self.conns.at(id) else {
+            return;
+        };
         if !conn.blocked {
             return;
         }
@@ -250,14 +292,18 @@ impl Worker {
         if deadline <= now {
             self.close(id, crate::event::CloseReason::WriteStall, now);
         } else {
-            self.timers.set(deadline, crate::timers::Timer::WriteStall(id));
+            self.timers
+                .set(deadline, crate::timers::Timer::WriteStall(id));
         }
     }
 
     pub(super) fn check_keep_alive(&mut self, id: ConnId, now: Time) {
-        let Some(conn) = self.conns.at(id) else { return };
-        let Some(deadline) =
-            conn.open().and_then(|open| open.link.keep_alive_deadline(conn.last_received))
+        let Some(conn) = self.conns.at(id) else {
+            return;
+        };
+        let Some(deadline) = conn
+            .open()
+            .and_then(|open| open.link.keep_alive_deadline(conn.last_received))
         else {
             return;
         };

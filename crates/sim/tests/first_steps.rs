@@ -1,0 +1,50 @@
+//! The shortest stories: somebody subscribes, somebody publishes.
+
+use broker::BrokerConfig;
+use sim::{Peer, Universe};
+use types::{ProtocolVersion, QoS};
+
+#[test]
+fn a_message_reaches_its_subscriber_whatever_they_speak_and_wherever_they_live() {
+    let versions = [
+        ProtocolVersion::V31,
+        ProtocolVersion::V311,
+        ProtocolVersion::V5,
+    ];
+    for workers in [1, 2, 4] {
+        for publisher in versions {
+            for subscriber in versions {
+                for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+                    let mut universe = Universe::new(BrokerConfig::open(workers, 7));
+                    let mut alice = Peer::join(&mut universe, subscriber, "alice");
+                    alice.subscribe(&mut universe, "a/+", QoS::ExactlyOnce);
+                    let mut bob = Peer::join(&mut universe, publisher, "bob");
+                    let id = if qos == QoS::AtMostOnce { 0 } else { 9 };
+                    bob.publish(&mut universe, "a/b", b"hello", qos, id);
+                    let messages = alice.messages(&mut universe);
+                    assert_eq!(messages, [("a/b".to_owned(), b"hello".to_vec())]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn retained_messages_reach_who_comes_later() {
+    let mut universe = Universe::new(BrokerConfig::open(2, 7));
+    let mut bob = Peer::join(&mut universe, ProtocolVersion::V311, "bob");
+    for number in 0..1_000 {
+        bob.retain(&mut universe, &format!("home/{number}/config"), b"{}");
+    }
+    let mut alice = Peer::join(&mut universe, ProtocolVersion::V5, "alice");
+    alice.subscribe(&mut universe, "home/#", QoS::AtLeastOnce);
+    let mut topics: Vec<String> = alice
+        .messages(&mut universe)
+        .into_iter()
+        .map(|(topic, _)| topic)
+        .collect();
+    assert_eq!(topics.len(), 1_000);
+    topics.sort();
+    topics.dedup();
+    assert_eq!(topics.len(), 1_000);
+}
