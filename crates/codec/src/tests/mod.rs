@@ -1,45 +1,80 @@
-//! Tests of the codec as a whole.
+//! Tests of the codec as a whole: one table of wire vectors for both ways, one of what must be
+//! refused, everything truncated and mutated, and packets made up at random.
 
-use types::{PacketId, ProtocolVersion, QoS};
+mod exhaustive;
+mod head;
+mod lists;
+mod malformed;
+mod random;
+mod refused;
+mod vectors;
 
-use crate::{Frame, Packet, PublishHead, decode, frame};
+use types::ProtocolVersion;
 
-#[test]
-fn a_head_and_a_payload_are_a_publish() {
-    let head = PublishHead {
-        dup: false,
-        qos: QoS::AtLeastOnce,
-        retain: true,
-        topic: "a/b",
-        packet_id: PacketId::new(7),
-        message_expiry: Some(9),
-        topic_alias: None,
-        subscription_ids: &[],
-        forward_bytes: &[1, 1],
-        payload_len: 3,
-    };
+use crate::{
+    DecodeError, Frame, Packet, SubscriptionIds, SubscriptionIdsBuf, UserProperties,
+    UserPropertiesBuf, decode, frame,
+};
+
+const ALL: &[ProtocolVersion] = &[V31, V311, V5];
+const V3: &[ProtocolVersion] = &[V31, V311];
+const V31: ProtocolVersion = ProtocolVersion::V31;
+const V311: ProtocolVersion = ProtocolVersion::V311;
+const V5: ProtocolVersion = ProtocolVersion::V5;
+
+/// Bytes from words of hexadecimal digits and of 'text' (without blanks in it).
+fn wire(words: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let at = head.encode(ProtocolVersion::V5, &mut bytes).unwrap();
-    assert_eq!(bytes[at..at + 2], [0, 7]);
-    bytes.extend_from_slice(b"xyz");
-    assert_eq!(head.encoded_len(ProtocolVersion::V5), Ok(bytes.len()));
-    let Ok(Frame::Complete {
-        first_byte,
-        header_len,
-        total_len,
-    }) = frame(&bytes, 100)
-    else {
-        panic!("a whole packet");
-    };
-    let Ok(Packet::Publish(publish)) = decode(
-        ProtocolVersion::V5,
-        first_byte,
-        &bytes[header_len..total_len],
-    ) else {
-        panic!("a PUBLISH");
-    };
-    assert_eq!((publish.topic, publish.payload), ("a/b", &b"xyz"[..]));
-    assert_eq!(publish.properties.message_expiry, Some(9));
-    assert_eq!(publish.properties.forward.payload_is_utf8, Some(true));
-    assert_eq!(publish.properties.forward_bytes, Some(&[1, 1][..]));
+    for word in words.split_whitespace() {
+        if let Some(text) = word.strip_prefix('\'') {
+            bytes.extend_from_slice(text.strip_suffix('\'').expect(word).as_bytes());
+            continue;
+        }
+        assert!(word.len().is_multiple_of(2), "{word}");
+        for at in (0..word.len()).step_by(2) {
+            bytes.push(u8::from_str_radix(&word[at..at + 2], 16).expect(word));
+        }
+    }
+    bytes
+}
+
+/// Reads one whole packet, which must be all of `bytes`.
+fn read(version: ProtocolVersion, bytes: &[u8]) -> Result<Packet<'_>, DecodeError> {
+    match frame(bytes, u32::MAX)? {
+        Frame::Complete {
+            first_byte,
+            header_len,
+            total_len,
+        } => {
+            assert_eq!(total_len, bytes.len(), "remaining length of {bytes:02x?}");
+            decode(version, first_byte, &bytes[header_len..])
+        }
+        Frame::Incomplete { need } => panic!("{bytes:02x?} needs {need} bytes"),
+    }
+}
+
+/// Reads a packet with a header made for its body.
+fn read_body(
+    version: ProtocolVersion,
+    first_byte: u8,
+    body: &[u8],
+) -> Result<Packet<'_>, DecodeError> {
+    crate::frame::check_first_byte(first_byte)?;
+    decode(version, first_byte, body)
+}
+
+fn user(pairs: &[(&str, &str)]) -> UserProperties<'static> {
+    let mut list = UserPropertiesBuf::new();
+    for (key, value) in pairs {
+        list.push(key, value).unwrap();
+    }
+    Box::leak(Box::new(list)).as_borrowed()
+}
+
+fn ids(values: &[u32]) -> SubscriptionIds<'static> {
+    let mut list = SubscriptionIdsBuf::new();
+    for value in values {
+        list.push((*value).try_into().unwrap()).unwrap();
+    }
+    Box::leak(Box::new(list)).as_borrowed()
 }
