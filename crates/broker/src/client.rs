@@ -28,7 +28,7 @@ pub(crate) struct Client {
     /// What shared groups see of the client; present once it joined one.
     pub(crate) member: Option<Arc<MemberState>>,
     /// Retained messages that are still to be sent for subscriptions.
-    pub(crate) replays: Option<Box<VecDeque<Replay>>>,
+    pub(crate) replays: Option<VecDeque<Replay>>,
     /// In the list of clients whose replays can go on.
     pub(crate) replaying: bool,
     /// What the session counted in the gauges when it was last looked at.

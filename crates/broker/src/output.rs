@@ -47,7 +47,7 @@ pub(crate) struct Output {
     copied: Vec<u8>,
     /// How much of `copied` is written.
     written: usize,
-    shared: Option<Box<VecDeque<SharedPart>>>,
+    shared: VecDeque<SharedPart>,
     /// Bytes of shared payloads that wait.
     shared_bytes: usize,
 }
@@ -81,13 +81,11 @@ impl Output {
     pub(crate) fn push_shared(&mut self, message: Arc<Message>) {
         let at = self.copied.len();
         self.shared_bytes = self.shared_bytes.saturating_add(message.payload().len());
-        self.shared
-            .get_or_insert_with(Box::default)
-            .push_back(SharedPart {
-                at,
-                message,
-                written: 0,
-            });
+        self.shared.push_back(SharedPart {
+            at,
+            message,
+            written: 0,
+        });
     }
 
     /// Fills slices with what waits, first bytes first; returns how many were filled.
@@ -106,7 +104,7 @@ impl Output {
             filled = filled.saturating_add(1);
             true
         };
-        for part in self.shared.iter().flat_map(|parts| parts.iter()) {
+        for part in &self.shared {
             let copied = self.copied.get(from..part.at).unwrap_or_default();
             let payload = part
                 .message
@@ -125,7 +123,7 @@ impl Output {
     /// So many bytes were written.
     pub(crate) fn consume(&mut self, mut count: usize, pool: &mut BufferPool) {
         while count > 0 {
-            let Some(part) = self.shared.as_mut().and_then(|parts| parts.front_mut()) else {
+            let Some(part) = self.shared.front_mut() else {
                 break;
             };
             let before = part.at.saturating_sub(self.written);
@@ -142,9 +140,7 @@ impl Output {
             if taken < left {
                 return;
             }
-            if let Some(parts) = &mut self.shared {
-                parts.pop_front();
-            }
+            self.shared.pop_front();
         }
         self.written = self.written.saturating_add(count).min(self.copied.len());
         if self.is_empty() {
@@ -158,7 +154,7 @@ impl Output {
         let cut = self.written;
         self.copied.drain(..cut.min(self.copied.len()));
         self.written = 0;
-        for part in self.shared.iter_mut().flat_map(|parts| parts.iter_mut()) {
+        for part in &mut self.shared {
             part.at = part.at.saturating_sub(cut);
         }
     }
@@ -173,7 +169,7 @@ impl Output {
     pub(crate) fn flatten(&mut self, pool: &mut BufferPool) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.len());
         let mut from = self.written;
-        for part in self.shared.iter().flat_map(|parts| parts.iter()) {
+        for part in &self.shared {
             all.extend_from_slice(self.copied.get(from..part.at).unwrap_or_default());
             all.extend_from_slice(
                 part.message

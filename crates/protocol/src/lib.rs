@@ -31,7 +31,7 @@
 pub mod connection;
 pub mod session;
 
+pub use connection::Connection;
 pub use connection::negotiate::{Negotiated, Refusal, negotiate};
 pub use connection::violation::Violation;
-pub use connection::Connection;
 pub use session::{Outbound, Session};

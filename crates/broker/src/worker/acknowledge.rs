@@ -1,4 +1,6 @@
 //! PUBACK, PUBREC, PUBREL, PUBCOMP, PINGREQ.
+// A closure is general in the packet's lifetime, an enum's constructor is not.
+#![allow(clippy::redundant_closure)]
 
 use codec::{Ack, Packet};
 use protocol::session::inflight::{Acked, Released};

@@ -245,10 +245,12 @@ impl Worker {
             identity,
             ..
         } = admission;
-        if let Some(&key) = self.by_id.get(client_id) {
-            if let Some(old) = self.clients.at(key).and_then(|client| client.conn) {
-                self.take_over(id, old, connect.clean_start, now);
-            }
+        let known = self
+            .by_id
+            .get(client_id)
+            .and_then(|&key| self.clients.at(key));
+        if let Some(old) = known.and_then(|client| client.conn) {
+            self.take_over(id, old, connect.clean_start, now);
         }
         // The old connection may have taken its session along.
         if let Some(&key) = self.by_id.get(client_id) {

@@ -52,7 +52,7 @@ impl Worker {
         };
         client
             .replays
-            .get_or_insert_with(Box::default)
+            .get_or_insert_with(VecDeque::new)
             .push_back(replay);
         self.wake_replay(key);
     }
@@ -118,7 +118,7 @@ impl Worker {
         }
     }
 
-    fn step(&self, replays: &mut Box<VecDeque<Replay>>, now: Time) -> Vec<Outbound> {
+    fn step(&self, replays: &mut VecDeque<Replay>, now: Time) -> Vec<Outbound> {
         let Some(replay) = replays.front_mut() else {
             return Vec::new();
         };

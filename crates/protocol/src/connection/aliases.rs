@@ -16,7 +16,10 @@ pub struct AliasesIn {
 impl AliasesIn {
     /// Aliases of 1 to `maximum` are taken (MQTT-3.3.2-12); 0 takes none.
     pub fn new(maximum: u16) -> Self {
-        Self { maximum, topics: Vec::new() }
+        Self {
+            maximum,
+            topics: Vec::new(),
+        }
     }
 
     fn place(&self, alias: u16) -> Result<usize, Violation> {
@@ -43,7 +46,10 @@ impl AliasesIn {
     /// The topic that the alias stands for; an unknown one is a protocol error.
     pub fn topic(&self, alias: u16) -> Result<&Arc<str>, Violation> {
         let place = self.place(alias)?;
-        self.topics.get(place).and_then(Option::as_ref).ok_or(Violation::UnknownTopicAlias)
+        self.topics
+            .get(place)
+            .and_then(Option::as_ref)
+            .ok_or(Violation::UnknownTopicAlias)
     }
 }
 
@@ -69,7 +75,10 @@ pub enum AliasUse {
 impl AliasesOut {
     /// The server may use aliases of 1 to `maximum` (MQTT-3.1.2-26, -27); 0 is none.
     pub fn new(maximum: u16) -> Self {
-        Self { maximum, aliases: None }
+        Self {
+            maximum,
+            aliases: None,
+        }
     }
 
     /// How to name the topic. The first topics get the aliases and keep them.
@@ -113,7 +122,10 @@ mod tests {
         assert_eq!(&**aliases.topic(2).unwrap(), "a");
         aliases.set(2, "b").unwrap();
         assert_eq!(&**aliases.topic(2).unwrap(), "b");
-        assert_eq!(AliasesIn::new(0).set(1, "a"), Err(Violation::TopicAliasOutOfRange));
+        assert_eq!(
+            AliasesIn::new(0).set(1, "a"),
+            Err(Violation::TopicAliasOutOfRange)
+        );
     }
 
     #[test]

@@ -71,8 +71,14 @@ pub fn negotiate(connect: &Connect<'_>, limits: &Limits) -> Result<Negotiated, R
         keep_alive_imposed: keep_alive != connect.keep_alive,
         session_expiry,
         session_expiry_imposed,
-        window: properties.receive_maximum.unwrap_or(u16::MAX).min(limits.inflight.max(1)),
-        packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX).min(limits.packet_size),
+        window: properties
+            .receive_maximum
+            .unwrap_or(u16::MAX)
+            .min(limits.inflight.max(1)),
+        packet_size: properties
+            .maximum_packet_size
+            .unwrap_or(u32::MAX)
+            .min(limits.packet_size),
         topic_alias_maximum_in: if five { limits.topic_alias_maximum } else { 0 },
         topic_alias_maximum_out: properties
             .topic_alias_maximum
@@ -86,7 +92,12 @@ pub fn negotiate(connect: &Connect<'_>, limits: &Limits) -> Result<Negotiated, R
 /// MQTT 3 lets a client go without an identifier only for a clean session
 /// (3.1.1: MQTT-3.1.3-7, -8); 5.0 assigns one (MQTT-3.1.3-6).
 fn check_client_id(connect: &Connect<'_>) -> Result<(), Refusal> {
-    let refused = |why| Err(Refusal { reason: ReasonCode::ClientIdentifierNotValid, why });
+    let refused = |why| {
+        Err(Refusal {
+            reason: ReasonCode::ClientIdentifierNotValid,
+            why,
+        })
+    };
     if connect.client_id.is_empty() {
         return match connect.version {
             ProtocolVersion::V5 => Ok(()),
@@ -104,7 +115,9 @@ fn check_client_id(connect: &Connect<'_>) -> Result<(), Refusal> {
 
 /// The will is a message like any other and is checked before it can ever be needed.
 fn check_will(connect: &Connect<'_>, limits: &Limits) -> Result<(), Refusal> {
-    let Some(will) = &connect.will else { return Ok(()) };
+    let Some(will) = &connect.will else {
+        return Ok(());
+    };
     if TopicName::parse(will.topic, limits.topic_levels).is_err() {
         return Err(Refusal {
             reason: ReasonCode::TopicNameInvalid,
@@ -130,7 +143,11 @@ fn check_will(connect: &Connect<'_>, limits: &Limits) -> Result<(), Refusal> {
 
 fn session_expiry(connect: &Connect<'_>, limits: &Limits) -> (Duration, bool) {
     if !connect.version.has_properties() {
-        let lasting = if connect.clean_start { Duration::ZERO } else { limits.v3_session_expiry };
+        let lasting = if connect.clean_start {
+            Duration::ZERO
+        } else {
+            limits.v3_session_expiry
+        };
         return (lasting, false);
     }
     let asked = connect.properties.session_expiry.unwrap_or(0);
@@ -139,9 +156,16 @@ fn session_expiry(connect: &Connect<'_>, limits: &Limits) -> (Duration, bool) {
 
 /// A session expiry in seconds as asked for, capped; whether it was capped.
 pub fn cap_session_expiry(asked: u32, limits: &Limits) -> (Duration, bool) {
-    let wanted =
-        if asked == FOREVER { Duration::MAX } else { Duration::from_secs(u64::from(asked)) };
-    if wanted > limits.session_expiry { (limits.session_expiry, true) } else { (wanted, false) }
+    let wanted = if asked == FOREVER {
+        Duration::MAX
+    } else {
+        Duration::from_secs(u64::from(asked))
+    };
+    if wanted > limits.session_expiry {
+        (limits.session_expiry, true)
+    } else {
+        (wanted, false)
+    }
 }
 
 /// A session expiry in whole seconds for the wire.

@@ -92,7 +92,10 @@ impl Default for Inflight {
 
 /// The identifier `steps` after `id`; 65,535 is followed by 1.
 fn after(id: PacketId, steps: usize) -> PacketId {
-    let zero_based = usize::from(id.get()).saturating_sub(1).saturating_add(steps) % 65_535;
+    let zero_based = usize::from(id.get())
+        .saturating_sub(1)
+        .saturating_add(steps)
+        % 65_535;
     u16::try_from(zero_based)
         .ok()
         .and_then(|number| PacketId::new(number.saturating_add(1)))
@@ -102,7 +105,11 @@ fn after(id: PacketId, steps: usize) -> PacketId {
 /// How many steps `id` is after `from`.
 fn steps(from: PacketId, id: PacketId) -> usize {
     let (from, id) = (usize::from(from.get()), usize::from(id.get()));
-    if id >= from { id.saturating_sub(from) } else { id.saturating_add(65_535).saturating_sub(from) }
+    if id >= from {
+        id.saturating_sub(from)
+    } else {
+        id.saturating_add(65_535).saturating_sub(from)
+    }
 }
 
 impl Inflight {
@@ -138,11 +145,23 @@ impl Inflight {
             if self.ring.len() >= RING {
                 return None;
             }
-            self.ring.push_back(Flow { stage: Stage::Done, outstanding: false, outbound: None });
+            self.ring.push_back(Flow {
+                stage: Stage::Done,
+                outstanding: false,
+                outbound: None,
+            });
             id = id.next();
         }
-        let stage = if qos == QoS::ExactlyOnce { Stage::Pubrec } else { Stage::Puback };
-        self.ring.push_back(Flow { stage, outstanding: true, outbound: keep() });
+        let stage = if qos == QoS::ExactlyOnce {
+            Stage::Pubrec
+        } else {
+            Stage::Puback
+        };
+        self.ring.push_back(Flow {
+            stage,
+            outstanding: true,
+            outbound: keep(),
+        });
         self.live = self.live.saturating_add(1);
         self.outstanding = self.outstanding.saturating_add(1);
         Some(id)
@@ -159,7 +178,11 @@ impl Inflight {
 
     /// Drops holes at the front.
     fn trim(&mut self) {
-        while self.ring.front().is_some_and(|flow| flow.stage == Stage::Done) {
+        while self
+            .ring
+            .front()
+            .is_some_and(|flow| flow.stage == Stage::Done)
+        {
             self.ring.pop_front();
             self.first = self.first.next();
             if let Some(place) = &mut self.resend {
@@ -174,9 +197,15 @@ impl Inflight {
     fn flow(&mut self, id: PacketId) -> Option<&mut Flow> {
         let place = steps(self.first, id);
         if place < self.ring.len() {
-            return self.ring.get_mut(place).filter(|flow| flow.stage != Stage::Done);
+            return self
+                .ring
+                .get_mut(place)
+                .filter(|flow| flow.stage != Stage::Done);
         }
-        self.stragglers.iter_mut().find(|(known, _)| *known == id).map(|(_, flow)| flow)
+        self.stragglers
+            .iter_mut()
+            .find(|(known, _)| *known == id)
+            .map(|(_, flow)| flow)
     }
 
     fn finish(&mut self, id: PacketId) {
@@ -189,7 +218,8 @@ impl Inflight {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
         if !self.stragglers.is_empty() {
-            self.stragglers.retain(|(_, flow)| flow.stage != Stage::Done);
+            self.stragglers
+                .retain(|(_, flow)| flow.stage != Stage::Done);
         }
         self.trim();
     }
@@ -211,7 +241,9 @@ impl Inflight {
     }
 
     pub(super) fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
-        let Some(flow) = self.flow(id) else { return Released::Unknown };
+        let Some(flow) = self.flow(id) else {
+            return Released::Unknown;
+        };
         match flow.stage {
             Stage::Pubrec if failed => {
                 self.finish(id);
@@ -234,7 +266,12 @@ impl Inflight {
 
     /// All flows are due again, in the order of their first sending.
     pub(super) fn resume(&mut self) {
-        for flow in self.stragglers.iter_mut().map(|(_, flow)| flow).chain(&mut self.ring) {
+        for flow in self
+            .stragglers
+            .iter_mut()
+            .map(|(_, flow)| flow)
+            .chain(&mut self.ring)
+        {
             flow.outstanding = false;
         }
         self.outstanding = 0;
@@ -243,7 +280,9 @@ impl Inflight {
     }
 
     pub(super) fn next_resend(&mut self, window: usize) -> Resend {
-        let Some(start) = self.resend else { return Resend::Nothing };
+        let Some(start) = self.resend else {
+            return Resend::Nothing;
+        };
         if let Some((id, flow)) = self
             .stragglers
             .iter_mut()
@@ -258,7 +297,11 @@ impl Inflight {
                 let id = after(self.first, place);
                 let resend = send_again(id, flow, window, &mut self.outstanding);
                 let stays = matches!(resend, Resend::NoRoom);
-                self.resend = Some(if stays { place } else { place.saturating_add(1) });
+                self.resend = Some(if stays {
+                    place
+                } else {
+                    place.saturating_add(1)
+                });
                 return resend;
             }
             place = place.saturating_add(1);
@@ -274,7 +317,12 @@ impl Inflight {
     ) -> Vec<Outbound> {
         let mut taken = Vec::new();
         let mut freed: usize = 0;
-        for flow in self.stragglers.iter_mut().map(|(_, flow)| flow).chain(&mut self.ring) {
+        for flow in self
+            .stragglers
+            .iter_mut()
+            .map(|(_, flow)| flow)
+            .chain(&mut self.ring)
+        {
             if flow.stage == Stage::Puback && flow.outbound.as_ref().is_some_and(&wanted) {
                 taken.extend(flow.outbound.take());
                 flow.stage = Stage::Done;
@@ -284,7 +332,8 @@ impl Inflight {
             }
         }
         self.outstanding = self.outstanding.saturating_sub(freed);
-        self.stragglers.retain(|(_, flow)| flow.stage != Stage::Done);
+        self.stragglers
+            .retain(|(_, flow)| flow.stage != Stage::Done);
         self.trim();
         taken
     }

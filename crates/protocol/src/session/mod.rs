@@ -98,12 +98,7 @@ impl Session {
 
     /// Puts a message behind the others. What has to go for it, or the message itself, is
     /// handed to `dropped`.
-    pub fn enqueue(
-        &mut self,
-        outbound: Outbound,
-        limits: &Limits,
-        dropped: impl FnMut(Outbound),
-    ) {
+    pub fn enqueue(&mut self, outbound: Outbound, limits: &Limits, dropped: impl FnMut(Outbound)) {
         self.flows().queue.push(outbound, limits, dropped);
     }
 
@@ -133,7 +128,10 @@ impl Session {
                 continue;
             }
             if head.qos == QoS::AtMostOnce {
-                return flows.queue.pop().map(|outbound| Next::Publish(None, outbound));
+                return flows
+                    .queue
+                    .pop()
+                    .map(|outbound| Next::Publish(None, outbound));
             }
             if !flows.inflight.has_room(window) {
                 return None;
@@ -141,7 +139,10 @@ impl Session {
             let keep = keep || head.share.is_some();
             let kept = keep.then(|| head.clone());
             let id = flows.inflight.assign(head.qos, || kept)?;
-            return flows.queue.pop().map(|outbound| Next::Publish(Some(id), outbound));
+            return flows
+                .queue
+                .pop()
+                .map(|outbound| Next::Publish(Some(id), outbound));
         }
     }
 
@@ -154,18 +155,24 @@ impl Session {
 
     /// PUBACK arrived (QoS 1 is done, whatever its reason: MQTT-4.4.0-2).
     pub fn puback(&mut self, id: PacketId) -> Acked {
-        self.flows.as_mut().map_or(Acked::Unknown, |flows| flows.inflight.puback(id))
+        self.flows
+            .as_mut()
+            .map_or(Acked::Unknown, |flows| flows.inflight.puback(id))
     }
 
     /// PUBREC arrived; `failed` if its reason is 0x80 or above, which ends the flow
     /// (MQTT-4.3.3-4 and 4.3.3-13).
     pub fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
-        self.flows.as_mut().map_or(Released::Unknown, |flows| flows.inflight.pubrec(id, failed))
+        self.flows
+            .as_mut()
+            .map_or(Released::Unknown, |flows| flows.inflight.pubrec(id, failed))
     }
 
     /// PUBCOMP arrived (QoS 2 is done).
     pub fn pubcomp(&mut self, id: PacketId) -> Acked {
-        self.flows.as_mut().map_or(Acked::Unknown, |flows| flows.inflight.pubcomp(id))
+        self.flows
+            .as_mut()
+            .map_or(Acked::Unknown, |flows| flows.inflight.pubcomp(id))
     }
 
     /// A message that was assigned an identifier will not be sent (it is too large for the
@@ -191,7 +198,9 @@ impl Session {
 
     /// PUBREL arrived. `false` if the identifier is not known (answer 0x92).
     pub fn release(&mut self, id: PacketId) -> bool {
-        self.flows.as_mut().is_some_and(|flows| flows.received.remove(id))
+        self.flows
+            .as_mut()
+            .is_some_and(|flows| flows.received.remove(id))
     }
 
     /// QoS 2 messages from the client that are not released.
@@ -201,7 +210,9 @@ impl Session {
 
     /// Whether a QoS 2 message with this identifier is known and not released.
     pub fn is_unreleased(&self, id: PacketId) -> bool {
-        self.flows.as_ref().is_some_and(|flows| flows.received.contains(id))
+        self.flows
+            .as_ref()
+            .is_some_and(|flows| flows.received.contains(id))
     }
 
     /// Messages sent and not fully acknowledged.
@@ -223,7 +234,9 @@ impl Session {
     /// everything that waits, and QoS 1 messages that were not acknowledged. QoS 2 messages
     /// stay with the client they were sent to (MQTT-4.8.2-4, -5).
     pub fn take_shared(&mut self, of: impl Fn(&SubscriptionFilter) -> bool) -> Vec<Outbound> {
-        let Some(flows) = &mut self.flows else { return Vec::new() };
+        let Some(flows) = &mut self.flows else {
+            return Vec::new();
+        };
         let is_shared = |outbound: &Outbound| outbound.share.as_deref().is_some_and(&of);
         let mut taken = flows.inflight.take_unacknowledged_qos1(is_shared);
         taken.extend(flows.queue.take(is_shared));
