@@ -1,0 +1,25 @@
+//! The process's limit of open files.
+
+use std::io;
+
+/// Raises the soft limit of open descriptors to the hard one and returns it; `None` if there
+/// is no limit. Whoever configures the most connections should stay well below the figure:
+/// the store, the control plane and each worker (four descriptors) need theirs.
+///
+/// # Errors
+/// The system refused; the old limit stands.
+pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised)?;
+        Ok(limit.maximum)
+    }
+    #[cfg(not(unix))]
+    Ok(None)
+}

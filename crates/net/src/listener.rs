@@ -1,0 +1,145 @@
+//! Listening sockets and the options that their connections inherit.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+/// How a [`Listener`] is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where to listen. Port 0 lets the system choose; see [`Listener::local_addr`].
+    pub address: SocketAddr,
+    /// Most connections that the system holds until they are accepted. The system may cap it.
+    pub backlog: u32,
+    /// Whether small writes leave at once (`TCP_NODELAY`). The loop already gathers a turn's
+    /// output into one write, so there is little reason to turn it off.
+    pub nodelay: bool,
+    /// What an IPv6 address stands for.
+    pub ipv6: Ipv6,
+    /// After how long without any sign of life the system gives a connection up: both the
+    /// probing of an idle one and unacknowledged data of a busy one. `None` leaves the
+    /// system's defaults, which are hours.
+    pub unreachable_after: Option<Duration>,
+}
+
+impl ListenerConfig {
+    /// The defaults for an address: a backlog of 4,096, no delay, `[::]` for both families,
+    /// unreachable after 15 minutes.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            backlog: 4096,
+            nodelay: true,
+            ipv6: Ipv6::Both,
+            unreachable_after: Some(Duration::from_secs(15 * 60)),
+        }
+    }
+}
+
+/// What an IPv6 listener takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ipv6 {
+    /// `[::]` takes IPv4 connections too, from addresses like `::ffff:192.0.2.1`.
+    #[default]
+    Both,
+    /// IPv6 connections only.
+    Only,
+}
+
+/// A bound and listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    options: Options,
+}
+
+/// What each accepted connection gets.
+#[derive(Debug)]
+struct Options {
+    nodelay: bool,
+    unreachable_after: Option<Duration>,
+}
+
+impl Listener {
+    /// Binds and listens.
+    ///
+    /// An address that another server listens on is refused: `SO_REUSEADDR` is set where it
+    /// means only that connections of a former process do not count, and `SO_REUSEPORT`
+    /// never is.
+    ///
+    /// # Errors
+    /// Whatever the system says, mostly that the address is in use, not ours, or privileged.
+    pub fn bind(config: &ListenerConfig) -> io::Result<Self> {
+        let domain = Domain::for_address(config.address);
+        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+        if domain == Domain::IPV6 {
+            socket.set_only_v6(config.ipv6 == Ipv6::Only)?;
+        }
+        // On Windows this option would let two servers share the port.
+        if cfg!(unix) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        let options = Options {
+            nodelay: config.nodelay,
+            unreachable_after: config.unreachable_after,
+        };
+        options.apply(SockRef::from(&socket))?;
+        socket.bind(&config.address.into())?;
+        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        Ok(Self {
+            socket: socket.into(),
+            options,
+        })
+    }
+
+    /// The address bound, with the port that the system chose.
+    ///
+    /// # Errors
+    /// The system no longer knows the socket.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Takes a connection that waits, ready for the loop.
+    pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (socket, peer) = self.socket.accept()?;
+        socket.set_nonblocking(true)?;
+        // Linux hands a listener's options down; six system calls less a connection.
+        if !cfg!(target_os = "linux") {
+            self.options.apply(SockRef::from(&socket))?;
+        }
+        Ok((socket, peer))
+    }
+
+    pub(crate) fn socket(&self) -> &TcpListener {
+        &self.socket
+    }
+}
+
+impl Options {
+    fn apply(&self, socket: SockRef<'_>) -> io::Result<()> {
+        socket.set_tcp_nodelay(self.nodelay)?;
+        let Some(span) = self.unreachable_after else {
+            return Ok(());
+        };
+        // Quiet for two thirds of the span, then PROBES probes in the last third.
+        let keepalive = TcpKeepalive::new().with_time((span * 2 / 3).max(SECOND));
+        #[cfg(not(any(target_os = "openbsd", target_os = "haiku")))]
+        let keepalive = keepalive.with_interval((span / (3 * PROBES)).max(SECOND));
+        #[cfg(any(target_os = "linux", target_os = "macos", target_os = "freebsd"))]
+        let keepalive = keepalive.with_retries(PROBES);
+        socket.set_tcp_keepalive(&keepalive)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(span))?;
+        Ok(())
+    }
+}
+
+/// Probes of an idle connection before it is given up. Systems without the option send their
+/// own number.
+const PROBES: u32 = 5;
+/// The smallest step that these options know.
+const SECOND: Duration = Duration::from_secs(1);
