@@ -1,1 +1,38 @@
-fn main() {}
+//! The program `nightjar`: its command line and the wiring of the server.
+//!
+//! **Never:** no MQTT and no decision about a client here; nothing slow on a worker's thread.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`cli`] | the command line and its help, `nightjar pub` and `nightjar sub` |
+//! | [`check`] | `nightjar check` |
+//! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
+//! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
+//! | [`data_dir`] | the folder for what outlives a restart |
+//! | [`log`] | the log: its thread, its forms, its level |
+//! | [`events`] | events of the broker as lines of the log |
+//! | [`banner`] | what a newcomer reads at the start |
+//! | [`signals`] | signals of the system as requests |
+//! | [`process`] | memory in use, the machine's name |
+
+mod banner;
+mod check;
+mod cli;
+mod data_dir;
+mod events;
+mod log;
+mod plan;
+mod process;
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+/// Message bodies and output buffers come and go on every turn and cross threads: glibc gives
+/// large ones back to the system each time and faults them in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

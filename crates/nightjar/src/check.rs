@@ -1,0 +1,47 @@
+//! `nightjar check`.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::CheckArgs;
+use crate::plan::{Intent, Plan};
+
+/// Says what a start would do, or every reason why there would be none. It opens no port:
+/// the server whose configuration is checked may be running.
+pub(crate) fn run(args: CheckArgs) -> ExitCode {
+    let plan = match Plan::new(args.serve, Intent::Check) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let text = if args.print {
+        plan.config.to_toml()
+    } else {
+        summary(&plan)
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nightjar: the verdict is good, but cannot be printed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn summary(plan: &Plan) -> String {
+    let listeners: Vec<String> = plan
+        .config
+        .listeners
+        .iter()
+        .map(|listener| listener.address.to_string())
+        .collect();
+    format!(
+        "The configuration is good: {} with {} workers would listen on {} and keep its data in {}.\n",
+        plan.node,
+        plan.workers,
+        listeners.join(", "),
+        plan.data_dir.display()
+    )
+}

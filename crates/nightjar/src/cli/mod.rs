@@ -1,0 +1,84 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{check, serve};
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        None => serve::run(cli.serve),
+        Some(Command::Serve(args)) => serve::run(args),
+        Some(Command::Check(args)) => check::run(args),
+    }
+}
+
+/// Nightjar, an MQTT server.
+///
+/// Speaks MQTT 5.0, 3.1.1 and 3.1. Without a command it serves: on 127.0.0.1:1883, for
+/// everyone on this machine and for nobody else.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nightjar",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_long_help = EXAMPLES
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server (what happens without a command)
+    Serve(ServeArgs),
+    /// Say whether the server would start with this configuration, and what it would do
+    Check(CheckArgs),
+}
+
+/// What `nightjar serve` is told.
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    /// Configuration file; docs/configuration.md lists its keys
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Accept connections here, in place of the configuration's listeners; may be repeated
+    #[arg(short, long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Vec<String>,
+    /// Folder for what must outlive a restart
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Let anyone connect who reaches a listener, even from other machines
+    #[arg(long)]
+    pub(crate) allow_anonymous: bool,
+}
+
+/// What `nightjar check` is told.
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+    /// Print the configuration that results, defaults included
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nightjar                                     serve this machine on port 1883
+  nightjar --listen 0.0.0.0:1883 --allow-anonymous
+                                               serve the whole network, without passwords
+  nightjar check --config nightjar.toml        find every mistake before a start
+  nightjar serve --config nightjar.toml        serve as the file says
+
+Signals:
+  SIGTERM, SIGINT   say goodbye to all clients and end; a second one ends at once
+  SIGHUP            read the configuration again";

@@ -1,0 +1,151 @@
+//! The folder for what outlives a restart.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::plan::Intent;
+
+/// Why a data folder cannot be used.
+#[derive(Debug)]
+pub(crate) enum DataDirError {
+    /// Nobody named one, and the environment has neither `XDG_DATA_HOME` nor `HOME`.
+    Nameless,
+    /// The system refused.
+    Refused {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nameless => f.write_str(
+                "no data folder: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir",
+            ),
+            Self::Refused { path, error } => write!(
+                f,
+                "the data folder {} cannot be written to: {error}; name another with --data-dir",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// The folder to use: the configured one or the default. With [`Intent::Start`] it is there
+/// and can be written to afterwards; it is made for its owner alone.
+pub(crate) fn prepare(
+    configured: Option<&Path>,
+    environment: &[(String, String)],
+    intent: Intent,
+) -> Result<PathBuf, DataDirError> {
+    let path = match configured {
+        Some(path) => path.to_owned(),
+        None => default_path(environment).ok_or(DataDirError::Nameless)?,
+    };
+    let refused = |error| DataDirError::Refused {
+        path: path.clone(),
+        error,
+    };
+    match intent {
+        Intent::Start => create(&path).and_then(|()| probe(&path)).map_err(refused)?,
+        Intent::Check => foresee(&path).map_err(refused)?,
+    }
+    Ok(path)
+}
+
+fn default_path(environment: &[(String, String)]) -> Option<PathBuf> {
+    let folder = |name: &str| {
+        let (_, value) = environment.iter().find(|(known, _)| known == name)?;
+        // The base directory specification says to ignore relative paths.
+        Some(PathBuf::from(value)).filter(|path| path.is_absolute())
+    };
+    folder("XDG_DATA_HOME")
+        .or_else(|| folder("HOME").map(|home| home.join(".local/share")))
+        .map(|base| base.join("nightjar"))
+}
+
+fn create(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(path)
+}
+
+/// Writes and removes a file: permissions alone do not tell of read-only or full disks.
+fn probe(path: &Path) -> io::Result<()> {
+    let file = path.join(format!(".probe-{}", std::process::id()));
+    fs::write(&file, b"nightjar")?;
+    fs::remove_file(&file)
+}
+
+/// Whether [`create`] and [`probe`] would succeed, as far as can be told without doing it.
+fn foresee(path: &Path) -> io::Result<()> {
+    let existing = path
+        .ancestors()
+        .find(|folder| folder.symlink_metadata().is_ok());
+    // A relative path without any part that exists is made in the current folder.
+    let existing = existing.filter(|folder| !folder.as_os_str().is_empty());
+    let existing = existing.unwrap_or(Path::new("."));
+    if !existing.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    if existing == path {
+        return probe(path);
+    }
+    writable(existing)
+}
+
+#[cfg(unix)]
+fn writable(path: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    access(path, Access::WRITE_OK | Access::EXEC_OK)?;
+    // Root passes every check of permissions, but not a read-only file system or /proc.
+    if rustix::fs::statvfs(path)?
+        .f_flag
+        .contains(rustix::fs::StatVfsMountFlags::RDONLY)
+    {
+        return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn writable(path: &Path) -> io::Result<()> {
+    if path.metadata()?.permissions().readonly() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect()
+    }
+
+    #[test]
+    fn the_default_follows_the_base_directory_specification() {
+        let both = environment(&[("HOME", "/h"), ("XDG_DATA_HOME", "/x")]);
+        assert_eq!(default_path(&both), Some("/x/nightjar".into()));
+        let relative = environment(&[("HOME", "/h"), ("XDG_DATA_HOME", "x")]);
+        assert_eq!(
+            default_path(&relative),
+            Some("/h/.local/share/nightjar".into())
+        );
+        assert_eq!(default_path(&[]), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! Events of the broker as lines of the log.
+//!
+//! A client's words are fields given as `&str`, which the subscriber escapes; what it leaves
+//! to stand is replaced here first.
+
+use std::borrow::Cow;
+
+use broker::{CloseReason, Event};
+use tracing::{Level, debug, info, warn};
+
+/// How grave an event is.
+pub(crate) fn level(event: &Event) -> Level {
+    match event {
+        Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } => {
+            Level::INFO
+        }
+        Event::TakenOver { .. } => Level::WARN,
+        Event::SessionEnded { lost: 0, .. } | Event::Reloaded { .. } => Level::DEBUG,
+        Event::SessionEnded { .. } => Level::INFO,
+    }
+}
+
+/// Logs an event.
+pub(crate) fn log(event: &Event) {
+    match event {
+        Event::Connected {
+            client,
+            peer,
+            version,
+            keep_alive,
+            session_present,
+            bridge,
+        } => info!(
+            client = &*shown(client.as_str()),
+            %peer,
+            version = ?version,
+            keep_alive,
+            resumed = session_present,
+            bridge,
+            "client connected"
+        ),
+        Event::Disconnected {
+            client,
+            peer,
+            reason,
+        } => {
+            let (reason, detail) = words(reason);
+            let client = &*shown(client.as_str());
+            info!(client, %peer, reason, detail, "client disconnected");
+        }
+        Event::Rejected {
+            peer,
+            client,
+            reason,
+            why,
+        } => {
+            let (reason, detail) = words(reason);
+            let client = client.as_ref().map(|client| shown(client.as_str()));
+            info!(client = client.as_deref(), %peer, reason, detail, why, "connection refused");
+        }
+        Event::TakenOver { client, old, new } => warn!(
+            client = &*shown(client.as_str()),
+            %old,
+            %new,
+            "client connected twice: the newer connection stays"
+        ),
+        Event::SessionEnded {
+            client,
+            expired,
+            lost: 0,
+        } => {
+            debug!(client = &*shown(client.as_str()), expired, "session ended");
+        }
+        Event::SessionEnded {
+            client,
+            expired,
+            lost,
+        } => info!(
+            client = &*shown(client.as_str()),
+            expired, lost, "session ended with messages waiting"
+        ),
+        Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
+    }
+}
+
+/// The reason in one word, and what more there is to say.
+fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
+    match reason {
+        CloseReason::Client(code) => ("disconnect", Some(code.as_str().to_owned())),
+        CloseReason::Eof => ("closed_without_disconnect", None),
+        CloseReason::LinkError => ("link_error", None),
+        CloseReason::Violation(violation) => ("violation", Some(format!("{violation:?}"))),
+        CloseReason::Refused(code) => ("refused", Some(code.as_str().to_owned())),
+        CloseReason::NotMqtt => ("not_mqtt", None),
+        CloseReason::ConnectDeadline => ("connect_deadline", None),
+        CloseReason::UnauthenticatedBytes => ("unauthenticated_bytes", None),
+        CloseReason::TakenOver => ("taken_over", None),
+        CloseReason::WriteStall => ("write_stall", None),
+        CloseReason::ShuttingDown => ("shutting_down", None),
+        CloseReason::Panic => ("panic", None),
+    }
+}
+
+/// A client's text without what a JSON string may hold and a reader of lines may trip over:
+/// DEL, C1 controls, line and paragraph separators, changes of the direction of writing.
+fn shown(text: &str) -> Cow<'_, str> {
+    let odd = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if odd(letter) {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    Cow::Owned(shown)
+}

@@ -1,0 +1,118 @@
+//! What a start will do, and every reason why it cannot. `serve` and `check` go through the
+//! same door, so that their verdicts are the same.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use config::{Config, ConfigErrors, Setting, Sources};
+
+use crate::cli::ServeArgs;
+use crate::data_dir::{self, DataDirError};
+use crate::process;
+
+/// A start that can be made.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// All that was said, and the defaults for the rest.
+    pub(crate) config: Config,
+    /// Where it was said; a reload reads it again.
+    pub(crate) sources: Sources,
+    /// The server's name.
+    pub(crate) node: String,
+    /// The folder for what outlives a restart.
+    pub(crate) data_dir: PathBuf,
+    /// How many event loops.
+    pub(crate) workers: u16,
+}
+
+/// Whether the plan is to be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Make what is missing.
+    Start,
+    /// Leave everything as it is.
+    Check,
+}
+
+/// Why there can be no start.
+#[derive(Debug)]
+pub(crate) enum PlanError {
+    /// The configuration is wrong.
+    Config(ConfigErrors),
+    /// The data folder cannot be used.
+    DataDir(DataDirError),
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(errors) => errors.fmt(f),
+            Self::DataDir(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Plan {
+    /// Reads the configuration and looks at the machine.
+    ///
+    /// # Errors
+    /// All errors of the configuration, or the data folder's.
+    pub(crate) fn new(args: ServeArgs, intent: Intent) -> Result<Self, PlanError> {
+        let sources = sources(args);
+        let config = Config::load(&sources).map_err(PlanError::Config)?;
+        let data_dir = data_dir::prepare(config.data_dir.as_deref(), &sources.environment, intent)
+            .map_err(PlanError::DataDir)?;
+        let node = config.node.clone().unwrap_or_else(process::host_name);
+        let workers = workers(config.workers);
+        Ok(Self {
+            config,
+            sources,
+            node,
+            data_dir,
+            workers,
+        })
+    }
+}
+
+fn sources(args: ServeArgs) -> Sources {
+    let mut sources = Sources::of_process(args.config);
+    for address in args.listen {
+        sources.options.push(Setting {
+            option: "--listen",
+            key: "listener",
+            value: address,
+        });
+    }
+    if let Some(folder) = args.data_dir {
+        let value = folder.to_string_lossy().into_owned();
+        sources.options.push(Setting {
+            option: "--data-dir",
+            key: "data_dir",
+            value,
+        });
+    }
+    if args.allow_anonymous {
+        let value = "true".to_owned();
+        sources.options.push(Setting {
+            option: "--allow-anonymous",
+            key: "allow_anonymous",
+            value,
+        });
+    }
+    sources
+}
+
+/// One for each core, unless the configuration says otherwise.
+fn workers(configured: u16) -> u16 {
+    if configured > 0 {
+        return configured;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u16::try_from(cores)
+        .unwrap_or(MOST_WORKERS)
+        .min(MOST_WORKERS)
+}
+
+/// As many as the configuration takes.
+const MOST_WORKERS: u16 = 1024;

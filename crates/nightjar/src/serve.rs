@@ -1,0 +1,357 @@
+//! `nightjar serve`: from a plan to a running server and to its end.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use broker::{BrokerConfig, Control, Mail, Shared, Worker};
+use config::{Config, SharedStrategy, Sources};
+use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
+use topics::Strategy;
+use tracing::{error, info, warn};
+use types::WorkerId;
+
+use crate::cli::ServeArgs;
+use crate::log::{Form, Log};
+use crate::plan::{Intent, Plan, PlanError};
+use crate::signals::{self, Signal};
+use crate::{banner, process};
+
+/// Serves until a signal ends it. A start that fails says why in one line for each reason.
+pub(crate) fn run(args: ServeArgs) -> ExitCode {
+    match serve(args) {
+        Ok(code) => code,
+        Err(StartError::Plan(error)) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("nightjar: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why there was no start.
+#[derive(Debug)]
+enum StartError {
+    /// There is no plan.
+    Plan(PlanError),
+    /// A listener could not be opened.
+    Listen(SocketAddr, io::Error),
+    /// The system gave no thread, descriptor or signal handler.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plan(error) => error.fmt(f),
+            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
+                 end that one, or choose another port with --listen"
+            ),
+            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+/// What the server's main thread waits for.
+#[derive(Debug)]
+enum Request {
+    /// A signal of the system.
+    Signal(Signal),
+    /// All workers have ended, or one has failed.
+    Ended(Result<(), WorkerPanic>),
+}
+
+impl From<Signal> for Request {
+    fn from(signal: Signal) -> Self {
+        Self::Signal(signal)
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
+    let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
+    let (listeners, addresses) = listen(&plan.config)?;
+    let form = Form::of(plan.config.log.format);
+    let log = Log::start(form, plan.config.log.level)?;
+    log_panics();
+    if let Err(error) = net::raise_descriptor_limit() {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+
+    let (requests, inbox) = mpsc::channel();
+    signals::forward(requests.clone())?;
+    let shared = Shared::new(broker_config(&plan, &log));
+    let setups = (0..plan.workers)
+        .map(|id| worker(WorkerId(id), Arc::clone(&shared)))
+        .collect();
+    let runtime = Runtime::start(listeners, setups, Clock::new(Instant::now()))?;
+    let mailboxes = runtime.mailboxes();
+    watch_workers(runtime, requests)?;
+    let memory = watch_memory(shared)?;
+    announce(&plan, &addresses, form);
+
+    let server = Server {
+        config: plan.config,
+        sources: plan.sources,
+        mailboxes,
+        log,
+    };
+    let code = server.attend(&inbox);
+    drop(memory);
+    Ok(code)
+}
+
+/// Opens all doors, or none.
+fn listen(config: &Config) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartError> {
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for wanted in &config.listeners {
+        let failed = |error| StartError::Listen(wanted.address, error);
+        let listener = Listener::bind(&ListenerConfig::new(wanted.address)).map_err(failed)?;
+        addresses.push(listener.local_addr().map_err(failed)?);
+        listeners.push(listener);
+    }
+    Ok((listeners, addresses))
+}
+
+fn broker_config(plan: &Plan, log: &Log) -> BrokerConfig {
+    let config = &plan.config;
+    BrokerConfig {
+        workers: usize::from(plan.workers),
+        node: plan.node.clone(),
+        version: format!("nightjar version {}", env!("CARGO_PKG_VERSION")),
+        limits: config.limits.clone(),
+        strategy: strategy(config.strategy),
+        sys_interval: config.sys_interval,
+        response_information: config.response_information.clone(),
+        policy: Arc::new(auth::Open),
+        mechanisms: Vec::new(),
+        events: log.events(),
+        // Std keys its hasher from the system's randomness; nobody outside can know the value.
+        seed: RandomState::new().build_hasher().finish(),
+    }
+}
+
+fn strategy(configured: SharedStrategy) -> Strategy {
+    match configured {
+        SharedStrategy::RoundRobin => Strategy::RoundRobin,
+        SharedStrategy::Random => Strategy::Random,
+        SharedStrategy::Sticky => Strategy::Sticky,
+        SharedStrategy::HashClient => Strategy::HashClient,
+        SharedStrategy::HashTopic => Strategy::HashTopic,
+        SharedStrategy::LeastInflight => Strategy::LeastInflight,
+    }
+}
+
+fn worker(id: WorkerId, shared: Arc<Shared>) -> WorkerSetup<Worker> {
+    WorkerSetup::new(move || Worker::new(id, shared)).notices(notice)
+}
+
+/// What an event loop has to tell. Called on a worker; the log never waits.
+fn notice(notice: Notice) {
+    match notice {
+        Notice::Panicked { worker, peer } => {
+            error!(worker = worker.0, %peer, "connection closed after an internal error");
+        }
+        Notice::AcceptPaused { worker, error } => {
+            warn!(worker = worker.0, %error, "no new connections for now");
+        }
+        Notice::AcceptResumed { worker } => info!(worker = worker.0, "new connections again"),
+        // The list is open: a notice that is not known here is still told.
+        other => warn!(notice = ?other, "notice"),
+    }
+}
+
+/// Reports the end of the workers as a request.
+fn watch_workers(runtime: Runtime<Mail>, requests: Sender<Request>) -> io::Result<()> {
+    thread::Builder::new().name("watch".into()).spawn(move || {
+        // If nobody listens any more, the process ends for another reason.
+        let _already_ending = requests.send(Request::Ended(runtime.join()));
+    })?;
+    Ok(())
+}
+
+/// Tells the broker how much memory the process holds, for `$SYS` and the memory budget,
+/// until the sender is dropped.
+fn watch_memory(shared: Arc<Shared>) -> io::Result<Sender<()>> {
+    let (end, ended) = mpsc::channel::<()>();
+    thread::Builder::new()
+        .name("memory".into())
+        .spawn(move || {
+            while let Some(bytes) = process::resident_bytes() {
+                shared.set_resident(bytes);
+                if ended.recv_timeout(MEMORY_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })?;
+    Ok(end)
+}
+
+/// A panic becomes a line of the log like any other: its text may hold a client's words.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("unnamed");
+        let trace = std::backtrace::Backtrace::capture().to_string();
+        error!(thread, text, trace, "panicked at {place}");
+    }));
+}
+
+fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
+    if form == Form::Text {
+        let text = banner::text(plan, addresses);
+        if let Err(error) = io::stdout().write_all(text.as_bytes()) {
+            warn!(%error, "standard output does not take the greeting");
+        }
+    }
+    for address in addresses {
+        info!(%address, "listening");
+    }
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        node = plan.node,
+        anonymous = ?plan.config.allow_anonymous,
+        data_dir = &*plan.data_dir.to_string_lossy(),
+        workers = plan.workers,
+        "serving"
+    );
+}
+
+/// The running server, as its main thread sees it.
+struct Server {
+    config: Config,
+    sources: Sources,
+    mailboxes: Mailboxes<Mail>,
+    log: Log,
+}
+
+impl Server {
+    /// Does what signals ask for, until the workers have ended.
+    fn attend(mut self, inbox: &Receiver<Request>) -> ExitCode {
+        let code = loop {
+            match inbox.recv() {
+                Ok(Request::Signal(Signal::Reload)) => self.reload(),
+                Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
+                Ok(Request::Ended(result)) => break self.unexpected_end(result),
+                Err(mpsc::RecvError) => break ExitCode::FAILURE,
+            }
+        };
+        self.log.finish();
+        code
+    }
+
+    /// Reads the configuration again. If it is wrong, all stays as it is.
+    fn reload(&mut self) {
+        let new = match Config::load(&self.sources) {
+            Ok(new) => new,
+            Err(errors) => {
+                for problem in errors.iter().map(ToString::to_string) {
+                    error!(problem, "configuration not taken over");
+                }
+                return;
+            }
+        };
+        let changes = match self.config.adopt(&new) {
+            Ok(changes) => changes,
+            Err(problem) => return error!(problem, "configuration not taken over"),
+        };
+        if let Err(error) = self.log.set_level(self.config.log.level) {
+            error!(%error, "the log keeps its level");
+        }
+        let limits = Arc::new(self.config.limits.clone());
+        self.tell_all(|| Control::Reload(Arc::clone(&limits)));
+        let applied = changes.applied.join(" ");
+        info!(applied, "configuration taken over");
+        if !changes.after_restart.is_empty() {
+            let keys = changes.after_restart.join(" ");
+            warn!(keys, "changes that wait for a restart");
+        }
+    }
+
+    /// Says goodbye to all clients and waits for the workers' end, but not for ever.
+    fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
+        info!("ending: a second signal ends at once");
+        let reference: Option<Arc<str>> = self.config.server_reference.as_deref().map(Arc::from);
+        self.tell_all(|| Control::Drain {
+            reference: reference.clone(),
+        });
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match inbox.recv_timeout(left) {
+                Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
+                Ok(Request::Signal(Signal::End)) => {
+                    warn!("ended at once by a second signal");
+                    return ExitCode::FAILURE;
+                }
+                Ok(Request::Ended(Ok(()))) => {
+                    info!("ended");
+                    return ExitCode::SUCCESS;
+                }
+                Ok(Request::Ended(Err(failure))) => return failed(&failure),
+                Err(RecvTimeoutError::Timeout) => {
+                    warn!("ended before all clients had taken their goodbye");
+                    return ExitCode::SUCCESS;
+                }
+                Err(RecvTimeoutError::Disconnected) => return ExitCode::FAILURE,
+            }
+        }
+    }
+
+    fn unexpected_end(&self, result: Result<(), WorkerPanic>) -> ExitCode {
+        match result {
+            Ok(()) => {
+                error!("all workers ended without being asked to");
+                ExitCode::FAILURE
+            }
+            Err(failure) => failed(&failure),
+        }
+    }
+
+    fn tell_all(&self, control: impl Fn() -> Control) {
+        for id in (0..=u16::MAX).map(WorkerId).take(self.mailboxes.workers()) {
+            if self.mailboxes.send(id, Mail::Control(control())).is_err() {
+                // Its end is a request of its own, which says why.
+                warn!(worker = id.0, "worker has ended already");
+            }
+        }
+    }
+}
+
+/// A worker's state is lost: the process ends, to be started again.
+fn failed(failure: &WorkerPanic) -> ExitCode {
+    let text = failure.to_string();
+    error!(
+        worker = failure.worker.0,
+        text, "worker failed: the server ends"
+    );
+    ExitCode::FAILURE
+}
+
+/// Time for goodbyes; supervisors commonly kill after 30 s or more.
+const DRAIN: Duration = Duration::from_secs(25);
+/// How often memory in use is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
