@@ -71,7 +71,7 @@ impl RouteCache {
         let is_topic = |cached: &Cached| &**cached.route.topic() == topic.as_str();
         let found = self.routes.find_bucket_index(hash, is_topic);
         let fresh = match found.and_then(|at| self.routes.get_bucket_mut(at)) {
-            Some(cached) if index.version_at(cached.route.slot()) == cached.route.version() => {
+            Some(cached) if index.is_current(&cached.route) => {
                 cached.used = true;
                 None
             }

@@ -50,6 +50,14 @@ pub enum IndexChange {
     },
 }
 
+impl IndexChange {
+    fn filter(&self) -> &TopicFilter {
+        match self {
+            Self::Subscribe { filter, .. } | Self::Unsubscribe { filter, .. } => &filter.filter,
+        }
+    }
+}
+
 /// How much an index holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IndexStats {
@@ -114,15 +122,11 @@ impl SharedIndex {
             Err(_) => broken(),
         };
         for change in changes.drain(..count) {
-            let filter = match &change {
-                IndexChange::Subscribe { filter, .. } | IndexChange::Unsubscribe { filter, .. } => {
-                    filter.filter.clone()
-                }
-            };
+            let counter = self.counter(change.filter());
             if state.apply(&self.keyed, change) != Outcome::Unchanged {
                 // Under the lock: whoever reads the new version and then routes waits for
                 // the batch; whoever read the old one routes again when it looks next.
-                self.counter(&filter).fetch_add(1, Ordering::Release);
+                counter.fetch_add(1, Ordering::Release);
             }
         }
         count

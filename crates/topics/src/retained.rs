@@ -1,13 +1,15 @@
 //! The last message of each topic, for those who subscribe later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
+use hashbrown::HashTable;
 use types::{Message, Time, TopicFilter, TopicName};
 
 use crate::keyed::Keyed;
+use crate::slab::Slab;
 
 mod seek;
 
@@ -59,11 +61,23 @@ pub enum RetainedFull {
 /// Where a scan goes on. Starts with `ScanCursor::default()`; belongs to one filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanCursor {
-    shard: usize,
-    /// The rest of the shard: topics not below this one.
-    from: String,
-    /// Whether the topic `from` itself was dealt with.
-    past: bool,
+    rest: Rest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rest {
+    /// This topic and those behind it.
+    At(String),
+    /// Those behind this topic.
+    Behind(String),
+    /// Nothing is left.
+    End,
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self::At(String::new())
+    }
 }
 
 /// Whether a scan came to its end.
@@ -83,7 +97,11 @@ pub enum ScanProgress {
 /// subscriber asks [`RetainedStore::sequence`] once its subscription is applied and skips
 /// values that are newer.
 ///
-/// A topic costs about 130 bytes beside the value and its topic (which the message shares),
+/// Values are in shards, by a keyed hash of the topic, so that workers seldom wait for each
+/// other. The order of the topics, which scans walk, is one for all shards and changes only
+/// as topics come and go. Whoever holds both locks took the shard's first.
+///
+/// A topic costs about 80 bytes beside its value and its text (which the message shares),
 /// 50 more if it expires.
 ///
 /// # Panics
@@ -93,6 +111,7 @@ pub enum ScanProgress {
 pub struct RetainedStore<M> {
     keyed: Keyed,
     shards: Box<[Mutex<Shard<M>>]>,
+    order: RwLock<BTreeSet<Arc<str>>>,
     limits: RetainedLimits,
     sequence: AtomicU64,
     count: AtomicUsize,
@@ -103,13 +122,23 @@ pub struct RetainedStore<M> {
 
 #[derive(Debug)]
 struct Shard<M> {
-    topics: BTreeMap<Arc<str>, Retained<M>>,
+    values: Slab<Retained<M>>,
+    places: HashTable<Spot>,
     /// By time, then sequence.
     expiring: BTreeMap<(Time, u64), Arc<str>>,
 }
 
+/// Where a topic's value is. With the hash at hand, a table that grows does not look at a
+/// single topic.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    hash: u32,
+    at: u32,
+}
+
 #[derive(Debug)]
 struct Retained<M> {
+    topic: Arc<str>,
     sequence: u64,
     value: M,
 }
@@ -130,6 +159,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         Self {
             keyed: Keyed::new(hash_seed),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
+            order: RwLock::new(BTreeSet::new()),
             limits,
             sequence: AtomicU64::new(0),
             count: AtomicUsize::new(0),
@@ -141,7 +171,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     /// Keeps a value in place of the one before (MQTT-3.3.1-5) and returns its sequence
     /// number, which grows with each value of the store.
     ///
-    /// Before it refuses, it drops what has expired at `now` in this part of the store.
+    /// Before it refuses, it drops some of what has expired at `now` in this shard.
     ///
     /// # Errors
     ///
@@ -149,45 +179,54 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     /// place of another adds no topic, and is never refused for its bytes unless it is
     /// larger than the one before.
     pub fn set(&self, topic: &Arc<str>, value: M, now: Time) -> Result<u64, RetainedFull> {
-        let mut shard = self.lock(self.shard_of(topic));
-        let mut old = shard.topics.get(topic).map(|kept| kept.value.size());
-        if let Err(full) = self.reserve(old, value.size()) {
+        let hash = self.hash(topic);
+        let mut shard = self.shard(hash);
+        if let Err(full) = self.reserve(shard.known_size(hash, topic), value.size()) {
             if self.purge_shard(&mut shard, now, PURGE_AT_SET) == 0 {
                 return Err(full);
             }
-            old = shard.topics.get(topic).map(|kept| kept.value.size());
-            self.reserve(old, value.size())?;
+            self.reserve(shard.known_size(hash, topic), value.size())?;
         }
+        let known = shard.find(hash, topic);
+        if known.is_none() {
+            self.order_mut().insert(Arc::clone(topic));
+        }
+        // After the order, so that whoever knows of this number finds the topic in a scan.
         let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
-        shard.put(topic, Retained { sequence, value });
+        let kept = Retained {
+            topic: Arc::clone(topic),
+            sequence,
+            value,
+        };
+        shard.put(hash, known, kept);
         Ok(sequence)
     }
 
     /// Forgets the value of a topic (MQTT-3.3.1-6) and says whether there was one.
     pub fn clear(&self, topic: &str) -> bool {
-        let mut shard = self.lock(self.shard_of(topic));
-        let Some(kept) = shard.take(topic) else {
+        let hash = self.hash(topic);
+        let mut shard = self.shard(hash);
+        let Some(at) = shard.find(hash, topic) else {
             return false;
         };
-        self.release(&kept.value);
+        let kept = shard.take(hash, at);
+        self.forget(&kept);
         true
     }
 
     /// The value of one topic.
     pub fn exact(&self, topic: TopicName<'_>, now: Time) -> Option<M> {
-        let shard = self.lock(self.shard_of(topic.as_str()));
-        let kept = shard.topics.get(topic.as_str())?;
-        (!kept.is_expired(now)).then(|| kept.value.clone())
+        self.value(topic.as_str(), now).map(|(_, value)| value)
     }
 
     /// Goes on with a scan: adds up to `max` values whose topics match the filter to `out`,
-    /// each with its sequence number.
+    /// each with its sequence number, in the order of the topics' bytes.
     ///
-    /// A call looks at no more than four times `max` topics (and at least one), so that it
+    /// A call looks at no more than four times `max` topics (and at least four), so that it
     /// holds no lock for long whatever the filter; the branches that cannot match are
     /// skipped. A topic that is there during the whole scan is returned exactly once, one
-    /// that comes or goes meanwhile at most once. The order depends on the topics and the
-    /// seed only. Wildcards in the first level do not match `$` (4.7.2-1).
+    /// that comes or goes meanwhile at most once. Wildcards in the first level do not match
+    /// `$` (4.7.2-1).
     pub fn scan(
         &self,
         filter: &TopicFilter,
@@ -196,32 +235,26 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         now: Time,
         out: &mut Vec<(u64, M)>,
     ) -> ScanProgress {
-        if !filter.has_wildcard() {
-            if cursor.shard < SHARDS {
-                let shard = self.lock(self.shard_of(filter.as_str()));
-                if let Some(kept) = shard.topics.get(filter.as_str())
-                    && !kept.is_expired(now)
-                {
-                    out.push((kept.sequence, kept.value.clone()));
-                }
-                cursor.shard = SHARDS;
-            }
+        if cursor.rest == Rest::End {
             return ScanProgress::Done;
         }
-        let mut budget = Budget {
-            values: max.max(1),
-            looks: max.max(1).saturating_mul(4),
-        };
-        while cursor.shard < SHARDS {
-            let shard = self.lock(cursor.shard);
-            if !shard.scan(filter, cursor, &mut budget, now, out) {
-                return ScanProgress::More;
-            }
-            cursor.shard += 1;
-            cursor.from.clear();
-            cursor.past = false;
+        if !filter.has_wildcard() {
+            cursor.rest = Rest::End;
+            out.extend(self.value(filter.as_str(), now));
+            return ScanProgress::Done;
         }
-        ScanProgress::Done
+        let topics = {
+            let Ok(order) = self.order.read() else {
+                broken()
+            };
+            walk(&order, filter, cursor, max.max(1))
+        };
+        // A topic that went since then is not there; one that was replaced has a new value.
+        out.extend(topics.iter().filter_map(|topic| self.value(topic, now)));
+        match cursor.rest {
+            Rest::End => ScanProgress::Done,
+            _ => ScanProgress::More,
+        }
     }
 
     /// The sequence number of the newest value.
@@ -259,16 +292,26 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     fn purge_shard(&self, shard: &mut Shard<M>, now: Time, max: usize) -> usize {
         let mut count = 0;
         while count < max
-            && let Some(first) = shard.expiring.first_entry()
-            && first.key().0 <= now
+            && let Some((&(at, _), topic)) = shard.expiring.first_key_value()
+            && at <= now
         {
-            let topic = first.remove();
-            if let Some(kept) = shard.topics.remove(&topic) {
-                self.release(&kept.value);
-                count += 1;
-            }
+            let topic = Arc::clone(topic);
+            let hash = self.hash(&topic);
+            let Some(at) = shard.find(hash, &topic) else {
+                unreachable!("what expires has a value")
+            };
+            let kept = shard.take(hash, at);
+            self.forget(&kept);
+            count += 1;
         }
         count
+    }
+
+    fn value(&self, topic: &str, now: Time) -> Option<(u64, M)> {
+        let hash = self.hash(topic);
+        let shard = self.shard(hash);
+        let kept = &shard.values[shard.find(hash, topic)?];
+        (!kept.is_expired(now)).then(|| (kept.sequence, kept.value.clone()))
     }
 
     fn reserve(&self, old: Option<usize>, new: usize) -> Result<(), RetainedFull> {
@@ -296,101 +339,149 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         Ok(())
     }
 
-    fn release(&self, value: &M) {
+    /// The rest of a removal, with the shard still locked.
+    fn forget(&self, kept: &Retained<M>) {
+        self.order_mut().remove(&kept.topic);
         self.count.fetch_sub(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(value.size(), Ordering::Relaxed);
+        self.bytes.fetch_sub(kept.value.size(), Ordering::Relaxed);
     }
 
-    fn shard_of(&self, topic: &str) -> usize {
-        (self.keyed.bytes(topic.as_bytes()) % SHARDS as u64) as usize
+    fn hash(&self, topic: &str) -> u64 {
+        self.keyed.bytes(topic.as_bytes())
+    }
+
+    fn shard(&self, hash: u64) -> MutexGuard<'_, Shard<M>> {
+        self.lock((hash >> 32) as usize % SHARDS)
     }
 
     fn lock(&self, shard: usize) -> MutexGuard<'_, Shard<M>> {
         match self.shards[shard].lock() {
             Ok(guard) => guard,
-            Err(_) => panic!("the retained store is broken: a thread panicked inside"),
+            Err(_) => broken(),
+        }
+    }
+
+    fn order_mut(&self) -> RwLockWriteGuard<'_, BTreeSet<Arc<str>>> {
+        match self.order.write() {
+            Ok(guard) => guard,
+            Err(_) => broken(),
         }
     }
 }
 
-/// What is left of one call's bounds.
-struct Budget {
-    values: usize,
-    looks: usize,
+#[cold]
+fn broken() -> ! {
+    panic!("the retained store is broken: a thread panicked inside")
 }
 
-impl<M: Clone + RetainedValue> Shard<M> {
+impl<M: RetainedValue> Shard<M> {
     fn new() -> Self {
         Self {
-            topics: BTreeMap::new(),
+            values: Slab::new(),
+            places: HashTable::new(),
             expiring: BTreeMap::new(),
         }
     }
 
-    fn put(&mut self, topic: &Arc<str>, kept: Retained<M>) {
-        if let Some(old) = self.take(topic) {
-            drop(old);
-        }
-        if let Some(expiry) = kept.expiry() {
-            self.expiring.insert(expiry, Arc::clone(topic));
-        }
-        self.topics.insert(Arc::clone(topic), kept);
+    fn find(&self, hash: u64, topic: &str) -> Option<u32> {
+        let spot = Spot::new(hash, 0);
+        self.places
+            .find(spot.spread(), |place| {
+                place.hash == spot.hash && &*self.values[place.at].topic == topic
+            })
+            .map(|place| place.at)
     }
 
-    fn take(&mut self, topic: &str) -> Option<Retained<M>> {
-        let kept = self.topics.remove(topic)?;
+    fn known_size(&self, hash: u64, topic: &str) -> Option<usize> {
+        Some(self.values[self.find(hash, topic)?].value.size())
+    }
+
+    fn put(&mut self, hash: u64, known: Option<u32>, kept: Retained<M>) {
+        if let Some(expiry) = kept.expiry() {
+            self.expiring.insert(expiry, Arc::clone(&kept.topic));
+        }
+        match known {
+            Some(at) => {
+                let old = std::mem::replace(&mut self.values[at], kept);
+                self.forget_expiry(&old);
+            }
+            None => {
+                let spot = Spot::new(hash, self.values.insert(kept));
+                self.places
+                    .insert_unique(spot.spread(), spot, |place| place.spread());
+            }
+        }
+    }
+
+    fn take(&mut self, hash: u64, at: u32) -> Retained<M> {
+        let spread = Spot::new(hash, at).spread();
+        if let Ok(entry) = self.places.find_entry(spread, |place| place.at == at) {
+            entry.remove();
+        }
+        if self.places.len() < self.places.capacity() / 8 {
+            self.places
+                .shrink_to(self.places.len() * 2, |place| place.spread());
+        }
+        let kept = self.values.remove(at);
+        self.forget_expiry(&kept);
+        kept
+    }
+
+    fn forget_expiry(&mut self, kept: &Retained<M>) {
         if let Some(expiry) = kept.expiry() {
             self.expiring.remove(&expiry);
         }
-        Some(kept)
+    }
+}
+
+impl Spot {
+    fn new(hash: u64, at: u32) -> Self {
+        Self {
+            hash: hash as u32,
+            at,
+        }
     }
 
-    /// Scans on within this shard; whether its end was reached.
-    fn scan(
-        &self,
-        filter: &TopicFilter,
-        cursor: &mut ScanCursor,
-        budget: &mut Budget,
-        now: Time,
-        out: &mut Vec<(u64, M)>,
-    ) -> bool {
-        loop {
-            let from = match cursor.past {
-                true => Bound::Excluded(cursor.from.as_str()),
-                false => Bound::Included(cursor.from.as_str()),
+    /// The hash for the table, which wants its upper bits too.
+    fn spread(self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
+}
+
+/// The next topics that match, up to `max` of them, after four times `max` looks at most.
+fn walk(
+    order: &BTreeSet<Arc<str>>,
+    filter: &TopicFilter,
+    cursor: &mut ScanCursor,
+    max: usize,
+) -> Vec<Arc<str>> {
+    let mut found: Vec<Arc<str>> = Vec::new();
+    let mut looks = max.saturating_mul(4);
+    loop {
+        let from = match &cursor.rest {
+            Rest::At(topic) => Bound::Included(topic.as_str()),
+            Rest::Behind(topic) => Bound::Excluded(topic.as_str()),
+            Rest::End => return found,
+        };
+        let mut topics = order.range::<str, _>((from, Bound::Unbounded));
+        cursor.rest = loop {
+            let Some(topic) = topics.next() else {
+                break Rest::End;
             };
-            let mut topics = self.topics.range::<str, _>((from, Bound::Unbounded));
-            // What was seen last, until the cursor is told; telling it each time would copy
-            // each topic.
-            let mut last: Option<&Arc<str>> = None;
-            let seek = loop {
-                let Some((topic, kept)) = topics.next() else {
-                    return true;
-                };
-                if budget.values == 0 || budget.looks == 0 {
-                    if let Some(last) = last {
-                        cursor.from.clear();
-                        cursor.from.push_str(last);
-                        cursor.past = true;
-                    }
-                    return false;
-                }
-                budget.looks -= 1;
-                last = Some(topic);
-                match judge(filter.as_str(), topic) {
-                    Verdict::Match => {
-                        if !kept.is_expired(now) {
-                            budget.values -= 1;
-                            out.push((kept.sequence, kept.value.clone()));
-                        }
-                    }
-                    Verdict::Next => {}
-                    Verdict::Seek(target) => break target,
-                    Verdict::Past => return true,
-                }
-            };
-            cursor.from = seek;
-            cursor.past = false;
+            looks = looks.saturating_sub(1);
+            match judge(filter.as_str(), topic) {
+                Verdict::Match => found.push(Arc::clone(topic)),
+                Verdict::Next => {}
+                Verdict::Seek(target) => break Rest::At(target),
+                Verdict::Past => break Rest::End,
+            }
+            if found.len() == max || looks == 0 {
+                cursor.rest = Rest::Behind(String::from(&**topic));
+                return found;
+            }
+        };
+        if looks == 0 {
+            return found;
         }
     }
 }

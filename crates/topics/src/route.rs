@@ -166,10 +166,10 @@ impl Route {
         mut matched: Matched,
     ) -> Self {
         let entries = &mut matched.entries;
-        entries.sort_unstable_by_key(|entry| (entry.worker(), entry.session()));
+        entries.sort_unstable_by_key(Entry::rank);
         let mut recipients = Vec::with_capacity(entries.len());
         let mut spans: Vec<Span> = Vec::new();
-        let same = |a: &Entry, b: &Entry| a.worker() == b.worker() && a.session() == b.session();
+        let same = |a: &Entry, b: &Entry| a.rank() == b.rank();
         for entries in entries.chunk_by(same) {
             let delivery = match entries {
                 [entry] => Delivery::of_one(entry),

@@ -253,13 +253,15 @@ impl GroupRoute {
     ) -> Option<&Member> {
         let mut best: Option<((Fitness, u64), &Member)> = None;
         for member in self.members[start..].iter().chain(&self.members[..start]) {
+            let rank = rank(member);
+            // Whoever cannot win is not asked: its state is a cache line of its own.
+            if best.is_some_and(|(than, _)| than <= (Fitness::Ready, rank)) {
+                continue;
+            }
             let Some(fitness) = fitness(member, pick) else {
                 continue;
             };
-            if best.is_some_and(|((than, _), _)| than < fitness) {
-                continue;
-            }
-            let value = (fitness, rank(member));
+            let value = (fitness, rank);
             if best.is_none_or(|(than, _)| value < than) {
                 best = Some((value, member));
             }
@@ -289,7 +291,8 @@ impl GroupRoute {
             Some(member) if is_wanted(member) => Some(near),
             _ => self.members.iter().position(is_wanted),
         };
-        let start = at.unwrap_or(0);
+        // Without one, any: the member that joined first would serve every group.
+        let start = at.unwrap_or_else(|| place(pick.random, self.members.len()));
         let chosen = self.first_from(start, pick)?;
         // A member that is away does not become the one that sticks.
         if fitness(chosen, pick) != Some(Fitness::Away) {

