@@ -20,7 +20,7 @@ pub struct BrokerConfig {
     pub workers: usize,
     /// The server's name in presence topics.
     pub node: String,
-    /// The version in `$SYS/broker/version`.
+    /// What `$SYS/broker/version` says, to the letter.
     pub version: String,
     /// All bounds.
     pub limits: Limits,
@@ -46,7 +46,7 @@ impl BrokerConfig {
         Self {
             workers,
             node: "nightjar".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
+            version: concat!("nightjar version ", env!("CARGO_PKG_VERSION")).into(),
             limits: Limits::default(),
             strategy: Strategy::RoundRobin,
             sys_interval: Duration::ZERO,

@@ -46,7 +46,7 @@ impl Worker {
     pub(super) fn publish_sys(&mut self, now: Time) {
         self.timers
             .set(now + self.shared.config.sys_interval, Timer::Sys);
-        let version = format!("nightjar version {}", self.shared.config.version);
+        let version = self.shared.config.version.clone();
         self.sys("version", version);
         self.sys("uptime", format!("{} seconds", now.as_millis() / 1000));
         for (name, value) in self.sys_values() {
