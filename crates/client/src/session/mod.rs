@@ -6,30 +6,28 @@
 //! [`Session::handle_written`], sleep until something happens or [`Session::poll_timeout`].
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::mem;
-use std::time::Duration;
 
-use codec::{
-    Ack, Auth, ConnAck, Disconnect, EncodeError, Frame, Packet, ReasonList, Subscribe,
-    SubscribeFiltersBuf, Unsubscribe, UnsubscribeFiltersBuf, UserPropertiesBuf,
-};
-use types::{
-    FilterError, LinkEnd, PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionFilter,
-    SubscriptionOptions, Ticket, Time, TopicError,
-};
+use codec::{Ack, Auth, ConnAck, Disconnect, Frame, Packet};
+use types::{LinkEnd, PacketId, ProtocolVersion, QoS, ReasonCode, Ticket, Time};
 
-use crate::event::{CloseReason, Connected, Direction, Event, NotSent, Violation};
+use crate::event::{CloseReason, Connected, Direction, Event, Violation};
 use crate::message::Message;
 use crate::options::{ConnectOptions, DisconnectOptions};
 use describe::describe;
+use granted::Granted;
 use incoming::{Incoming, check_topic};
 use outgoing::{FlightEnd, Outgoing, PacketIds};
+use requests::{Request, RequestKind};
 use wire::Wire;
 
+pub use requests::{Filter, RequestError, SubscribeRequest, UnsubscribeRequest};
+
 mod describe;
+mod granted;
 mod incoming;
 mod outgoing;
+mod requests;
 mod wire;
 
 #[cfg(test)]
@@ -44,6 +42,8 @@ pub struct Session {
     phase: Phase,
     granted: Granted,
     input: Vec<u8>,
+    /// How many bytes at the front of `input` are done with.
+    consumed: usize,
     wire: Wire,
     events: Events,
     ids: PacketIds,
@@ -68,132 +68,6 @@ enum Phase {
     Closing,
 }
 
-/// A SUBSCRIBE or UNSUBSCRIBE that waits for its answer.
-#[derive(Clone, Copy, Debug)]
-struct Request {
-    ticket: Ticket,
-    kind: RequestKind,
-    /// How many filters.
-    count: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestKind {
-    Subscribe,
-    Unsubscribe,
-}
-
-/// What the server allows on this link.
-#[derive(Debug)]
-struct Granted {
-    /// Receive Maximum, but no more than our own limit.
-    inflight: u16,
-    packet_size: u32,
-    qos: QoS,
-    retain: bool,
-    topic_alias_maximum: u16,
-    /// Zero is none.
-    keep_alive: Duration,
-}
-
-impl Granted {
-    fn new(options: &ConnectOptions) -> Self {
-        Self {
-            inflight: options.limits.inflight.max(1),
-            packet_size: u32::MAX,
-            qos: QoS::ExactlyOnce,
-            retain: true,
-            topic_alias_maximum: 0,
-            keep_alive: Duration::from_secs(options.keep_alive.into()),
-        }
-    }
-
-    fn check(&self, message: &Message, packet: &Packet<'_>) -> Result<(), NotSent> {
-        if message.qos > self.qos {
-            return Err(NotSent::QoS);
-        }
-        if message.retain && !self.retain {
-            return Err(NotSent::Retain);
-        }
-        if let Some(alias) = message.properties.topic_alias
-            && !(1..=self.topic_alias_maximum).contains(&alias)
-        {
-            return Err(NotSent::TopicAlias);
-        }
-        if self.packet_size < u32::MAX {
-            let size = codec::encoded_len(packet, ProtocolVersion::V5);
-            if size > usize::try_from(self.packet_size).unwrap_or(usize::MAX) {
-                return Err(NotSent::TooLarge {
-                    size,
-                    limit: self.packet_size,
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One filter of a SUBSCRIBE.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter {
-    /// `filter` or `$share/name/filter`.
-    pub filter: String,
-    /// Its options; MQTT 3 takes the QoS only.
-    pub options: SubscriptionOptions,
-}
-
-/// What `subscribe` asks for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SubscribeRequest {
-    /// At least one filter (MQTT-3.8.3-2).
-    pub filters: Vec<Filter>,
-    /// Subscription Identifier (5.0), 1 to 268,435,455.
-    pub subscription_id: Option<u32>,
-    /// User Properties (5.0).
-    pub user: UserPropertiesBuf,
-}
-
-/// What `unsubscribe` asks for.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct UnsubscribeRequest {
-    /// At least one filter (MQTT-3.10.3-2).
-    pub filters: Vec<String>,
-    /// User Properties (5.0).
-    pub user: UserPropertiesBuf,
-}
-
-/// Why a request was not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestError {
-    /// There is no connection; messages wait for one, subscriptions do not.
-    NotConnected,
-    /// `ClientLimits::waiting` messages wait already.
-    QueueFull,
-    /// All 65,535 packet identifiers are in use.
-    NoPacketId,
-    /// What was given as a topic is none.
-    Topic(TopicError),
-    /// What was given as a topic filter is none.
-    Filter(FilterError),
-    /// It cannot be put into a packet.
-    Encode(EncodeError),
-}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotConnected => f.write_str("not connected"),
-            Self::QueueFull => f.write_str("too many messages wait to be sent"),
-            Self::NoPacketId => f.write_str("all packet identifiers are in use"),
-            Self::Topic(error) => write!(f, "not a topic: {error:?}"),
-            Self::Filter(error) => write!(f, "not a topic filter: {error:?}"),
-            Self::Encode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for RequestError {}
-
 impl Session {
     /// A session that has no link yet.
     pub fn new(options: ConnectOptions) -> Self {
@@ -201,6 +75,7 @@ impl Session {
             phase: Phase::Away,
             granted: Granted::new(&options),
             input: Vec::new(),
+            consumed: 0,
             wire: Wire::new(options.version, options.trace),
             events: Events::new(),
             ids: PacketIds::new(),
@@ -237,6 +112,7 @@ impl Session {
     /// A link is open: CONNECT goes out first (MQTT-3.1.0-1).
     pub fn handle_open(&mut self, now: Time) {
         self.input.clear();
+        self.consumed = 0;
         self.wire.clear();
         self.ping_sent = None;
         self.last_received = now;
@@ -254,23 +130,14 @@ impl Session {
         }
     }
 
-    /// Bytes arrived. All are taken; what is not a whole packet waits here.
+    /// Bytes arrived. They are looked at packet by packet as [`Session::poll_event`] is called,
+    /// so that nothing is acknowledged before its turn has come.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Time) {
         self.last_received = now;
-        let mut input = mem::take(&mut self.input);
-        input.extend_from_slice(bytes);
-        let mut done = 0;
-        while matches!(self.phase, Phase::Connecting { .. } | Phase::Connected) {
-            let rest = input.get(done..).unwrap_or_default();
-            match self.handle_front(rest, now) {
-                Ok(0) => break,
-                Ok(taken) => done = done.saturating_add(taken),
-                Err(reason) => self.fail(reason, now),
-            }
-        }
-        input.drain(..done.min(input.len()));
-        self.input = input;
-        self.fill(now);
+        // What is left of the last bytes is less than one packet.
+        self.input.drain(..self.consumed.min(self.input.len()));
+        self.consumed = 0;
+        self.input.extend_from_slice(bytes);
     }
 
     /// The link is gone.
@@ -324,9 +191,17 @@ impl Session {
         self.wire.output()
     }
 
-    /// The next thing that happened. A shell takes all of them before it hands over more.
+    /// The next thing that happened. A shell takes all of them before it hands over more
+    /// bytes, and before it lets time go on.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
     }
 
     /// Hands over a message. It is sent as soon as there is a connection and the server's
@@ -343,74 +218,6 @@ impl Session {
         self.outgoing.push(ticket, message);
         self.fill(now);
         Ok(ticket)
-    }
-
-    /// Sends a SUBSCRIBE; [`Event::Subscribed`] brings the answer. If the connection ends
-    /// before it, none comes.
-    ///
-    /// # Errors
-    /// `NotConnected`, `NoPacketId`, `Filter` and `Encode`.
-    pub fn subscribe(
-        &mut self,
-        request: &SubscribeRequest,
-        now: Time,
-    ) -> Result<Ticket, RequestError> {
-        let mut filters = SubscribeFiltersBuf::new();
-        for place in &request.filters {
-            check_filter(&place.filter)?;
-            let options = match self.options.version {
-                ProtocolVersion::V5 => place.options,
-                // The other bits are reserved (3.1.1: MQTT-3.8.3-4).
-                ProtocolVersion::V31 | ProtocolVersion::V311 => {
-                    SubscriptionOptions::plain(place.options.qos)
-                }
-            };
-            filters
-                .push(&place.filter, options)
-                .map_err(RequestError::Encode)?;
-        }
-        self.request(
-            RequestKind::Subscribe,
-            request.filters.len(),
-            now,
-            |packet_id| {
-                Packet::Subscribe(Subscribe {
-                    packet_id,
-                    subscription_id: request.subscription_id,
-                    user: request.user.as_borrowed(),
-                    filters: filters.as_borrowed(),
-                })
-            },
-        )
-    }
-
-    /// Sends an UNSUBSCRIBE; [`Event::Unsubscribed`] brings the answer. If the connection
-    /// ends before it, none comes.
-    ///
-    /// # Errors
-    /// `NotConnected`, `NoPacketId`, `Filter` and `Encode`.
-    pub fn unsubscribe(
-        &mut self,
-        request: &UnsubscribeRequest,
-        now: Time,
-    ) -> Result<Ticket, RequestError> {
-        let mut filters = UnsubscribeFiltersBuf::new();
-        for filter in &request.filters {
-            check_filter(filter)?;
-            filters.push(filter).map_err(RequestError::Encode)?;
-        }
-        self.request(
-            RequestKind::Unsubscribe,
-            request.filters.len(),
-            now,
-            |packet_id| {
-                Packet::Unsubscribe(Unsubscribe {
-                    packet_id,
-                    user: request.user.as_borrowed(),
-                    filters: filters.as_borrowed(),
-                })
-            },
-        )
     }
 
     /// Ends the connection: DISCONNECT is the last packet (MQTT-3.14.4-1). Messages that are
@@ -438,65 +245,55 @@ impl Session {
         Ok(())
     }
 
-    fn request<'a>(
-        &mut self,
-        kind: RequestKind,
-        count: usize,
-        now: Time,
-        packet: impl FnOnce(PacketId) -> Packet<'a>,
-    ) -> Result<Ticket, RequestError> {
-        if self.phase != Phase::Connected {
-            return Err(RequestError::NotConnected);
-        }
-        let id = self.ids.take().ok_or(RequestError::NoPacketId)?;
-        if let Err(error) = self.wire.send(&packet(id), &mut self.events, now) {
-            self.ids.release(id);
-            return Err(RequestError::Encode(error));
-        }
-        let ticket = self.ticket();
-        self.requests.insert(
-            id,
-            Request {
-                ticket,
-                kind,
-                count,
-            },
-        );
-        Ok(ticket)
-    }
-
     fn ticket(&mut self) -> Ticket {
         self.tickets = self.tickets.wrapping_add(1);
         Ticket(self.tickets)
     }
 
+    /// Takes the next packet of the input; `false` if there is none that is to be taken.
+    fn advance(&mut self) -> bool {
+        if !matches!(self.phase, Phase::Connecting { .. } | Phase::Connected) {
+            return false;
+        }
+        let now = self.last_received;
+        let input = mem::take(&mut self.input);
+        let taken = self.handle_front(input.get(self.consumed..).unwrap_or_default(), now);
+        self.input = input;
+        match taken {
+            Ok(0) => return false,
+            Ok(taken) => self.consumed = self.consumed.saturating_add(taken),
+            Err(reason) => self.fail(reason, now),
+        }
+        self.fill(now);
+        true
+    }
+
     /// Takes the first packet of `bytes` and says how long it was; 0 if it is not there yet.
     fn handle_front(&mut self, bytes: &[u8], now: Time) -> Result<usize, CloseReason> {
         let limit = self.options.limits.packet_size;
-        match codec::frame(bytes, limit).map_err(CloseReason::Malformed)? {
-            Frame::Incomplete { .. } => Ok(0),
-            Frame::Complete {
-                first_byte,
-                header_len,
-                total_len,
-            } => {
-                let body = bytes.get(header_len..total_len).unwrap_or_default();
-                let packet = codec::decode(self.options.version, first_byte, body)
-                    .map_err(CloseReason::Malformed)?;
-                if self.options.trace {
-                    self.events.push_back(Event::Packet {
-                        direction: Direction::Received,
-                        text: describe(&packet),
-                    });
-                }
-                if matches!(self.phase, Phase::Connecting { .. }) {
-                    self.handle_first(&packet, now)?;
-                } else {
-                    self.handle_packet(&packet, now)?;
-                }
-                Ok(total_len)
-            }
+        let Frame::Complete {
+            first_byte,
+            header_len,
+            total_len,
+        } = codec::frame(bytes, limit).map_err(CloseReason::Malformed)?
+        else {
+            return Ok(0);
+        };
+        let body = bytes.get(header_len..total_len).unwrap_or_default();
+        let packet = codec::decode(self.options.version, first_byte, body)
+            .map_err(CloseReason::Malformed)?;
+        if self.options.trace {
+            self.events.push_back(Event::Packet {
+                direction: Direction::Received,
+                text: describe(&packet),
+            });
         }
+        if matches!(self.phase, Phase::Connecting { .. }) {
+            self.handle_first(&packet, now)?;
+        } else {
+            self.handle_packet(&packet, now)?;
+        }
+        Ok(total_len)
     }
 
     /// A packet before CONNACK.
@@ -520,21 +317,7 @@ impl Session {
         if ack.session_present && self.options.clean_start {
             return Err(CloseReason::Violation(Violation::SessionPresent));
         }
-        let granted = &mut self.granted;
-        granted.inflight = granted
-            .inflight
-            .min(properties.receive_maximum.unwrap_or(u16::MAX));
-        granted.packet_size = properties.maximum_packet_size.unwrap_or(u32::MAX);
-        granted.qos = properties.maximum_qos.unwrap_or(QoS::ExactlyOnce);
-        granted.retain = properties.retain_available.unwrap_or(true);
-        granted.topic_alias_maximum = match self.options.version {
-            ProtocolVersion::V5 => properties.topic_alias_maximum.unwrap_or(0),
-            // There are no aliases on the wire: none can be wrong.
-            ProtocolVersion::V31 | ProtocolVersion::V311 => u16::MAX,
-        };
-        if let Some(seconds) = properties.server_keep_alive {
-            granted.keep_alive = Duration::from_secs(seconds.into());
-        }
+        self.granted.apply(properties, self.options.version);
         // MQTT 3.1 does not say whether there was a session; then it is taken to be there,
         // which can repeat a message but lose none.
         let unsaid = self.options.version == ProtocolVersion::V31 && !self.options.clean_start;
@@ -619,40 +402,6 @@ impl Session {
             .handle_end(kind, ack, &mut self.ids, &mut self.events);
     }
 
-    fn handle_answer(
-        &mut self,
-        kind: RequestKind,
-        list: &ReasonList<'_>,
-    ) -> Result<(), CloseReason> {
-        let wrong = CloseReason::Violation(Violation::Acknowledgement);
-        let request = self
-            .requests
-            .get(&list.packet_id)
-            .copied()
-            .filter(|request| request.kind == kind)
-            .ok_or_else(|| wrong.clone())?;
-        self.requests.remove(&list.packet_id);
-        self.ids.release(list.packet_id);
-        let silent = kind == RequestKind::Unsubscribe && !self.options.version.has_properties();
-        let reasons = if silent {
-            vec![ReasonCode::Success; request.count]
-        } else {
-            list.reasons
-                .iter()
-                .filter_map(|byte| ReasonCode::from_byte(*byte))
-                .collect()
-        };
-        if reasons.len() != request.count {
-            return Err(wrong);
-        }
-        let ticket = request.ticket;
-        self.events.push_back(match kind {
-            RequestKind::Subscribe => Event::Subscribed { ticket, reasons },
-            RequestKind::Unsubscribe => Event::Unsubscribed { ticket, reasons },
-        });
-        Ok(())
-    }
-
     /// The server goes on with the authentication that CONNECT asked for.
     fn handle_auth(&mut self, auth: &Auth<'_>, now: Time) -> Result<(), CloseReason> {
         let Some(method) = &self.options.authentication_method else {
@@ -715,10 +464,4 @@ impl Session {
             self.events.push_back(Event::Closed(reason));
         }
     }
-}
-
-fn check_filter(filter: &str) -> Result<(), RequestError> {
-    SubscriptionFilter::parse(filter, u16::MAX)
-        .map(|_| ())
-        .map_err(RequestError::Filter)
 }

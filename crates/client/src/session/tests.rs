@@ -1,8 +1,8 @@
 use super::*;
-use crate::event::PublishResult;
+use crate::event::{NotSent, PublishResult};
 use crate::message::{MessageProperties, Received};
-use codec::{ConnAckProperties, Publish, PublishProperties};
-use types::RetainHandling;
+use codec::{ConnAckProperties, EncodeError, Publish, PublishProperties, ReasonList};
+use types::{FilterError, RetainHandling, SubscriptionOptions, TopicError};
 
 const NOW: Time = Time::ZERO;
 
@@ -36,6 +36,7 @@ impl Server {
         let mut bytes = Vec::new();
         codec::encode(&packet, self.version, &mut bytes).unwrap();
         session.handle_bytes(&bytes, NOW);
+        while session.advance() {}
     }
 
     /// What the session has written since the last call, in words.
@@ -664,6 +665,7 @@ fn keep_alive_pings_and_gives_up() {
     let mut pong = Vec::new();
     codec::encode(&Packet::PingResp, ProtocolVersion::V5, &mut pong).unwrap();
     session.handle_bytes(&pong, at(11));
+    assert_eq!(events(&mut session), []);
     assert_eq!(session.poll_timeout(), Some(at(20)));
     session.handle_timeout(at(20));
     session.handle_timeout(at(30));
@@ -785,6 +787,7 @@ fn bytes_may_come_in_any_pieces_and_may_be_nonsense() {
     Server::open(&mut session);
     for byte in &bytes {
         session.handle_bytes(&[*byte], NOW);
+        while session.advance() {}
     }
     assert_eq!(messages(&mut session).len(), 2);
     session.handle_bytes(&[0x00, 0x00], NOW);
@@ -794,6 +797,7 @@ fn bytes_may_come_in_any_pieces_and_may_be_nonsense() {
         "{closed:?}"
     );
     // After the end nothing is taken any more.
+    assert!(!session.advance());
     session.handle_bytes(&bytes, NOW);
     assert_eq!(events(&mut session), []);
 }
@@ -818,5 +822,28 @@ fn the_trace_tells_both_ways() {
             (Direction::Sent, "CONNECT (c1, k60, id '')".to_owned()),
             (Direction::Received, "CONNACK (sp0, success)".to_owned()),
         ]
+    );
+}
+
+// A client that leaves after one message leaves the others to its next connection.
+#[test]
+fn nothing_is_acknowledged_before_its_turn() {
+    let mut session = durable(ProtocolVersion::V311);
+    let mut server = Server::accept(&mut session, success());
+    events(&mut session);
+    let mut bytes = Vec::new();
+    for id in [1, 2] {
+        let packet = Packet::Publish(publish("t", QoS::AtLeastOnce, id));
+        codec::encode(&packet, ProtocolVersion::V311, &mut bytes).unwrap();
+    }
+    session.handle_bytes(&bytes, NOW);
+    assert!(matches!(session.poll_event(), Some(Event::Message(_))));
+    session
+        .disconnect(&DisconnectOptions::default(), NOW)
+        .unwrap();
+    assert_eq!(session.poll_event(), None);
+    assert_eq!(
+        server.take(&mut session),
+        ["PUBACK (m1, success)", "DISCONNECT (success)"]
     );
 }
