@@ -69,16 +69,17 @@ pub fn frame(bytes: &[u8], max_size: u32) -> Result<Frame, DecodeError> {
 /// Checks type and flags (MQTT-2.1.3-1) as far as that is possible without the version.
 #[inline]
 pub(crate) fn check_first_byte(first_byte: u8) -> Result<PacketType, DecodeError> {
+    if first_byte & 0xf0 == PacketType::Publish.first_byte() {
+        return match first_byte & 0x0e {
+            0x06 | 0x0e => Err(DecodeError::PublishQoS),
+            0x08 => Err(DecodeError::DupAtQoS0),
+            _ => Ok(PacketType::Publish),
+        };
+    }
     let packet = PacketType::from_first_byte(first_byte).ok_or(DecodeError::ReservedType)?;
-    let flags = first_byte & 0x0f;
     match packet {
-        PacketType::Publish => match flags & 0x06 {
-            0x06 => Err(DecodeError::PublishQoS),
-            0x00 if flags & 0x08 != 0 => Err(DecodeError::DupAtQoS0),
-            _ => Ok(packet),
-        },
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe
-            if flags & 0x07 == 0x02 =>
+            if first_byte & 0x07 == 0x02 =>
         {
             Ok(packet)
         }

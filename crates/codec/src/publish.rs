@@ -35,13 +35,15 @@ pub fn forward_properties(forward: &Forward<'_>, out: &mut Vec<u8>) -> Result<()
 /// As for the properties of a PUBLISH; `PropertyNotAllowed` for one that is not passed on.
 pub fn parse_forward(bytes: &[u8]) -> Result<Forward<'_>, DecodeError> {
     let mut walk = Walk::new(bytes);
-    let mut forward = ForwardReader::default();
+    let mut forward = Forward::default();
+    let mut reader = ForwardReader::default();
     loop {
         let start = walk.offset();
         let Some(id) = walk.next()? else { break };
-        forward.read(id, start, &mut walk)?;
+        reader.read(id, start, &mut walk, &mut forward)?;
     }
-    Ok(forward.finish(&walk).forward)
+    reader.finish(&walk, &mut forward);
+    Ok(forward)
 }
 
 /// A PUBLISH up to its payload, for one recipient.

@@ -16,6 +16,16 @@ pub(crate) enum VarInt {
 
 #[inline]
 pub(crate) fn varint(bytes: &[u8]) -> VarInt {
+    match bytes.first() {
+        Some(&byte) if byte < 0x80 => VarInt::Complete {
+            value: u32::from(byte),
+            len: 1,
+        },
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> VarInt {
     let mut value = 0_u32;
     for (&byte, (len, shift)) in bytes.iter().zip([(1, 0), (2, 7), (3, 14), (4, 21)]) {
         value |= u32::from(byte & 0x7f).wrapping_shl(shift);
@@ -129,8 +139,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self, field: Field) -> Result<&'a str, DecodeError> {
         let bytes = self.binary(field)?;
         let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8(field))?;
-        // Without an early exit this becomes a few vector instructions.
-        if bytes.iter().fold(false, |found, &byte| found | (byte == 0)) {
+        if has_nul(bytes) {
             return Err(DecodeError::Nul(field));
         }
         Ok(text)
@@ -140,4 +149,25 @@ impl<'a> Reader<'a> {
     pub(crate) fn packet_id(&mut self) -> Result<PacketId, DecodeError> {
         PacketId::new(self.u16(Field::PacketId)?).ok_or(DecodeError::ZeroPacketId)
     }
+}
+
+/// Whether a byte is zero. Eight at a time, the last eight again, so that no tail is left.
+#[inline]
+fn has_nul(bytes: &[u8]) -> bool {
+    let Some(last) = bytes.last_chunk() else {
+        return bytes.contains(&0);
+    };
+    let (words, _) = bytes.as_chunks();
+    words
+        .iter()
+        .fold(zero_bytes(*last), |found, word| found | zero_bytes(*word))
+        != 0
+}
+
+/// Not zero exactly if one of the bytes is: only a zero byte borrows into a high bit that it
+/// does not have itself.
+#[inline]
+fn zero_bytes(word: [u8; 8]) -> u64 {
+    let word = u64::from_ne_bytes(word);
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
 }

@@ -40,10 +40,12 @@ pub(crate) fn varint_len(value: u32) -> usize {
 /// Writes a variable byte integer; `value` is at most [`VARINT_MAX`].
 #[inline]
 pub(crate) fn put_varint<S: Sink>(value: u32, out: &mut S) {
+    if value < 0x80 {
+        return out.put(&[value as u8]);
+    }
     let [b0, b1, b2, b3] = [value, value >> 7, value >> 14, value >> 21].map(|v| v as u8 & 0x7f);
     match varint_len(value) {
-        1 => out.put(&[b0]),
-        2 => out.put(&[b0 | 0x80, b1]),
+        0..=2 => out.put(&[b0 | 0x80, b1]),
         3 => out.put(&[b0 | 0x80, b1 | 0x80, b2]),
         _ => out.put(&[b0 | 0x80, b1 | 0x80, b2 | 0x80, b3]),
     }

@@ -5,7 +5,7 @@ use types::{ProtocolVersion, QoS};
 use super::ForwardReader;
 use crate::properties::{Span, Walk, refuse_zero};
 use crate::read::Reader;
-use crate::{Connect, ConnectProperties, DecodeError, Field, PropertyId, Will};
+use crate::{Connect, ConnectProperties, DecodeError, Field, Forward, PropertyId, Will};
 
 /// The connect flags (3.1.2.3), taken apart.
 struct Flags {
@@ -137,20 +137,20 @@ fn will<'a>(
 ) -> Result<Will<'a>, DecodeError> {
     let mut delay = None;
     let mut message_expiry = None;
-    let mut forward = ForwardReader::default();
-    let mut passed_on = Default::default();
+    let mut forward = Forward::default();
     if version.has_properties() {
         let mut walk = Walk::take(reader)?;
+        let mut forward_reader = ForwardReader::default();
         loop {
             let start = walk.offset();
             let Some(id) = walk.next()? else { break };
             match id {
                 PropertyId::WillDelayInterval => walk.u32(id, &mut delay)?,
                 PropertyId::MessageExpiryInterval => walk.u32(id, &mut message_expiry)?,
-                other => forward.read(other, start, &mut walk)?,
+                other => forward_reader.read(other, start, &mut walk, &mut forward)?,
             }
         }
-        passed_on = forward.finish(&walk).forward;
+        forward_reader.finish(&walk, &mut forward);
     }
     Ok(Will {
         topic: reader.string(Field::WillTopic)?,
@@ -159,6 +159,6 @@ fn will<'a>(
         retain: flags.retain,
         delay,
         message_expiry,
-        forward: passed_on,
+        forward,
     })
 }

@@ -29,33 +29,30 @@ pub fn decode_publish(
     } else {
         Some(reader.packet_id()?)
     };
-    let properties = match version {
-        ProtocolVersion::V5 => properties(&mut reader)?,
-        ProtocolVersion::V31 | ProtocolVersion::V311 => NO_PROPERTIES,
-    };
-    Ok(Publish {
+    // Filled in place: moving the properties costs more than reading them.
+    let mut publish = Publish {
         dup,
         qos,
         retain: first_byte & 0x01 != 0,
         topic,
         packet_id,
-        properties,
-        payload: reader.rest(),
-    })
-}
-
-#[inline]
-fn properties<'a>(reader: &mut Reader<'a>) -> Result<PublishProperties<'a>, DecodeError> {
-    let walk = Walk::take(reader)?;
-    if walk.reader.is_empty() {
-        Ok(NO_PROPERTIES)
-    } else {
-        walk_properties(walk)
+        properties: NO_PROPERTIES,
+        payload: &[],
+    };
+    if version.has_properties() {
+        let walk = Walk::take(&mut reader)?;
+        if !walk.reader.is_empty() {
+            properties(walk, &mut publish.properties)?;
+        }
     }
+    publish.payload = reader.rest();
+    Ok(publish)
 }
 
-fn walk_properties(mut walk: Walk<'_>) -> Result<PublishProperties<'_>, DecodeError> {
-    let mut found = NO_PROPERTIES;
+fn properties<'a>(
+    mut walk: Walk<'a>,
+    found: &mut PublishProperties<'a>,
+) -> Result<(), DecodeError> {
     let mut forward = ForwardReader::default();
     let mut ids = Span::default();
     loop {
@@ -68,23 +65,20 @@ fn walk_properties(mut walk: Walk<'_>) -> Result<PublishProperties<'_>, DecodeEr
                 walk.subscription_id()?;
                 ids.extend(start, walk.offset());
             }
-            other => forward.read(other, start, &mut walk)?,
+            other => forward.read(other, start, &mut walk, &mut found.forward)?,
         }
     }
     found.subscription_ids = SubscriptionIds {
         bytes: walk.bytes(ids),
         count: ids.count,
     };
-    let Forwarded { forward, bytes } = forward.finish(&walk);
-    found.forward = forward;
-    found.forward_bytes = bytes;
-    Ok(found)
+    found.forward_bytes = forward.finish(&walk, &mut found.forward);
+    Ok(())
 }
 
 /// Reads the properties that are passed on, wherever they stand.
 #[derive(Default)]
-pub(crate) struct ForwardReader<'a> {
-    forward: Forward<'a>,
+pub(crate) struct ForwardReader {
     user: Span,
     /// From the first to the last of all of them.
     all: Span,
@@ -92,29 +86,21 @@ pub(crate) struct ForwardReader<'a> {
     len: usize,
 }
 
-/// What [`ForwardReader`] found.
-pub(crate) struct Forwarded<'a> {
-    pub(crate) forward: Forward<'a>,
-    /// Their bytes, if nothing else stands between them.
-    pub(crate) bytes: Option<&'a [u8]>,
-}
-
-impl<'a> ForwardReader<'a> {
+impl ForwardReader {
     /// Reads the value of the property whose identifier `id` stands at `start`; refuses one
     /// that is not passed on.
-    pub(crate) fn read(
+    pub(crate) fn read<'a>(
         &mut self,
         id: PropertyId,
         start: usize,
         walk: &mut Walk<'a>,
+        forward: &mut Forward<'a>,
     ) -> Result<(), DecodeError> {
         match id {
-            PropertyId::PayloadFormatIndicator => {
-                walk.flag(id, &mut self.forward.payload_is_utf8)?;
-            }
-            PropertyId::ContentType => walk.string(id, &mut self.forward.content_type)?,
-            PropertyId::ResponseTopic => walk.string(id, &mut self.forward.response_topic)?,
-            PropertyId::CorrelationData => walk.binary(id, &mut self.forward.correlation_data)?,
+            PropertyId::PayloadFormatIndicator => walk.flag(id, &mut forward.payload_is_utf8)?,
+            PropertyId::ContentType => walk.string(id, &mut forward.content_type)?,
+            PropertyId::ResponseTopic => walk.string(id, &mut forward.response_topic)?,
+            PropertyId::CorrelationData => walk.binary(id, &mut forward.correlation_data)?,
             PropertyId::UserProperty => walk.user(start, &mut self.user)?,
             other => return Err(DecodeError::PropertyNotAllowed(other)),
         }
@@ -124,13 +110,12 @@ impl<'a> ForwardReader<'a> {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self, walk: &Walk<'a>) -> Forwarded<'a> {
-        self.forward.user = walk.user_properties(self.user);
+    /// Fills in the User Properties, and returns the bytes of all that was read if nothing
+    /// else stands between.
+    pub(crate) fn finish<'a>(self, walk: &Walk<'a>, forward: &mut Forward<'a>) -> Option<&'a [u8]> {
+        forward.user = walk.user_properties(self.user);
         let bytes = walk.bytes(self.all);
-        Forwarded {
-            forward: self.forward,
-            bytes: (bytes.len() == self.len).then_some(bytes),
-        }
+        (bytes.len() == self.len).then_some(bytes)
     }
 }
 
