@@ -166,9 +166,9 @@ impl Trie {
     pub(crate) fn walk(&self, keyed: &Keyed, topic: TopicName<'_>, mut visit: impl FnMut(u32)) {
         let mut levels = Levels {
             rest: topic.as_str().split('/'),
-            symbols: Vec::new(),
+            symbols: Vec::with_capacity(8),
         };
-        let mut branches: Vec<(u32, usize)> = Vec::new();
+        let mut branches: Vec<(u32, usize)> = Vec::with_capacity(8);
         let mut next = Some((ROOT, 0));
         while let Some((at, depth)) = next.or_else(|| branches.pop()) {
             next = None;

@@ -2,16 +2,18 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{filters, topics};
+use common::{filters, session, subscribe, topics};
 use proptest::prelude::*;
 use topics::{
-    RetainedFull, RetainedLimits, RetainedStore, RetainedValue, ScanCursor, ScanProgress, matches,
+    RetainedFull, RetainedLimits, RetainedStore, RetainedValue, RouteCache, ScanCursor,
+    ScanProgress, SharedIndex, matches,
 };
-use types::{Time, TopicFilter, TopicName};
+use types::{QoS, SubscriptionFilter, SubscriptionOptions, Time, TopicFilter, TopicName, WorkerId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Value {
@@ -284,4 +286,72 @@ fn replacement_forgets_the_expiry_before_mqtt_3_3_1_5() {
     assert_eq!((store.count(), store.bytes()), (1, 3));
     assert_eq!(store.purge_expired(Time::from_millis(50), 9), 1);
     assert_eq!((store.count(), store.bytes()), (0, 0));
+}
+
+/// A publisher stores, then routes; a subscriber registers, then replays. Each update that the
+/// replay does not return, nor a newer one of its topic, comes live; so does each one that is
+/// newer than the sequence that the subscriber asked for.
+#[test]
+fn no_update_falls_between_replay_and_live() {
+    const SUBSCRIBERS: u32 = 300;
+    let filter = SubscriptionFilter::parse("a/+", 128).expect("a valid filter");
+    let index = SharedIndex::new(1, 7);
+    let store: RetainedStore<Value> = RetainedStore::new(OPEN, 7);
+    let done = AtomicBool::new(false);
+    let topic: Arc<str> = Arc::from("a/b");
+    // For each update, its sequence number and who got it live.
+    let publish = || {
+        let name = TopicName::parse(&topic, 128).expect("a valid topic");
+        let mut cache = RouteCache::new(4, 1 << 20, 1);
+        let mut updates: Vec<(u64, BTreeSet<u32>)> = Vec::new();
+        let mut last = false;
+        while !last {
+            last = done.load(Ordering::Acquire);
+            // Topics come and go in the order too, not only values.
+            if updates.len().is_multiple_of(3) {
+                store.clear(&topic);
+            }
+            let sequence = set(&store, &topic, 0);
+            let route = cache.route(&index, name);
+            let live = route
+                .recipients(WorkerId(0))
+                .iter()
+                .map(|one| one.session.slot);
+            updates.push((sequence, live.collect()));
+        }
+        updates
+    };
+    let subscribe_all = || {
+        let mut replays = Vec::new();
+        for slot in 0..SUBSCRIBERS {
+            let options = SubscriptionOptions::plain(QoS::AtMostOnce);
+            let change = subscribe(&filter, session(0, slot, 0), options, None);
+            assert_eq!(index.apply(&mut VecDeque::from([change]), 1), 1);
+            let asked = store.sequence();
+            let (mut cursor, mut out) = (ScanCursor::default(), Vec::new());
+            let all = &filter.filter;
+            while store.scan(all, &mut cursor, 1, Time::ZERO, &mut out) == ScanProgress::More {}
+            replays.push((asked, out.first().map(|(sequence, _)| *sequence)));
+        }
+        done.store(true, Ordering::Release);
+        replays
+    };
+    let (updates, replays) = std::thread::scope(|scope| {
+        let updates = scope.spawn(publish);
+        let replays = scope.spawn(subscribe_all);
+        (
+            updates.join().expect("published"),
+            replays.join().expect("subscribed"),
+        )
+    });
+    for (slot, (asked, replayed)) in (0u32..).zip(replays) {
+        // Where nothing was retained, an update was on its way and everything after it too.
+        let from = replayed.map_or(asked, |sequence| sequence.min(asked));
+        for (sequence, live) in updates.iter().filter(|(sequence, _)| *sequence > from) {
+            assert!(
+                live.contains(&slot),
+                "{sequence} is lost to {slot}: {asked} {replayed:?}"
+            );
+        }
+    }
 }
