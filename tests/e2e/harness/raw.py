@@ -5,7 +5,16 @@ import struct
 
 from .deadline import PATIENCE
 
-CONNECT, CONNACK, PUBLISH, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 1, 2, 3, 8, 9, 10, 11
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = (
+    1,
+    2,
+    3,
+    4,
+    8,
+    9,
+    10,
+    11,
+)
 PINGRESP, DISCONNECT = 13, 14
 
 
