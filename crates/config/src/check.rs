@@ -30,9 +30,13 @@ impl Reading<'_> {
                     .map(|(listener, place)| (listener.address, place.clone()))
                     .collect();
                 for (address, place) in open {
+                    let how = match place {
+                        Place::Option(_) => "--allow-anonymous",
+                        _ => "allow_anonymous = true",
+                    };
                     let message = format!(
                         "{address} is open to other machines, where anyone could connect without \
-                         a password; if that is what you want, say allow_anonymous = true"
+                         a password; if that is what you want, say {how}"
                     );
                     self.wrong(place, message);
                 }
