@@ -134,6 +134,20 @@ impl Shared {
         )
     }
 
+    /// Bytes on their way to a worker.
+    pub fn mailbox_bytes(&self, worker: WorkerId) -> usize {
+        self.mailbox(worker)
+            .map_or(0, |mailbox| mailbox.bytes.load(Ordering::Relaxed))
+    }
+
+    /// Links that are open, and sessions that live, by their own counts.
+    pub fn connections_and_sessions(&self) -> (usize, usize) {
+        (
+            self.connections.load(Ordering::Relaxed),
+            self.sessions.load(Ordering::Relaxed),
+        )
+    }
+
     pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {
         self.mailboxes.get(worker.index())
     }

@@ -30,12 +30,24 @@ struct Link {
     closed: bool,
 }
 
+/// What is on its way to a worker.
+enum Letter {
+    Mail(Mail),
+    /// A link that goes home, with what was received from it.
+    Link {
+        at: usize,
+        received: Vec<u8>,
+    },
+}
+
 /// A server without sockets, and the links to it.
 pub struct Universe {
     /// What the workers share.
     pub shared: Arc<Shared>,
     workers: Vec<Worker>,
-    mail: Vec<VecDeque<Mail>>,
+    /// For each worker, one lane from each worker and one from the control plane: first in,
+    /// first out within a lane, in any order between lanes.
+    mail: Vec<Vec<VecDeque<Letter>>>,
     links: Vec<Link>,
     now: Time,
     next_worker: usize,
@@ -53,7 +65,9 @@ impl Universe {
         Self {
             shared,
             workers,
-            mail: (0..count).map(|_| VecDeque::new()).collect(),
+            mail: (0..count)
+                .map(|_| (0..=count).map(|_| VecDeque::new()).collect())
+                .collect(),
             links: Vec::new(),
             now: Time::ZERO,
             next_worker: 0,
@@ -79,6 +93,11 @@ impl Universe {
     pub fn open(&mut self) -> LinkId {
         let worker = self.next_worker;
         self.next_worker = (worker + 1) % self.workers.len();
+        self.open_at(worker)
+    }
+
+    /// Opens a link that this worker accepts. A refused link is closed at once.
+    pub fn open_at(&mut self, worker: usize) -> LinkId {
         let id = LinkId(self.links.len());
         let port = u16::try_from(10_000 + id.0 % 50_000).unwrap_or(u16::MAX);
         let info = LinkInfo {
@@ -98,6 +117,49 @@ impl Universe {
             closed: conn.is_none(),
         });
         id
+    }
+
+    /// The link whose other side has this address.
+    pub fn link_of(&self, peer: SocketAddr) -> Option<LinkId> {
+        self.links
+            .iter()
+            .rposition(|link| link.info.peer == peer)
+            .map(LinkId)
+    }
+
+    /// The worker that has the link, or had it last.
+    pub fn worker_of(&self, id: LinkId) -> usize {
+        self.links[id.0].worker
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Bytes arrive at the worker that has the link, which does nothing about them before its
+    /// turn ends: see [`Universe::turn_with`].
+    pub fn arrive(&mut self, id: LinkId, bytes: &[u8]) {
+        let link = &mut self.links[id.0];
+        if link.closed {
+            return;
+        }
+        match link.conn {
+            Some(conn) if !link.paused => {
+                self.workers[link.worker].handle_bytes(conn, bytes, self.now);
+            }
+            _ => link.unread.extend_from_slice(bytes),
+        }
+    }
+
+    /// How many letters wait for a worker, by lane.
+    pub fn waiting_mail(&self, number: usize) -> Vec<usize> {
+        self.mail[number].iter().map(VecDeque::len).collect()
+    }
+
+    /// Lets time pass without anybody noticing yet.
+    pub fn pass(&mut self, span: Duration) {
+        self.now = self.now + span;
     }
 
     /// The client sends bytes; they arrive in one piece. Nothing is answered before
@@ -155,20 +217,39 @@ impl Universe {
 
     /// Sends all workers a word from the control plane.
     pub fn control(&mut self, control: &Control) {
-        for mail in &mut self.mail {
-            mail.push_back(Mail::Control(control.clone()));
+        let plane = self.workers.len();
+        for lanes in &mut self.mail {
+            lanes[plane].push_back(Letter::Mail(Mail::Control(control.clone())));
         }
     }
 
     /// One turn of one worker: its mail, its timers, its actions. Whether anything happened.
     pub fn turn(&mut self, number: usize) -> bool {
-        let mail = std::mem::take(&mut self.mail[number]);
-        let mut busy = !mail.is_empty();
+        let lanes: Vec<usize> = self
+            .waiting_mail(number)
+            .iter()
+            .enumerate()
+            .flat_map(|(lane, &count)| std::iter::repeat_n(lane, count))
+            .collect();
+        self.turn_with(number, &lanes)
+    }
+
+    /// One turn of one worker that gets the next letters of these lanes, in this order.
+    /// Whether anything happened.
+    pub fn turn_with(&mut self, number: usize, lanes: &[usize]) -> bool {
+        let mut busy = false;
+        for &lane in lanes {
+            let Some(letter) = self.mail[number][lane].pop_front() else {
+                continue;
+            };
+            busy = true;
+            match letter {
+                Letter::Mail(mail) => self.workers[number].handle_mail(mail, self.now),
+                Letter::Link { at, received } => self.take_in(number, at, &received),
+            }
+        }
         let now = self.now;
         let worker = &mut self.workers[number];
-        for mail in mail {
-            worker.handle_mail(mail, now);
-        }
         if worker.poll_timeout().is_some_and(|due| due <= now) {
             worker.handle_timeout(now);
             busy = true;
@@ -225,8 +306,10 @@ impl Universe {
                     link.conn = None;
                     link.closed = true;
                 }),
-                Action::Move { conn, to, received } => self.move_link(number, conn, to, &received),
-                Action::Mail { to, mail } => self.mail[to.index()].push_back(mail),
+                Action::Move { conn, to, received } => self.send_home(number, conn, to, received),
+                Action::Mail { to, mail } => {
+                    self.mail[to.index()][number].push_back(Letter::Mail(mail));
+                }
             }
         }
         busy
@@ -283,20 +366,37 @@ impl Universe {
         }
     }
 
-    fn move_link(&mut self, from: usize, conn: ConnId, to: WorkerId, received: &[u8]) {
+    fn send_home(&mut self, from: usize, conn: ConnId, to: WorkerId, received: Vec<u8>) {
         let Some(at) = self.find(from, conn) else {
             return;
         };
+        self.links[at].conn = None;
+        self.mail[to.index()][from].push_back(Letter::Link { at, received });
+    }
+
+    /// A link arrives at its home, with what was received from it before and on the way.
+    fn take_in(&mut self, number: usize, at: usize, received: &[u8]) {
         let info = self.links[at].info.clone();
-        let home = &mut self.workers[to.index()];
-        let conn = home.handle_open(info, self.now);
+        let conn = self.workers[number].handle_open(info, self.now);
         let link = &mut self.links[at];
-        link.worker = to.index();
-        link.conn = conn;
-        link.closed = conn.is_none();
-        if let Some(conn) = conn {
-            self.workers[to.index()].handle_bytes(conn, received, self.now);
-            self.carry_out(to.index());
+        link.worker = number;
+        let Some(conn) = conn else {
+            link.closed = true;
+            return;
+        };
+        let hung_up = std::mem::replace(&mut link.closed, false);
+        link.conn = Some(conn);
+        let unread = std::mem::take(&mut link.unread);
+        let worker = &mut self.workers[number];
+        worker.handle_bytes(conn, received, self.now);
+        if !unread.is_empty() {
+            worker.handle_bytes(conn, &unread, self.now);
+        }
+        if hung_up {
+            let link = &mut self.links[at];
+            link.closed = true;
+            link.conn = None;
+            self.workers[number].handle_closed(conn, LinkEnd::Eof, self.now);
         }
     }
 }
