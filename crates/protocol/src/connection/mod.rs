@@ -7,7 +7,7 @@ pub mod violation;
 
 use std::time::Duration;
 
-use types::{ProtocolVersion, ReasonCode, Time};
+use types::{ProtocolVersion, QoS, ReasonCode, Time};
 
 use self::aliases::{AliasesIn, AliasesOut};
 use self::negotiate::Negotiated;
@@ -23,8 +23,10 @@ pub struct Connection {
     window: u16,
     /// Largest packet that the client takes.
     packet_size: u32,
-    /// QoS 1 and 2 messages from the client that are not fully acknowledged.
-    unacknowledged: u16,
+    /// Most QoS 1 and 2 messages that the client may have outstanding, as it was told.
+    receive_maximum: u16,
+    /// QoS 2 messages from the client that are not released.
+    unreleased: u16,
     /// The topics that stand behind the client's aliases.
     pub aliases_in: AliasesIn,
     /// The aliases that the server uses towards the client.
@@ -41,7 +43,8 @@ impl Connection {
             problem_information: agreed.problem_information,
             window: agreed.window,
             packet_size: agreed.packet_size,
-            unacknowledged: 0,
+            receive_maximum: agreed.receive_maximum,
+            unreleased: 0,
             aliases_in: AliasesIn::new(agreed.topic_alias_maximum_in),
             aliases_out: AliasesOut::new(agreed.topic_alias_maximum_out),
         }
@@ -83,22 +86,27 @@ impl Connection {
         Some(last_received + grace)
     }
 
-    /// Counts a QoS 1 or 2 message from the client that is not yet acknowledged.
+    /// Takes in a QoS 1 or 2 message from the client. Only QoS 2 is counted: QoS 1 is
+    /// acknowledged in the turn in which it arrives.
     ///
-    /// A MQTT 5.0 client that goes beyond the Receive Maximum is in error (MQTT-3.3.4-7).
-    pub fn begin_receive(&mut self, receive_maximum: u16) -> Result<(), Violation> {
-        if self.unacknowledged >= receive_maximum && self.version.has_properties() {
+    /// # Errors
+    /// A MQTT 5.0 client that goes beyond the Receive Maximum that it was told
+    /// (MQTT-3.3.4-7). What an earlier connection left does not count (4.9).
+    pub fn begin_receive(&mut self, qos: QoS) -> Result<(), Violation> {
+        if self.unreleased >= self.receive_maximum && self.version.has_properties() {
             return Err(Violation::ReceiveMaximumExceeded);
         }
-        self.unacknowledged = self.unacknowledged.saturating_add(1);
+        if qos == QoS::ExactlyOnce {
+            self.unreleased = self.unreleased.saturating_add(1);
+        }
         Ok(())
     }
 
-    /// A message of [`Connection::begin_receive`] was acknowledged for good: PUBACK, PUBCOMP,
-    /// or PUBREC with an error. Messages of an earlier connection were not counted here, so
-    /// the count stops at zero.
+    /// A QoS 2 message of [`Connection::begin_receive`] is done: PUBCOMP, or PUBREC with an
+    /// error. Messages of an earlier connection were not counted here, so the count stops at
+    /// zero.
     pub fn end_receive(&mut self) {
-        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        self.unreleased = self.unreleased.saturating_sub(1);
     }
 
     /// Checks the session expiry of a DISCONNECT: it may not become more than zero if CONNECT

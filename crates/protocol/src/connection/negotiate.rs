@@ -20,7 +20,10 @@ pub struct Negotiated {
     pub session_expiry_imposed: bool,
     /// Most QoS 1 and 2 messages outstanding towards the client.
     pub window: u16,
-    /// Largest packet towards the client, in bytes.
+    /// Most QoS 1 and 2 messages outstanding from the client.
+    pub receive_maximum: u16,
+    /// Largest packet towards the client, in bytes. It is the client's word alone: what the
+    /// server has taken in may grow on its way out, by a Subscription Identifier or an alias.
     pub packet_size: u32,
     /// Highest alias that the client may use.
     pub topic_alias_maximum_in: u16,
@@ -75,10 +78,8 @@ pub fn negotiate(connect: &Connect<'_>, limits: &Limits) -> Result<Negotiated, R
             .receive_maximum
             .unwrap_or(u16::MAX)
             .min(limits.inflight.max(1)),
-        packet_size: properties
-            .maximum_packet_size
-            .unwrap_or(u32::MAX)
-            .min(limits.packet_size),
+        receive_maximum: limits.receive_maximum.max(1),
+        packet_size: properties.maximum_packet_size.unwrap_or(u32::MAX),
         topic_alias_maximum_in: if five { limits.topic_alias_maximum } else { 0 },
         topic_alias_maximum_out: properties
             .topic_alias_maximum

@@ -37,6 +37,9 @@ pub enum Violation {
     TooManyProperties,
     /// Nothing arrived for one and a half times the keep alive (MQTT-3.1.2-22).
     KeepAliveTimeout,
+    /// The client's Maximum Packet Size leaves no room for an answer that it must get
+    /// (MQTT-3.1.2-24).
+    NoRoomToAnswer,
     /// PUBLISH to a topic of the server's own, at QoS 0 and without another way to say so.
     NotAuthorized,
 }
@@ -60,6 +63,7 @@ impl Violation {
             Self::TopicAliasOutOfRange => ReasonCode::TopicAliasInvalid,
             Self::ReceiveMaximumExceeded => ReasonCode::ReceiveMaximumExceeded,
             Self::TooManyProperties => ReasonCode::QuotaExceeded,
+            Self::NoRoomToAnswer => ReasonCode::PacketTooLarge,
             Self::KeepAliveTimeout => ReasonCode::KeepAliveTimeout,
             Self::NotAuthorized => ReasonCode::NotAuthorized,
         }
@@ -86,6 +90,7 @@ impl Violation {
             Self::AuthMethodChanged => "AUTH with another method than CONNECT's",
             Self::TooManyProperties => "too many user properties",
             Self::KeepAliveTimeout => "nothing received within one and a half keep alives",
+            Self::NoRoomToAnswer => "the answer is above the client's maximum packet size",
             Self::NotAuthorized => "not authorized",
         }
     }

@@ -122,29 +122,28 @@ impl Inflight {
     }
 
     pub(super) fn has_room(&self, window: usize) -> bool {
-        self.outstanding < window
+        self.outstanding < window && self.live < RING
     }
 
     pub(super) fn has_resend(&self) -> bool {
         self.resend.is_some()
     }
 
-    /// Opens a flow and gives it the next free identifier (MQTT-2.2.1-4). `None` if none is
-    /// free.
+    /// Opens a flow and gives it the next free identifier (MQTT-2.2.1-4). `None` if half of
+    /// all identifiers are in use: then the next free one could be far.
     pub(super) fn assign(
         &mut self,
         qos: QoS,
         keep: impl FnOnce() -> Option<Outbound>,
     ) -> Option<PacketId> {
-        if self.ring.len() >= RING {
-            self.set_aside();
+        if self.live >= RING {
+            return None;
         }
+        self.make_place();
         let mut id = after(self.first, self.ring.len());
         // Stragglers are few; skipping over one leaves a hole that is done from the start.
         while self.stragglers.iter().any(|(taken, _)| *taken == id) {
-            if self.ring.len() >= RING {
-                return None;
-            }
+            self.make_place();
             self.ring.push_back(Flow {
                 stage: Stage::Done,
                 outstanding: false,
@@ -152,6 +151,7 @@ impl Inflight {
             });
             id = id.next();
         }
+        self.make_place();
         let stage = if qos == QoS::ExactlyOnce {
             Stage::Pubrec
         } else {
@@ -167,8 +167,11 @@ impl Inflight {
         Some(id)
     }
 
-    /// Moves the ring's front, which is not done, out of the way.
-    fn set_aside(&mut self) {
+    /// Moves the ring's front out of the way if the ring is full.
+    fn make_place(&mut self) {
+        if self.ring.len() < RING {
+            return;
+        }
         if let Some(flow) = self.ring.pop_front() {
             self.stragglers.push((self.first, flow));
             self.first = self.first.next();
@@ -195,17 +198,16 @@ impl Inflight {
     }
 
     fn flow(&mut self, id: PacketId) -> Option<&mut Flow> {
-        let place = steps(self.first, id);
-        if place < self.ring.len() {
-            return self
-                .ring
-                .get_mut(place)
-                .filter(|flow| flow.stage != Stage::Done);
-        }
-        self.stragglers
-            .iter_mut()
-            .find(|(known, _)| *known == id)
-            .map(|(_, flow)| flow)
+        // Where a straggler's identifier was passed over, the ring has a hole.
+        self.ring
+            .get_mut(steps(self.first, id))
+            .filter(|flow| flow.stage != Stage::Done)
+            .or_else(|| {
+                self.stragglers
+                    .iter_mut()
+                    .find(|(known, _)| *known == id)
+                    .map(|(_, flow)| flow)
+            })
     }
 
     fn finish(&mut self, id: PacketId) {
@@ -242,7 +244,12 @@ impl Inflight {
 
     pub(super) fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
         let Some(flow) = self.flow(id) else {
-            return Released::Unknown;
+            // PUBREL answers only a PUBREC without an error (MQTT-4.3.3-4).
+            return if failed {
+                Released::Refused
+            } else {
+                Released::Unknown
+            };
         };
         match flow.stage {
             Stage::Pubrec if failed => {

@@ -87,7 +87,11 @@ impl Session {
         keep: impl FnOnce() -> Option<Outbound>,
     ) -> Offer {
         let flows = self.flows();
-        if !flows.queue.is_empty() || !flows.inflight.has_room(window) {
+        // What an earlier connection left goes first, even while its turn has not come.
+        if !flows.queue.is_empty()
+            || flows.inflight.has_resend()
+            || !flows.inflight.has_room(window)
+        {
             return Offer::Wait;
         }
         match flows.inflight.assign(qos, keep) {
