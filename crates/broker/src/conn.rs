@@ -17,6 +17,8 @@ pub(crate) struct Conn {
     /// Bytes of a packet that is not complete, or of packets that wait while paused.
     pub(crate) input: Vec<u8>,
     pub(crate) output: Output,
+    /// Largest packet that the client takes, in bytes; CONNECT says it.
+    pub(crate) room: u32,
     pub(crate) last_received: Time,
     /// When the link last took bytes; meaningful while `blocked`.
     pub(crate) last_written: Time,
@@ -88,6 +90,7 @@ impl Conn {
             phase: Phase::Greeting { counted: 0 },
             input: Vec::new(),
             output: Output::default(),
+            room: u32::MAX,
             last_received: now,
             last_written: now,
             touched: false,

@@ -61,6 +61,7 @@ impl Worker {
             .at_mut(key)
             .is_some_and(|client| client.session.release(ack.packet_id));
         let reason = if known {
+            self.end_receive(id);
             ReasonCode::Success
         } else {
             ReasonCode::PacketIdentifierNotFound

@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::{Credentials, Identity};
 use codec::{ConnAck, ConnAckProperties, Connect, Packet};
 use protocol::connection::negotiate::session_expiry_seconds;
-use protocol::{Connection, Negotiated, negotiate};
+use protocol::{Connection, Negotiated, Violation, negotiate};
 use types::{
     Action, ClientId, ConnId, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName, WorkerId,
 };
@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::conn::{Authenticated, Open, Phase, Will};
 use crate::event::{CloseReason, Event};
 use crate::metrics::{Counter, Gauge};
+use crate::shared::BrokerConfig;
 use crate::timers::Timer;
 
 /// A client that may come in.
@@ -52,17 +53,12 @@ impl Worker {
                 return Flow::Gone;
             }
             Err(error) => {
-                let reason = error.reason();
-                let version = ProtocolVersion::V5;
-                // A client whose version is not known gets the answer in the form of 3.1.1
-                // if it asked for less than 5 (3.1.2.2).
-                let version = match body.get(2..) {
-                    Some([b'M', b'Q', b'T', b'T', 5, ..]) => version,
-                    _ => ProtocolVersion::V311,
-                };
-                return self.refuse(id, version, reason, "CONNECT could not be decoded", now);
+                return self.refuse_undecodable(id, body, error.reason(), now);
             }
         };
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.room = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
+        }
         self.count(Counter::PacketsReceived, 1);
         if !connect.client_id.is_empty() {
             let home = self.shared.home(connect.client_id);
@@ -73,6 +69,27 @@ impl Worker {
         self.count(Counter::ConnectsReceived, 1);
         let packet = bytes.get(..total_len).unwrap_or_default();
         self.admit(id, &connect, packet, now)
+    }
+
+    /// A CONNECT that is none. MQTT 3.1.1 wants it closed without CONNACK (MQTT-3.1.4-1
+    /// there), except for a version that nobody here speaks, which is told so in the form of
+    /// 3.1.1 (MQTT-3.1.2-2 in both); 5.0 may hear what is wrong.
+    fn refuse_undecodable(
+        &mut self,
+        id: ConnId,
+        body: &[u8],
+        reason: ReasonCode,
+        now: Time,
+    ) -> Flow {
+        let version = match body.get(2..) {
+            Some([b'M', b'Q', b'T', b'T', level, ..]) if level & 0x7f == 5 => ProtocolVersion::V5,
+            _ => ProtocolVersion::V311,
+        };
+        if version == ProtocolVersion::V5 || reason == ReasonCode::UnsupportedProtocolVersion {
+            return self.refuse(id, version, reason, "CONNECT could not be decoded", now);
+        }
+        self.close(id, CloseReason::Refused(reason), now);
+        Flow::Gone
     }
 
     /// Hands the link to the worker that is home to its client.
@@ -157,12 +174,22 @@ impl Worker {
         if let Err((reason, why)) = self.check_admission(&admission) {
             return self.refuse(id, version, reason, why, now);
         }
+        let shared = Arc::clone(&self.shared);
+        let Some(properties) = self.connack_properties(&admission, &shared.config) else {
+            let violation = Violation::NoRoomToAnswer;
+            return self.refuse(id, version, violation.reason(), violation.explain(), now);
+        };
         let (key, session_present) = match self.take_session(id, &admission, now) {
             Ok(taken) => taken,
             Err((reason, why)) => return self.refuse(id, version, reason, why, now),
         };
         self.open_connection(id, key, &admission, now);
-        self.write_connack(id, &admission, session_present);
+        let connack = ConnAck {
+            session_present,
+            reason: ReasonCode::Success,
+            properties,
+        };
+        self.write(id, version, &Packet::ConnAck(Box::new(connack)));
         self.announce_connected(id, key, connect, session_present, now);
         if session_present {
             if let Some(client) = self.clients.at_mut(key) {
@@ -245,6 +272,11 @@ impl Worker {
             identity,
             ..
         } = admission;
+        if let Some(&key) = self.by_id.get(client_id) {
+            // What is due is done first, though its timer comes only now.
+            self.check_will(key, now);
+            self.check_session_expiry(key, now);
+        }
         let known = self
             .by_id
             .get(client_id)
@@ -348,7 +380,13 @@ impl Worker {
             .fetch_max(connected, Ordering::Relaxed);
     }
 
-    fn write_connack(&mut self, id: ConnId, admission: &Admission<'_>, session_present: bool) {
+    /// What CONNACK says; `None` if it does not fit into the client's Maximum Packet Size
+    /// even without what may be left out (MQTT-3.1.2-24).
+    fn connack_properties<'a>(
+        &self,
+        admission: &'a Admission<'_>,
+        config: &'a BrokerConfig,
+    ) -> Option<ConnAckProperties<'a>> {
         let Admission {
             agreed,
             client_id,
@@ -356,20 +394,19 @@ impl Worker {
             enhanced,
             ..
         } = admission;
-        let limits = Arc::clone(&self.limits);
-        let shared = Arc::clone(&self.shared);
-        let properties = ConnAckProperties {
+        let limits = &self.limits;
+        let mut connack = ConnAck::new(ReasonCode::Success);
+        connack.properties = ConnAckProperties {
             session_expiry: agreed
                 .session_expiry_imposed
                 .then(|| session_expiry_seconds(agreed.session_expiry)),
-            receive_maximum: (limits.receive_maximum < u16::MAX).then_some(limits.receive_maximum),
+            receive_maximum: (agreed.receive_maximum < u16::MAX).then_some(agreed.receive_maximum),
             maximum_packet_size: Some(limits.packet_size),
             assigned_client_id: assigned.then(|| client_id.as_str()),
             topic_alias_maximum: (limits.topic_alias_maximum > 0)
                 .then_some(limits.topic_alias_maximum),
             server_keep_alive: agreed.keep_alive_imposed.then_some(agreed.keep_alive),
-            response_information: shared
-                .config
+            response_information: config
                 .response_information
                 .as_deref()
                 .filter(|_| agreed.response_information),
@@ -377,12 +414,18 @@ impl Worker {
             authentication_data: enhanced.as_ref().and_then(|(_, data)| data.as_deref()),
             ..ConnAckProperties::default()
         };
-        let connack = ConnAck {
-            session_present,
-            reason: ReasonCode::Success,
-            properties,
+        let room = usize::try_from(agreed.packet_size).unwrap_or(usize::MAX);
+        let fits = |connack: &ConnAck<'a>| {
+            let packet = Packet::ConnAck(Box::new(connack.clone()));
+            codec::encoded_len(&packet, agreed.version) <= room
         };
-        self.write(id, agreed.version, &Packet::ConnAck(Box::new(connack)));
+        if !fits(&connack) {
+            connack.properties.response_information = None;
+            if !fits(&connack) {
+                return None;
+            }
+        }
+        Some(connack.properties)
     }
 
     fn announce_connected(
@@ -419,16 +462,16 @@ impl Worker {
         why: &'static str,
         now: Time,
     ) -> Flow {
-        let properties = ConnAckProperties {
-            reason_string: Some(why),
-            ..Default::default()
-        };
-        let connack = ConnAck {
-            session_present: false,
-            reason,
-            properties,
-        };
-        self.write(id, version, &Packet::ConnAck(Box::new(connack)));
+        let room = self.conns.at(id).map_or(u32::MAX, |conn| conn.room);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let mut connack = ConnAck::new(reason);
+        connack.properties.reason_string = Some(why).filter(|why| !why.is_empty());
+        let mut packet = Packet::ConnAck(Box::new(connack));
+        if codec::encoded_len(&packet, version) > room {
+            // MQTT-3.2.2-19.
+            packet = Packet::ConnAck(Box::new(ConnAck::new(reason)));
+        }
+        self.write(id, version, &packet);
         self.reject(id, CloseReason::Refused(reason), why, now);
         Flow::Gone
     }

@@ -109,6 +109,7 @@ impl Worker {
             metrics.dropped(DropReason::TooLarge, 1);
             if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
                 client.session.abandon(packet_id);
+                show_inflight(client);
             }
         }
     }

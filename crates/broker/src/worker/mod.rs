@@ -76,6 +76,8 @@ pub struct Worker {
     greeting: VecDeque<ConnId>,
     /// Connections whose next packet waits for room in a mailbox.
     waiting_for_room: Vec<ConnId>,
+    /// Connections whose client takes no packet as large as its answer.
+    unanswerable: Vec<ConnId>,
     changes: VecDeque<IndexChange>,
     changes_made: u64,
     changes_applied: u64,
@@ -114,6 +116,7 @@ impl Worker {
             touched: Vec::new(),
             greeting: VecDeque::new(),
             waiting_for_room: Vec::new(),
+            unanswerable: Vec::new(),
             changes: VecDeque::new(),
             changes_made: 0,
             changes_applied: 0,
@@ -302,6 +305,7 @@ impl Core for Worker {
         self.retry_waiting(now);
         self.apply_index_changes(now);
         self.step_replays(now);
+        self.let_unanswerable_go(now);
         self.settle_mail();
         self.metrics().set(
             Gauge::Sessions,

@@ -11,7 +11,7 @@ use codec::{Packet, Publish};
 use protocol::Violation;
 use topics::Route;
 use types::{
-    Action, ConnId, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey, SessionRef, Time,
+    Action, ConnId, Message, MessageParts, QoS, ReasonCode, SessionKey, SessionRef, Time,
     TopicName, WorkerId,
 };
 
@@ -145,28 +145,19 @@ impl Worker {
         publish: &Publish<'_>,
         now: Time,
     ) -> Flow {
-        match publish.qos {
-            QoS::AtMostOnce => {}
-            QoS::AtLeastOnce => {
-                if let Err(violation) = self.check_receive(id, session) {
-                    return self.violate(id, violation, now);
-                }
-            }
-            QoS::ExactlyOnce => {
-                let packet_id = publish.packet_id.unwrap_or(PacketId::FIRST);
-                let Some(client) = self.clients.at(session) else {
-                    return Flow::Gone;
-                };
-                if client.session.is_unreleased(packet_id) {
-                    // The same message again (MQTT-4.3.3-10): answered, not delivered.
-                    self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
-                        Packet::PubRec(a)
-                    });
-                    return Flow::Continue;
-                }
-                if let Err(violation) = self.check_receive(id, session) {
-                    return self.violate(id, violation, now);
-                }
+        if let Some(packet_id) = publish
+            .packet_id
+            .filter(|_| publish.qos == QoS::ExactlyOnce)
+        {
+            let Some(client) = self.clients.at(session) else {
+                return Flow::Gone;
+            };
+            if client.session.is_unreleased(packet_id) {
+                // The same message again (MQTT-4.3.3-10): answered, not delivered.
+                self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
+                    Packet::PubRec(a)
+                });
+                return Flow::Continue;
             }
         }
         if !self.has_room(route, publish.payload.len()) {
@@ -176,25 +167,14 @@ impl Worker {
             }
             return Flow::Wait;
         }
+        if publish.qos != QoS::AtMostOnce
+            && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
+            && let Err(violation) = open.link.begin_receive(publish.qos)
+        {
+            return self.violate(id, violation, now);
+        }
         let taken = self.take_publish(session, route, publish, now);
         self.acknowledge(id, session, publish, taken)
-    }
-
-    fn check_receive(&mut self, id: ConnId, session: SessionKey) -> Result<(), Violation> {
-        let Some(client) = self.clients.at(session) else {
-            return Ok(());
-        };
-        let unreleased = client.session.unreleased();
-        let five = self
-            .conns
-            .at(id)
-            .and_then(Conn::open)
-            .is_some_and(|open| open.link.version().has_properties());
-        // QoS 1 is acknowledged in the turn in which it arrives; what can pile up is QoS 2.
-        if five && unreleased >= usize::from(self.limits.receive_maximum) {
-            return Err(Violation::ReceiveMaximumExceeded);
-        }
-        Ok(())
     }
 
     /// All checks that can still refuse the message, then its way to everybody (C43).
@@ -444,13 +424,20 @@ impl Worker {
             self.write_ack(id, packet_id, reason, why, |a| Packet::PubAck(a));
             return Flow::Continue;
         }
-        if (!reason.is_error() || !five)
-            && let Some(client) = self.clients.at_mut(session)
-        {
+        if reason.is_error() && five {
+            self.end_receive(id);
+        } else if let Some(client) = self.clients.at_mut(session) {
             client.session.receive(packet_id);
         }
         self.write_ack(id, packet_id, reason, why, |a| Packet::PubRec(a));
         Flow::Continue
+    }
+
+    /// A QoS 2 message of a connection is done.
+    pub(super) fn end_receive(&mut self, id: ConnId) {
+        if let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut) {
+            open.link.end_receive();
+        }
     }
 
     /// Publishes in the name of a session that has no connection here, or of the server.

@@ -188,10 +188,10 @@ impl Worker {
                 return bytes.len();
             };
             let greeting = conn.is_greeting();
-            let max = if greeting {
-                self.limits.connect_packet_size.min(self.limits.packet_size)
-            } else {
+            let max = if conn.open().is_some() {
                 self.limits.packet_size
+            } else {
+                self.limits.connect_packet_size.min(self.limits.packet_size)
             };
             let flow = match codec::frame(rest, max) {
                 Ok(Frame::Incomplete { .. }) if greeting && not_connect(rest) => {

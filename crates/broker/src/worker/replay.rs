@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::Outbound;
 use protocol::session::subscriptions::Subscription;
 use topics::{ScanCursor, ScanProgress};
-use types::{Message, SessionKey, Time, TopicFilter};
+use types::{Message, SessionKey, SubscriptionFilter, Time, TopicFilter};
 
 use super::Worker;
 use super::deliver::PUMP_UP_TO;
@@ -43,8 +43,16 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        let replay = Replay {
+        let wanted = SubscriptionFilter {
+            share: None,
             filter,
+        };
+        // UNSUBSCRIBE may have come in the same turn (MQTT-3.10.4-2).
+        if client.session.subscriptions.subscription(&wanted).is_none() {
+            return;
+        }
+        let replay = Replay {
+            filter: wanted.filter,
             qos: subscription.options.qos,
             id: subscription.id,
             cursor: ScanCursor::default(),

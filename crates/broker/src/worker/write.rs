@@ -65,30 +65,16 @@ pub(super) fn write_publish(
     let version = open.link.version();
     let payload = content.parts.payload;
     let use_of_alias = open.link.aliases_out.name(content.topic);
-    let plain = use_of_alias == AliasUse::None && copy.ids.is_empty() && !copy.dup;
-    let key = (version.has_properties(), copy.qos, copy.retain);
-    if !plain || cache.key != Some(key) {
-        let encoded = encode_head(cache, version, content, copy, use_of_alias, now);
-        cache.key = plain.then_some(key);
-        if encoded.is_err() {
-            cache.key = None;
-            return Err(TooLarge);
-        }
-    } else if let (Some(id), Some(place)) = (
-        copy.packet_id,
-        cache
-            .head
-            .get_mut(cache.id_at..)
-            .and_then(<[u8]>::first_chunk_mut::<2>),
-    ) {
-        *place = id.get().to_be_bytes();
+    let room = open.link.packet_size();
+    let mut encoded = head(cache, version, content, copy, use_of_alias, room, now);
+    if encoded.is_err()
+        && let AliasUse::Introduce(_) = use_of_alias
+    {
+        // The alias was not told, and may be what makes the packet too large.
+        open.link.aliases_out.forget(content.topic);
+        encoded = head(cache, version, content, copy, AliasUse::None, room, now);
     }
-    if cache.head.len().saturating_add(payload.len()) > open.link.packet_size() {
-        if let AliasUse::Introduce(_) = use_of_alias {
-            open.link.aliases_out.forget(content.topic);
-        }
-        return Err(TooLarge);
-    }
+    encoded?;
     let buffer = conn.output.buffer(pool);
     buffer.extend_from_slice(&cache.head);
     match content.shared.filter(|_| payload.len() >= SHARE_FROM) {
@@ -101,6 +87,38 @@ pub(super) fn write_publish(
         Counter::PublishBytesSent,
         u64::try_from(payload.len()).unwrap_or(0),
     );
+    Ok(())
+}
+
+/// Brings the head of the packet into the cache, if the packet has room.
+#[inline]
+fn head(
+    cache: &mut HeadCache,
+    version: ProtocolVersion,
+    content: &Content<'_>,
+    copy: Copy<'_>,
+    use_of_alias: AliasUse,
+    room: usize,
+    now: Time,
+) -> Result<(), TooLarge> {
+    let plain = use_of_alias == AliasUse::None && copy.ids.is_empty() && !copy.dup;
+    let key = (version.has_properties(), copy.qos, copy.retain);
+    if !plain || cache.key != Some(key) {
+        let encoded = encode_head(cache, version, content, copy, use_of_alias, now);
+        cache.key = (plain && encoded.is_ok()).then_some(key);
+        encoded.map_err(|_| TooLarge)?;
+    } else if let (Some(id), Some(place)) = (
+        copy.packet_id,
+        cache
+            .head
+            .get_mut(cache.id_at..)
+            .and_then(<[u8]>::first_chunk_mut::<2>),
+    ) {
+        *place = id.get().to_be_bytes();
+    }
+    if cache.head.len().saturating_add(content.parts.payload.len()) > room {
+        return Err(TooLarge);
+    }
     Ok(())
 }
 
@@ -182,12 +200,14 @@ impl Worker {
         written
     }
 
-    /// Writes any packet but PUBLISH. Whether it fits is known by its kind: the server's
-    /// answers are small, and what is optional in them is left out if it does not fit.
+    /// Writes any packet but PUBLISH. Nothing above the client's Maximum Packet Size is sent
+    /// (MQTT-3.1.2-24): a client that leaves no room for what it must be answered is let go at
+    /// the end of the turn.
     pub(super) fn write(&mut self, id: ConnId, version: ProtocolVersion, packet: &Packet<'_>) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
+        let room = usize::try_from(conn.room).unwrap_or(usize::MAX);
         let buffer = conn.output.buffer(&mut self.pool);
         let before = buffer.len();
         if codec::encode(packet, version, buffer).is_err() {
@@ -195,8 +215,20 @@ impl Worker {
             buffer.truncate(before);
             return;
         }
+        if buffer.len().saturating_sub(before) > room {
+            buffer.truncate(before);
+            self.unanswerable.push(id);
+            return;
+        }
         self.count(Counter::PacketsSent, 1);
         self.touch(id);
+    }
+
+    /// Ends the connections that could not be answered.
+    pub(super) fn let_unanswerable_go(&mut self, now: Time) {
+        for id in std::mem::take(&mut self.unanswerable) {
+            self.violate(id, Violation::NoRoomToAnswer, now);
+        }
     }
 
     /// Writes PUBACK, PUBREC, PUBREL or PUBCOMP, which `wrap` makes of the acknowledgement.
