@@ -5,6 +5,7 @@ mod exhaustive;
 mod head;
 mod lists;
 mod malformed;
+mod primitives;
 mod random;
 mod refused;
 mod vectors;
