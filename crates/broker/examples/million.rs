@@ -18,7 +18,10 @@ use types::{
 
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages = statm.split(' ').nth(1).and_then(|field| field.parse::<usize>().ok());
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|field| field.parse::<usize>().ok());
     pages.unwrap_or(0) * 4096
 }
 
@@ -37,14 +40,21 @@ fn connect(id: &str) -> Vec<u8> {
     };
     let mut filters = SubscribeFiltersBuf::new();
     let filter = format!("device/{id}/command");
-    assert!(filters.push(&filter, SubscriptionOptions::plain(QoS::AtLeastOnce)).is_ok());
+    assert!(
+        filters
+            .push(&filter, SubscriptionOptions::plain(QoS::AtLeastOnce))
+            .is_ok()
+    );
     let subscribe = Subscribe {
         packet_id: PacketId::FIRST,
         subscription_id: None,
         user: Default::default(),
         filters: filters.as_borrowed(),
     };
-    for packet in [Packet::Connect(Box::new(connect)), Packet::Subscribe(subscribe)] {
+    for packet in [
+        Packet::Connect(Box::new(connect)),
+        Packet::Subscribe(subscribe),
+    ] {
         assert!(codec::encode(&packet, ProtocolVersion::V311, &mut bytes).is_ok());
     }
     bytes
@@ -79,7 +89,9 @@ fn drain(worker: &mut Worker, conn: ConnId) {
 }
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter_map(|text| text.parse::<usize>().ok());
+    let mut arguments = std::env::args()
+        .skip(1)
+        .filter_map(|text| text.parse::<usize>().ok());
     let clients = arguments.next().unwrap_or(1_000_000);
     let count = arguments.next().unwrap_or(2);
     let mut config = BrokerConfig::open(count, 1);
@@ -112,5 +124,8 @@ fn main() {
     println!("clients connected      {connected}");
     println!("subscriptions          {}", stats.subscriptions);
     println!("resident bytes/client  {}", bytes / clients.max(1));
-    println!("connect+subscribe      {:.2} us each", spent.as_secs_f64() * 1e6 / clients as f64);
+    println!(
+        "connect+subscribe      {:.2} us each",
+        spent.as_secs_f64() * 1e6 / clients as f64
+    );
 }

@@ -1,5 +1,6 @@
 //! The record of one connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use topics::Route;
 use types::{LinkInfo, QoS, SessionKey, Time};
 
 use crate::output::Output;
+use crate::worker::HeldAck;
 
 /// One connection, from accept to close.
 pub(crate) struct Conn {
@@ -59,6 +61,8 @@ pub(crate) struct Open {
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
+    /// Acknowledgements that wait for the store, in order of arrival.
+    pub(crate) held: Option<VecDeque<HeldAck>>,
 }
 
 /// Enhanced authentication of an open connection.

@@ -169,6 +169,11 @@ pub enum Event {
         /// Messages that waited in it.
         lost: usize,
     },
+    /// A worker's store has failed: nothing more is promised to anybody.
+    StoreFailed {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// The configuration was taken over.
     Reloaded {
         /// By this worker.

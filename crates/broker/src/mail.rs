@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use topics::Route;
-use types::{Limits, Message, QoS, SessionKey, SessionRef, SubscriptionFilter};
+use types::{Limits, Message, QoS, SessionKey, SessionRef, SubscriptionFilter, WorkerId};
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
 /// [`Mail::Control`].
@@ -16,11 +16,24 @@ pub enum Mail {
         route: Arc<Route>,
         /// The message.
         message: Arc<Message>,
+        /// Whom to tell when it is safe.
+        receipt: Option<Receipt>,
     },
     /// A message for one member of a shared subscription.
     Share(Box<Share>),
+    /// What a receipt asked for is safe.
+    Safe(u64),
     /// Something from the control plane.
     Control(Control),
+}
+
+/// Whom to tell when a message is safe in the receiving worker's store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The worker that holds an acknowledgement back.
+    pub worker: WorkerId,
+    /// Its number for it.
+    pub hold: u64,
 }
 
 /// A message that a shared subscription gives to one of its members.
@@ -40,6 +53,8 @@ pub struct Share {
     pub group: Arc<SubscriptionFilter>,
     /// Members that could not take the message.
     pub tried: Vec<SessionRef>,
+    /// Whom to tell when it is safe.
+    pub receipt: Option<Receipt>,
 }
 
 /// What the control plane says to a worker.
@@ -51,6 +66,8 @@ pub enum Control {
         /// The Server Reference, if there is another server to go to.
         reference: Option<Arc<str>>,
     },
+    /// The store has made a batch safe.
+    StoreReady,
     /// New limits hold from now on.
     Reload(Arc<Limits>),
 }

@@ -32,9 +32,11 @@ pub enum Counter {
     SessionsExpired,
     /// Connections that took over another.
     Takeovers,
+    /// Stores that failed.
+    StoreFailures,
 }
 
-const COUNTERS: usize = 12;
+const COUNTERS: usize = 13;
 const GAUGES: usize = 4;
 
 /// What is measured, by worker.

@@ -77,6 +77,16 @@ impl Output {
         &mut self.copied
     }
 
+    /// Where the next copied byte goes.
+    pub(crate) fn mark(&self) -> usize {
+        self.copied.len()
+    }
+
+    /// Takes back what was copied since the mark; nothing of it was written yet.
+    pub(crate) fn take_back(&mut self, mark: usize) -> Vec<u8> {
+        self.copied.split_off(mark.min(self.copied.len()))
+    }
+
     /// Appends the payload of a message without copying it.
     pub(crate) fn push_shared(&mut self, message: Arc<Message>) {
         let at = self.copied.len();

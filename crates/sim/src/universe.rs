@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{BrokerConfig, Control, Mail, Shared, Worker};
+use store::{NoStore, Store};
 use types::{Action, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 /// One link between a client and the server.
@@ -56,11 +57,19 @@ pub struct Universe {
 impl Universe {
     /// A server as configured; its clock starts at zero.
     pub fn new(config: BrokerConfig) -> Self {
+        Self::with_stores(config, |_| Box::new(NoStore))
+    }
+
+    /// The same with a store behind each worker, which `store` makes for its number.
+    pub fn with_stores(config: BrokerConfig, store: impl Fn(usize) -> Box<dyn Store>) -> Self {
         let shared = Shared::new(config);
         let count = shared.workers();
         let workers = (0u16..)
             .take(count)
-            .map(|number| Worker::new(WorkerId(number), Arc::clone(&shared)))
+            .map(|number| {
+                let store = store(usize::from(number));
+                Worker::with_store(WorkerId(number), Arc::clone(&shared), store)
+            })
             .collect();
         Self {
             shared,

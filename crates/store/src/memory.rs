@@ -109,8 +109,12 @@ mod tests {
 
     use super::*;
 
-    const ENDED: Record<'_> =
-        Record::SessionEnded { session: SessionKey { slot: 0, generation: 0 } };
+    const ENDED: Record<'_> = Record::SessionEnded {
+        session: SessionKey {
+            slot: 0,
+            generation: 0,
+        },
+    };
 
     #[test]
     fn only_what_was_synced_survives_a_power_cut() {

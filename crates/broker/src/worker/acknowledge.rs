@@ -4,6 +4,7 @@
 
 use codec::{Ack, Packet};
 use protocol::session::inflight::{Acked, Released};
+use store::Settled;
 use types::{ConnId, PacketId, ReasonCode, SessionKey, Time};
 
 use super::Worker;
@@ -27,6 +28,7 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key)
             && client.session.puback(ack.packet_id) == Acked::Done
         {
+            self.record_settled(key, ack.packet_id, Settled::Done);
             self.after_ack(key, now);
         }
         Flow::Continue
@@ -41,8 +43,14 @@ impl Worker {
             return Flow::Gone;
         };
         match client.session.pubrec(ack.packet_id, ack.reason.is_error()) {
-            Released::Pubrel => self.write_pubrel(id, ack.packet_id),
-            Released::Refused => self.after_ack(key, now),
+            Released::Pubrel => {
+                self.record_settled(key, ack.packet_id, Settled::Received);
+                self.write_pubrel(id, ack.packet_id);
+            }
+            Released::Refused => {
+                self.record_settled(key, ack.packet_id, Settled::Done);
+                self.after_ack(key, now);
+            }
             Released::Unknown => {
                 let reason = ReasonCode::PacketIdentifierNotFound;
                 self.write_ack(id, ack.packet_id, reason, None, |a| Packet::PubRel(a));
@@ -62,6 +70,7 @@ impl Worker {
             .is_some_and(|client| client.session.release(ack.packet_id));
         let reason = if known {
             self.end_receive(id);
+            self.record_released(key, ack.packet_id);
             ReasonCode::Success
         } else {
             ReasonCode::PacketIdentifierNotFound
@@ -78,6 +87,7 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key)
             && client.session.pubcomp(ack.packet_id) == Acked::Done
         {
+            self.record_settled(key, ack.packet_id, Settled::Done);
             self.after_ack(key, now);
         }
         Flow::Continue

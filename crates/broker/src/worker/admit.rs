@@ -293,6 +293,7 @@ impl Worker {
                 client.ends = None;
                 // Reconnecting in time takes the delayed will back (MQTT-3.1.3-9).
                 client.will = None;
+                self.record_session(key);
                 return Ok((key, true));
             }
         }
@@ -305,6 +306,7 @@ impl Worker {
         };
         self.by_id.insert(client_id.clone(), key);
         self.shared.sessions.fetch_add(1, Ordering::Relaxed);
+        self.record_session(key);
         Ok((key, false))
     }
 
@@ -366,6 +368,7 @@ impl Worker {
                 route: None,
                 will,
                 auth,
+                held: None,
             }),
         );
         let metrics = self.metrics();

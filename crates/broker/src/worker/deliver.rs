@@ -2,6 +2,7 @@
 
 use protocol::session::{Next, Offer};
 use protocol::{Outbound, Session};
+use store::Settled;
 use topics::{Delivery, Recipient};
 use types::{ConnId, QoS, SessionKey, SessionRef, Time};
 
@@ -36,6 +37,9 @@ impl Worker {
         };
         let qos = fanout.parts.qos.min(delivery.qos);
         let retain = fanout.parts.retain && delivery.retain_as_published;
+        if self.durable && qos != QoS::AtMostOnce && client.keeps() {
+            self.promises.recipients.push((key, qos));
+        }
         let Some(conn_id) = client.conn else {
             if qos != QoS::AtMostOnce || self.limits.queue_qos0 {
                 let outbound = outbound(fanout, delivery, qos, retain);
@@ -196,6 +200,9 @@ impl Worker {
     }
 
     fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
+        if let Next::Publish(Some(packet_id), _) = &next {
+            self.record_settled(key, *packet_id, Settled::Assigned);
+        }
         let (packet_id, written) = match next {
             Next::Publish(packet_id, outbound) => (
                 packet_id,

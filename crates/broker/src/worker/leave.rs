@@ -292,6 +292,7 @@ impl Worker {
             return;
         };
         self.by_id.remove(&client.id);
+        self.record_session_ended(key, &client);
         self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
         let subscriber = SessionRef {
             worker: self.id,

@@ -12,6 +12,7 @@
 //! | `acknowledge` | PUBACK, PUBREC, PUBREL, PUBCOMP |
 //! | `subscribe` | SUBSCRIBE, UNSUBSCRIBE, and what waits for the index |
 //! | `replay` | retained messages for new subscriptions, in steps |
+//! | `record` | what goes to the store, and the acknowledgements that wait for it |
 //! | `leave` | the end of a connection, of a session, and the will |
 //! | `write` | packets to the output of a connection |
 //! | `sys` | `$SYS` and presence |
@@ -23,6 +24,7 @@ mod deliver;
 mod leave;
 mod publish;
 mod receive;
+mod record;
 mod replay;
 mod share;
 mod subscribe;
@@ -35,11 +37,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hashbrown::HashMap;
+use store::{NoStore, Store};
 use topics::{IndexChange, RouteCache};
 use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
+pub(crate) use self::record::HeldAck;
+use self::record::Promises;
 use self::subscribe::AfterApply;
 use self::sys::SysState;
 use crate::client::Client;
@@ -89,6 +94,10 @@ pub struct Worker {
     mail_taken: usize,
     random: u64,
     sys: SysState,
+    store: Box<dyn Store>,
+    /// Whether the store wants records.
+    durable: bool,
+    promises: Promises,
     draining: bool,
     /// Where clients are sent while draining.
     reference: Option<Arc<str>>,
@@ -96,8 +105,14 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// The worker with this number. Nothing runs until a loop drives it.
+    /// The worker with this number, which keeps everything in memory. Nothing runs until a
+    /// loop drives it.
     pub fn new(id: WorkerId, shared: Arc<Shared>) -> Self {
+        Self::with_store(id, shared, Box::new(NoStore))
+    }
+
+    /// The same with a store behind it.
+    pub fn with_store(id: WorkerId, shared: Arc<Shared>, store: Box<dyn Store>) -> Self {
         let seed = shared.config.seed;
         let limits = Arc::new(shared.config.limits.clone());
         let mut worker = Self {
@@ -127,6 +142,9 @@ impl Worker {
             mail_taken: 0,
             random: seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             sys: SysState::default(),
+            durable: store.is_durable(),
+            store,
+            promises: Promises::default(),
             draining: false,
             reference: None,
             scratch: Vec::new(),
@@ -215,6 +233,8 @@ impl Worker {
     fn on_control(&mut self, control: Control, now: Time) {
         match control {
             Control::Drain { reference } => self.drain(reference, now),
+            // The end of this turn looks at the store anyway.
+            Control::StoreReady => {}
             Control::Reload(limits) => {
                 self.limits = limits;
                 self.event(Event::Reloaded { worker: self.id });
@@ -279,9 +299,13 @@ impl Core for Worker {
 
     fn handle_mail(&mut self, mail: Mail, now: Time) {
         match mail {
-            Mail::Publish { route, message } => {
+            Mail::Publish {
+                route,
+                message,
+                receipt,
+            } => {
                 self.mail_taken = self.mail_taken.saturating_add(publish::mail_size(&message));
-                self.deliver_route_here(&route, &message, now);
+                self.deliver_route_here(&route, &message, receipt, now);
             }
             Mail::Share(share) => {
                 self.mail_taken = self
@@ -289,6 +313,7 @@ impl Core for Worker {
                     .saturating_add(publish::mail_size(&share.message));
                 self.take_share(*share, now);
             }
+            Mail::Safe(hold) => self.lift(hold),
             Mail::Control(control) => self.on_control(control, now),
         }
     }
@@ -306,6 +331,7 @@ impl Core for Worker {
         self.apply_index_changes(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
+        self.commit_records();
         self.settle_mail();
         self.metrics().set(
             Gauge::Sessions,

@@ -11,7 +11,7 @@ use codec::{Packet, Publish};
 use protocol::Violation;
 use topics::Route;
 use types::{
-    Action, ConnId, Message, MessageParts, QoS, ReasonCode, SessionKey, SessionRef, Time,
+    Action, ConnId, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey, SessionRef, Time,
     TopicName, WorkerId,
 };
 
@@ -20,7 +20,7 @@ use super::receive::Flow;
 use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::Conn;
 use crate::event::DropReason;
-use crate::mail::Mail;
+use crate::mail::{Mail, Receipt};
 use crate::metrics::Counter;
 
 /// What a message counts against `limits.mailbox_bytes`.
@@ -42,6 +42,8 @@ pub(super) struct Fanout<'a> {
     pub(super) parts: MessageParts<'a>,
     pub(super) message: Option<Arc<Message>>,
     pub(super) heads: HeadCache,
+    /// Whom to tell when the message is safe.
+    pub(super) receipt: Option<Receipt>,
     pub(super) now: Time,
 }
 
@@ -153,11 +155,7 @@ impl Worker {
                 return Flow::Gone;
             };
             if client.session.is_unreleased(packet_id) {
-                // The same message again (MQTT-4.3.3-10): answered, not delivered.
-                self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
-                    Packet::PubRec(a)
-                });
-                return Flow::Continue;
+                return self.acknowledge_again(id, session, packet_id);
             }
         }
         if !self.has_room(route, publish.payload.len()) {
@@ -173,8 +171,29 @@ impl Worker {
         {
             return self.violate(id, violation, now);
         }
-        let taken = self.take_publish(session, route, publish, now);
-        self.acknowledge(id, session, publish, taken)
+        let receipt = match publish.qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
+        };
+        let taken = self.take_publish(session, route, publish, receipt, now);
+        self.acknowledge(id, session, publish, receipt, taken)
+    }
+
+    /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
+    /// promises must be safe here too.
+    fn acknowledge_again(&mut self, id: ConnId, session: SessionKey, packet_id: PacketId) -> Flow {
+        let receipt = self.open_hold(id);
+        self.record_received(session, packet_id, receipt);
+        let mark = self.output_mark(id);
+        self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
+            Packet::PubRec(a)
+        });
+        self.send_or_hold(id, receipt, mark);
+        Flow::Continue
+    }
+
+    fn output_mark(&self, id: ConnId) -> usize {
+        self.conns.at(id).map_or(0, |conn| conn.output.mark())
     }
 
     /// All checks that can still refuse the message, then its way to everybody (C43).
@@ -183,8 +202,16 @@ impl Worker {
         session: SessionKey,
         route: &Arc<Route>,
         publish: &Publish<'_>,
+        receipt: Option<Receipt>,
         now: Time,
     ) -> Result<bool, Refused> {
+        if receipt.is_some() && self.store_failed() {
+            return Err(Refused {
+                reason: ReasonCode::QuotaExceeded,
+                drop: DropReason::Quota,
+                why: "the server's store has failed",
+            });
+        }
         self.authorize_publish(session, route.topic())?;
         if publish.qos != QoS::AtMostOnce && self.memory_is_short() {
             return Err(Refused {
@@ -220,7 +247,7 @@ impl Worker {
             }),
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
         };
-        self.publish_parts(route, parts, now)
+        self.publish_parts(route, parts, receipt, now)
     }
 
     fn authorize_publish(&self, session: SessionKey, topic: &str) -> Result<(), Refused> {
@@ -249,6 +276,7 @@ impl Worker {
         &mut self,
         route: &Arc<Route>,
         parts: MessageParts<'_>,
+        receipt: Option<Receipt>,
         now: Time,
     ) -> Result<bool, Refused> {
         let mut fanout = Fanout {
@@ -256,6 +284,7 @@ impl Worker {
             parts,
             message: None,
             heads: HeadCache::default(),
+            receipt,
             now,
         };
         if parts.retain {
@@ -284,12 +313,16 @@ impl Worker {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
             self.shared.retained.clear(topic);
+            self.record_retained(fanout, self.shared.retained.sequence());
             return Ok(());
         }
         let now = fanout.now;
         let message = Arc::clone(fanout.message());
         match self.shared.retained.set(fanout.route.topic(), message, now) {
-            Ok(_) => Ok(()),
+            Ok(sequence) => {
+                self.record_retained(fanout, sequence);
+                Ok(())
+            }
             Err(_) => Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
                 drop: DropReason::Quota,
@@ -308,18 +341,24 @@ impl Worker {
             fanout.message();
         }
         let here = self.id;
+        self.begin_record();
         for recipient in route.recipients(here) {
             self.deliver_to(recipient, fanout);
+        }
+        if self.owes_record() {
+            self.await_receipt(fanout.receipt);
+            let receipt = fanout.receipt;
+            self.record_message(&Arc::clone(fanout.message()), receipt);
         }
         for worker in route.workers() {
             if worker != here {
                 let message = Arc::clone(fanout.message());
-                self.mail_publish(worker, Arc::clone(route), message);
+                self.mail_publish(worker, Arc::clone(route), message, fanout.receipt);
             }
         }
         for group in 0..route.groups().len() {
             let message = Arc::clone(fanout.message());
-            self.share_out(route, group, message, fanout.now);
+            self.share_out(route, group, message, fanout.receipt, fanout.now);
         }
         true
     }
@@ -329,6 +368,7 @@ impl Worker {
         &mut self,
         route: &Arc<Route>,
         message: &Arc<Message>,
+        receipt: Option<Receipt>,
         now: Time,
     ) {
         let mut fanout = Fanout {
@@ -336,20 +376,34 @@ impl Worker {
             parts: message.parts(),
             message: Some(Arc::clone(message)),
             heads: HeadCache::default(),
+            receipt,
             now,
         };
         fanout.heads.take_buffer(&mut self.scratch);
+        self.begin_record();
         for recipient in route.recipients(self.id) {
             self.deliver_to(recipient, &mut fanout);
         }
         fanout.heads.give_buffer(&mut self.scratch);
+        self.record_message(message, receipt);
     }
 
-    fn mail_publish(&mut self, to: WorkerId, route: Arc<Route>, message: Arc<Message>) {
+    fn mail_publish(
+        &mut self,
+        to: WorkerId,
+        route: Arc<Route>,
+        message: Arc<Message>,
+        receipt: Option<Receipt>,
+    ) {
         self.charge_mail(to, &message);
+        self.await_receipt(receipt);
         self.actions.push_back(Action::Mail {
             to,
-            mail: Mail::Publish { route, message },
+            mail: Mail::Publish {
+                route,
+                message,
+                receipt,
+            },
         });
     }
 
@@ -397,6 +451,7 @@ impl Worker {
         id: ConnId,
         session: SessionKey,
         publish: &Publish<'_>,
+        receipt: Option<Receipt>,
         taken: Result<bool, Refused>,
     ) -> Flow {
         if let Err(refused) = &taken {
@@ -418,18 +473,22 @@ impl Worker {
         // MQTT 3 has no way to refuse: what is not authorized is acknowledged like the rest
         // (3.1.1: MQTT-3.3.5-2), what the server has no room for is not acknowledged at all.
         if !five && reason == ReasonCode::QuotaExceeded {
+            self.drop_hold(receipt);
             return Flow::Continue;
         }
+        let mark = self.output_mark(id);
         if publish.qos == QoS::AtLeastOnce {
             self.write_ack(id, packet_id, reason, why, |a| Packet::PubAck(a));
-            return Flow::Continue;
+        } else {
+            if reason.is_error() && five {
+                self.end_receive(id);
+            } else if let Some(client) = self.clients.at_mut(session) {
+                client.session.receive(packet_id);
+                self.record_received(session, packet_id, receipt);
+            }
+            self.write_ack(id, packet_id, reason, why, |a| Packet::PubRec(a));
         }
-        if reason.is_error() && five {
-            self.end_receive(id);
-        } else if let Some(client) = self.clients.at_mut(session) {
-            client.session.receive(packet_id);
-        }
-        self.write_ack(id, packet_id, reason, why, |a| Packet::PubRec(a));
+        self.send_or_hold(id, receipt, mark);
         Flow::Continue
     }
 
@@ -448,7 +507,7 @@ impl Worker {
         now: Time,
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        if let Err(refused) = self.publish_parts(&route, parts, now) {
+        if let Err(refused) = self.publish_parts(&route, parts, None, now) {
             self.metrics().dropped(refused.drop, 1);
         }
     }

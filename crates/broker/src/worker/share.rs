@@ -12,7 +12,7 @@ use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, T
 
 use super::Worker;
 use crate::event::DropReason;
-use crate::mail::{Mail, Share};
+use crate::mail::{Mail, Receipt, Share};
 use crate::shared::stable_hash;
 
 impl Worker {
@@ -22,9 +22,11 @@ impl Worker {
         route: &Arc<Route>,
         group: usize,
         message: Arc<Message>,
+        receipt: Option<Receipt>,
         now: Time,
     ) {
-        self.share_beside(route, group, message, Vec::new(), now);
+        self.await_receipt(receipt);
+        self.share_beside(route, group, message, Vec::new(), receipt, now);
     }
 
     /// The same, passing over members that could not take it.
@@ -34,6 +36,7 @@ impl Worker {
         group: usize,
         message: Arc<Message>,
         tried: Vec<SessionRef>,
+        receipt: Option<Receipt>,
         now: Time,
     ) {
         let random = self.next_random();
@@ -48,6 +51,7 @@ impl Worker {
         };
         let Some(member) = group.choose(self.shared.config.strategy, &pick) else {
             self.metrics().dropped(DropReason::NoMember, 1);
+            self.settle_receipt(receipt);
             return;
         };
         let share = Share {
@@ -58,6 +62,7 @@ impl Worker {
             id: member.id,
             group: Arc::clone(group.filter()),
             tried,
+            receipt,
         };
         let to = member.subscriber.worker;
         if to == self.id {
@@ -92,6 +97,7 @@ impl Worker {
             id,
             group,
             mut tried,
+            receipt,
         } = share;
         let subscribed = self
             .clients
@@ -102,7 +108,7 @@ impl Worker {
                 worker: self.id,
                 key: to,
             });
-            self.share_again(&group, message, tried, now);
+            self.share_again(&group, message, tried, receipt, now);
             return;
         }
         let outbound = Outbound {
@@ -112,7 +118,11 @@ impl Worker {
             share: Some(group),
             message,
         };
+        let recorded = Arc::clone(&outbound.message);
+        self.begin_record();
+        self.owe_record(to, outbound.qos);
         self.deliver_outbound(to, outbound, now);
+        self.record_message(&recorded, receipt);
     }
 
     /// Chooses again for a message that a member did not or will not take.
@@ -121,10 +131,12 @@ impl Worker {
         group: &SubscriptionFilter,
         message: Arc<Message>,
         tried: Vec<SessionRef>,
+        receipt: Option<Receipt>,
         now: Time,
     ) {
         if message.is_expired(now) {
             self.metrics().dropped(DropReason::Expired, 1);
+            self.settle_receipt(receipt);
             return;
         }
         let Ok(topic) = TopicName::parse(message.topic(), u16::MAX) else {
@@ -136,8 +148,11 @@ impl Worker {
             .iter()
             .position(|known| **known.filter() == *group)
         {
-            Some(place) => self.share_beside(&route, place, message, tried, now),
-            None => self.metrics().dropped(DropReason::NoMember, 1),
+            Some(place) => self.share_beside(&route, place, message, tried, receipt, now),
+            None => {
+                self.metrics().dropped(DropReason::NoMember, 1);
+                self.settle_receipt(receipt);
+            }
         }
     }
 
@@ -168,7 +183,7 @@ impl Worker {
         });
         for outbound in taken {
             if let Some(group) = outbound.share {
-                self.share_again(&group, outbound.message, vec![me], now);
+                self.share_again(&group, outbound.message, vec![me], None, now);
             }
         }
         self.recount(key);

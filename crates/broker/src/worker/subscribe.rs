@@ -146,6 +146,7 @@ impl Worker {
                 Arc::new(member)
             }))
         });
+        self.record_subscribed(key, &filter, subscription);
         self.change_index(IndexChange::Subscribe {
             filter: filter.clone(),
             subscriber: SessionRef {
@@ -219,6 +220,7 @@ impl Worker {
         if removed.is_none() {
             return ReasonCode::NoSubscriptionExisted;
         }
+        self.record_unsubscribed(key, &filter);
         self.forget_replay(key, &filter.filter);
         let subscriber = SessionRef {
             worker: self.id,

@@ -1,0 +1,131 @@
+//! What the store promises, the server promises: acknowledgements wait for it.
+
+use broker::{BrokerConfig, Control};
+use codec::{ConnectProperties, Packet};
+use sim::peer::connect;
+use sim::{Peer, Received, Universe};
+use store::MemoryStore;
+use types::{ProtocolVersion, QoS, ReasonCode};
+
+const V5: ProtocolVersion = ProtocolVersion::V5;
+
+fn durable(universe: &mut Universe, client_id: &str) -> Peer {
+    let mut packet = connect(V5, client_id);
+    packet.properties = ConnectProperties {
+        session_expiry: Some(3_600),
+        ..Default::default()
+    };
+    Peer::connect(universe, packet)
+}
+
+fn acks(peer: &mut Peer, universe: &mut Universe) -> Vec<(u16, ReasonCode)> {
+    peer.received(universe)
+        .iter()
+        .filter_map(|received| match received.packet() {
+            Packet::PubAck(ack) | Packet::PubRec(ack) => Some((ack.packet_id.get(), ack.reason)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn universe(workers: usize) -> (Universe, Vec<MemoryStore>) {
+    let stores: Vec<MemoryStore> = (0..workers).map(|_| MemoryStore::default()).collect();
+    let universe = Universe::with_stores(BrokerConfig::open(workers, 3), |number| {
+        Box::new(stores[number].clone())
+    });
+    (universe, stores)
+}
+
+fn sync(universe: &mut Universe, stores: &[MemoryStore]) {
+    for store in stores {
+        store.sync();
+    }
+    universe.control(&Control::StoreReady);
+    universe.settle();
+}
+
+#[test]
+fn puback_and_pubrec_wait_until_each_store_has_the_message_mqtt_4_3_2_4() {
+    for workers in [1, 2, 4] {
+        let (mut universe, stores) = universe(workers);
+        for number in 0..6 {
+            let mut away = durable(&mut universe, &format!("away{number}"));
+            away.subscribe(&mut universe, "a", QoS::ExactlyOnce);
+            away.hang_up(&mut universe);
+        }
+        let mut bob = Peer::join(&mut universe, V5, "bob");
+        sync(&mut universe, &stores);
+        bob.received(&mut universe);
+        bob.publish(&mut universe, "a", b"1", QoS::AtLeastOnce, 1);
+        bob.publish(&mut universe, "a", b"2", QoS::ExactlyOnce, 2);
+        // The same again: its answer promises no less.
+        bob.publish(&mut universe, "a", b"2", QoS::ExactlyOnce, 2);
+        // Nobody wants this one, yet acknowledgements keep their order.
+        bob.publish(&mut universe, "b", b"3", QoS::AtLeastOnce, 3);
+        assert_eq!(acks(&mut bob, &mut universe), []);
+        sync(&mut universe, &stores);
+        let wanted = [
+            (1, ReasonCode::Success),
+            (2, ReasonCode::Success),
+            (2, ReasonCode::Success),
+            (3, ReasonCode::NoMatchingSubscribers),
+        ];
+        assert_eq!(acks(&mut bob, &mut universe), wanted, "{workers} workers");
+    }
+}
+
+#[test]
+fn a_message_is_one_record_in_each_store_however_many_want_it() {
+    let (mut universe, stores) = universe(2);
+    for number in 0..10 {
+        let mut away = durable(&mut universe, &format!("away{number}"));
+        away.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+        away.hang_up(&mut universe);
+    }
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.publish(&mut universe, "a", b"1", QoS::AtLeastOnce, 1);
+    for store in &stores {
+        let messages = store.with(|tape| {
+            tape.records
+                .iter()
+                .filter(|(_, record)| record.starts_with("Message"))
+                .count()
+        });
+        assert_eq!(messages, 1);
+    }
+}
+
+#[test]
+fn what_nobody_must_keep_is_acknowledged_at_once_and_not_recorded() {
+    let (mut universe, stores) = universe(1);
+    let mut alice = Peer::join(&mut universe, V5, "alice");
+    alice.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.publish(&mut universe, "a", b"1", QoS::AtLeastOnce, 1);
+    assert_eq!(acks(&mut bob, &mut universe), [(1, ReasonCode::Success)]);
+    assert_eq!(alice.messages(&mut universe).len(), 1);
+    assert!(stores[0].with(|tape| tape.records.is_empty()));
+}
+
+#[test]
+fn a_store_that_failed_promises_nothing_more_f04() {
+    let (mut universe, stores) = universe(1);
+    let mut away = durable(&mut universe, "away");
+    away.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+    away.hang_up(&mut universe);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.publish(&mut universe, "a", b"1", QoS::AtLeastOnce, 1);
+    stores[0].fail();
+    sync(&mut universe, &stores);
+    assert_eq!(acks(&mut bob, &mut universe), []);
+    bob.publish(&mut universe, "a", b"2", QoS::AtLeastOnce, 2);
+    // Behind the first, which is never acknowledged, the refusal waits too: order is kept.
+    assert_eq!(acks(&mut bob, &mut universe), []);
+    let mut carol = Peer::join(&mut universe, V5, "carol");
+    carol.publish(&mut universe, "a", b"3", QoS::AtLeastOnce, 1);
+    let refused: Vec<Received> = carol.received(&mut universe);
+    let Packet::PubAck(ack) = refused[0].packet() else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(ack.reason, ReasonCode::QuotaExceeded);
+}
