@@ -124,8 +124,8 @@ impl SharedIndex {
         for change in changes.drain(..count) {
             let counter = self.counter(change.filter());
             if state.apply(&self.keyed, change) != Outcome::Unchanged {
-                // Under the lock: whoever reads the new version and then routes waits for
-                // the batch; whoever read the old one routes again when it looks next.
+                // Under the lock: whoever sees the new version and then routes waits for the
+                // batch; whoever saw the old one had the old route, and looks again next time.
                 counter.fetch_add(1, Ordering::Release);
             }
         }
@@ -170,15 +170,14 @@ impl SharedIndex {
     /// The recipients of a topic.
     pub fn route(&self, topic: TopicName<'_>) -> Route {
         let slot = self.version_slot(topic);
-        // Before the lock: a change in between makes the route newer than it says, which
-        // costs one more look; the other way round it would be stale and say it is not.
-        let version = self.version_at(slot);
-        let matched = {
+        let (version, matched) = {
             let state = match self.state.read() {
                 Ok(state) => state,
                 Err(_) => broken(),
             };
-            state.matched(&self.keyed, topic)
+            // Under the lock, as it is counted: a version read later could belong to a
+            // change that the route does not have.
+            (self.version_at(slot), state.matched(&self.keyed, topic))
         };
         Route::build(topic, version, slot, matched)
     }

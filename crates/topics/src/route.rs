@@ -230,7 +230,7 @@ impl Route {
         &self.topic
     }
 
-    /// The index's version of this topic that the route holds at least.
+    /// The index's version of this topic as the route was made.
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -395,6 +395,39 @@ fn many_subscribers_of_one_filter_come_and_go() {
     assert!(index.allocated() <= start + 64);
 }
 
+#[test]
+fn dead_branches_give_their_memory_back() {
+    let index = SharedIndex::new(1, 7);
+    let start = index.allocated();
+    let count = 20_000;
+    let filters: Vec<String> = (0..count)
+        .map(|n| {
+            format!(
+                "common/{n}/+/own-level-of-more-than-22-bytes-{n}/+/{}/#",
+                n % 7
+            )
+        })
+        .collect();
+    let mut peak = 0;
+    for _ in 0..3 {
+        for filter in &filters {
+            plain(&index, filter, session(0, 1, 0));
+        }
+        assert!(
+            peak == 0 || index.allocated() <= peak + peak / 8,
+            "slots are used again"
+        );
+        peak = peak.max(index.allocated());
+        for filter in &filters {
+            apply(&index, unsubscribe(&parse(filter), session(0, 1, 0)));
+        }
+        assert_eq!(index.stats(), IndexStats::default());
+    }
+    // What stays is the list of chunks and the root's chunk.
+    let left = index.allocated() - start;
+    assert!(left < 64 * 1024 && left < peak / 20, "{left} of {peak}");
+}
+
 /// A subscription that was applied is in every route that is asked for afterwards, from any
 /// thread, cached or not.
 #[test]

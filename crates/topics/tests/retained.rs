@@ -288,6 +288,29 @@ fn replacement_forgets_the_expiry_before_mqtt_3_3_1_5() {
     assert_eq!((store.count(), store.bytes()), (0, 0));
 }
 
+#[test]
+fn what_is_cleared_or_expired_is_out_of_every_scan() {
+    let store = RetainedStore::new(OPEN, 5);
+    for n in 0..1_000_u64 {
+        let topic = format!("t/{n}");
+        let kept = value(&topic, 1, n.is_multiple_of(2).then_some(9));
+        store
+            .set(&Arc::from(&*topic), kept, Time::ZERO)
+            .expect("there is room");
+    }
+    for n in (1..1_000).step_by(2) {
+        assert!(store.clear(&format!("t/{n}")));
+    }
+    assert_eq!(store.purge_expired(Time::from_millis(9), 1_000), 500);
+    let (mut cursor, mut out) = (ScanCursor::default(), Vec::new());
+    let progress = store.scan(&parse("#"), &mut cursor, 1, Time::ZERO, &mut out);
+    assert_eq!(
+        (progress, out.len()),
+        (ScanProgress::Done, 0),
+        "nothing is left to look at"
+    );
+}
+
 /// A publisher stores, then routes; a subscriber registers, then replays. Each update that the
 /// replay does not return, nor a newer one of its topic, comes live; so does each one that is
 /// newer than the sequence that the subscriber asked for.
