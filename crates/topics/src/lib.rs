@@ -6,7 +6,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`filter`] | [`matches`], the plain rule that all else is tested against |
+//! | [`filter`] | [`matches()`], the plain rule that all else is tested against |
 //! | [`index`] | [`SharedIndex`], every subscription of the server, read by all workers |
 //! | [`route`] | [`Route`], who gets the messages of one topic, split by worker |
 //! | [`cache`] | [`RouteCache`], one worker's routes |
