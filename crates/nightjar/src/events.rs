@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use broker::{CloseReason, Event};
-use tracing::{Level, debug, info, warn};
+use tracing::{Level, debug, error, info, warn};
 
 /// How grave an event is.
 pub(crate) fn level(event: &Event) -> Level {
@@ -15,6 +15,7 @@ pub(crate) fn level(event: &Event) -> Level {
             Level::INFO
         }
         Event::TakenOver { .. } => Level::WARN,
+        Event::StoreFailed { .. } => Level::ERROR,
         Event::SessionEnded { lost: 0, .. } | Event::Reloaded { .. } => Level::DEBUG,
         Event::SessionEnded { .. } => Level::INFO,
     }
@@ -78,6 +79,10 @@ pub(crate) fn log(event: &Event) {
         } => info!(
             client = &*shown(client.as_str()),
             expired, lost, "session ended with messages waiting"
+        ),
+        Event::StoreFailed { worker } => error!(
+            worker = worker.0,
+            "the store has failed: nothing more is acknowledged at QoS 1 and 2"
         ),
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
     }
