@@ -1,6 +1,7 @@
 """The command line: mosquitto_pub and mosquitto_sub, and our own `pub` and `sub` with the
 same flags."""
 
+import re
 import signal
 import subprocess
 import threading
@@ -9,7 +10,7 @@ import pytest
 
 from harness.deadline import PATIENCE
 from harness.peer import V5, V311, Peer, Will, fresh_id
-from harness.server import binary
+from harness.server import binary, free_port
 
 FAMILIES = ["mosquitto", "nightjar"]
 
@@ -33,14 +34,18 @@ class Tools:
 
     def pub(self, *arguments, stdin=""):
         """Runs the publisher to its end, which has to be a good one."""
-        done = subprocess.run(
+        done = self.run_pub(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def run_pub(self, *arguments, stdin=""):
+        """Runs the publisher to its end, whatever that is."""
+        return subprocess.run(
             [*self._pub, *self.address, *arguments],
             input=stdin.encode(),
             capture_output=True,
             timeout=PATIENCE,
         )
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
 
     def sub(self, *arguments):
         """Runs the subscriber to its end; returns exit code and output."""
@@ -248,9 +253,10 @@ def test_unsubscribed_filter_and_format(tools, topic, server):
 
 def test_nobody_there(tools):
     """A port that nobody listens on: an exit code and a message, at once."""
-    tools.address = ["-h", "127.0.0.1", "-p", "1"]
-    code, output = tools.sub("-t", "x", "-C", "1")
-    assert code != 0 and output == ""
+    tools.address = ["-h", "127.0.0.1", "-p", str(free_port("127.0.0.1"))]
+    done = tools.run_pub("-t", "x", "-m", "x")
+    assert done.returncode != 0
+    assert re.search(b"refused", done.stderr, re.IGNORECASE), done.stderr
 
 
 def test_retained_will_of_a_tool_is_seen(tools, topic, server):
