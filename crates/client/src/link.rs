@@ -266,6 +266,18 @@ impl<T: Send + 'static> Client<T> {
         Ok(())
     }
 
+    /// Whether there is a link, connected or about to be.
+    pub fn has_link(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Gives the link up as it is, without a word to the server; no event follows.
+    pub fn abandon(&mut self) {
+        self.drop_link();
+        self.session.handle_closed(LinkEnd::Eof);
+        while self.session.poll_event().is_some() {}
+    }
+
     /// Goes on until there is something to tell, or until the deadline. Without link and
     /// without deadline, only an input of another thread ends it.
     pub fn next(&mut self, deadline: Option<Instant>) -> Turn<T> {

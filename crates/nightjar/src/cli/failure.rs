@@ -21,12 +21,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Anything that has no code of its own.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 1 }
+        Self {
+            message: message.into(),
+            code: 1,
+        }
     }
 
     /// `-W` ended it (27).
     pub(crate) fn timeout() -> Self {
-        Self { message: "Timed out".to_owned(), code: 27 }
+        Self {
+            message: "Timed out".to_owned(),
+            code: 27,
+        }
     }
 
     /// Says what is to be said and gives the exit code.
@@ -59,7 +65,11 @@ impl Failure {
     /// A connection that ended.
     pub(crate) fn closed(reason: &CloseReason, version: ProtocolVersion) -> Self {
         match reason {
-            CloseReason::Refused { reason, text, server_reference } => Self {
+            CloseReason::Refused {
+                reason,
+                text,
+                server_reference,
+            } => Self {
                 message: format!(
                     "Error: the server refused the connection: {}{}{}{}",
                     reason.as_str(),
@@ -72,7 +82,11 @@ impl Failure {
                     ProtocolVersion::V31 | ProtocolVersion::V311 => reason.connect_return_code(),
                 },
             },
-            CloseReason::Disconnected { reason, text, server_reference } => Self {
+            CloseReason::Disconnected {
+                reason,
+                text,
+                server_reference,
+            } => Self {
                 message: format!(
                     "Error: the server ended the connection: {}{}{}",
                     reason.as_str(),
@@ -102,11 +116,14 @@ impl Failure {
             CloseReason::Malformed(error) => Self::new(format!(
                 "Error: what the server sent is not MQTT: {error}; is the port right?"
             )),
-            CloseReason::Violation(violation) => {
-                Self::new(format!("Error: the server broke the protocol: {violation:?}"))
-            }
+            CloseReason::Violation(violation) => Self::new(format!(
+                "Error: the server broke the protocol: {violation:?}"
+            )),
             CloseReason::Encode(error) => Self::new(format!("Error: cannot connect: {error}")),
-            CloseReason::Done => Self { message: String::new(), code: 0 },
+            CloseReason::Done => Self {
+                message: String::new(),
+                code: 0,
+            },
         }
     }
 
@@ -179,11 +196,14 @@ fn refusal_advice(reason: ReasonCode) -> &'static str {
 }
 
 fn detail(text: Option<&str>) -> String {
-    text.map(|text| format!(" ({})", Printable(text))).unwrap_or_default()
+    text.map(|text| format!(" ({})", Printable(text)))
+        .unwrap_or_default()
 }
 
 fn reference(server: Option<&str>) -> String {
-    server.map(|server| format!(", use {}", Printable(server))).unwrap_or_default()
+    server
+        .map(|server| format!(", use {}", Printable(server)))
+        .unwrap_or_default()
 }
 
 /// Text of a server without what could steer a terminal.
@@ -191,7 +211,10 @@ struct Printable<'a>(&'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().filter(|c| !c.is_control()).try_for_each(|c| fmt::Write::write_char(f, c))
+        self.0
+            .chars()
+            .filter(|c| !c.is_control())
+            .try_for_each(|c| fmt::Write::write_char(f, c))
     }
 }
 

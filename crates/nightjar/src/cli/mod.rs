@@ -7,6 +7,16 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{check, serve};
 
+mod client_args;
+mod conversation;
+mod failure;
+mod format;
+mod printer;
+mod properties;
+mod publish;
+mod refused;
+mod subscribe;
+
 /// Runs what the command line asks for.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -14,6 +24,8 @@ pub(crate) fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Pub(args)) => publish::run(*args),
+        Some(Command::Sub(args)) => subscribe::run(*args),
     }
 }
 
@@ -42,6 +54,8 @@ enum Command {
     Serve(ServeArgs),
     /// Say whether the server would start with this configuration, and what it would do
     Check(CheckArgs),
+    Pub(Box<publish::PublishArgs>),
+    Sub(Box<subscribe::SubscribeArgs>),
 }
 
 /// What `nightjar serve` is told.

@@ -75,8 +75,14 @@ impl RefusedArgs {
             (self.ws, "--ws"),
             (self.srv, "-S"),
         ];
-        let valued = valued.into_iter().filter(|(value, _)| value.is_some()).map(|(_, name)| name);
-        let flags = flags.into_iter().filter(|(given, _)| *given).map(|(_, name)| name);
+        let valued = valued
+            .into_iter()
+            .filter(|(value, _)| value.is_some())
+            .map(|(_, name)| name);
+        let flags = flags
+            .into_iter()
+            .filter(|(given, _)| *given)
+            .map(|(_, name)| name);
         valued.chain(flags).next()
     }
 }
