@@ -8,9 +8,26 @@
 //! |---|---|
 //! | [`universe`] | [`Universe`]: workers, links and mail, turned by hand |
 //! | [`peer`] | [`Peer`]: a client at the end of a link, for stories |
+//! | [`simulation`] | [`Simulation`]: one run of a seed |
+//! | [`plan`] | [`Plan`]: what a run is made of |
+//! | [`client`] | [`Client`](client::Client): a correct client with habits |
+//! | [`messages`] | every message of a run, by its number |
+//! | [`reference`] | [`Reference`](reference::Reference): who must, may and must not get what |
+//! | [`failure`], [`trace`], [`rng`] | broken rules, what happened, chance |
 
+pub mod client;
+pub mod failure;
+pub mod messages;
 pub mod peer;
+pub mod plan;
+pub mod reference;
+pub mod rng;
+pub mod simulation;
+pub mod trace;
 pub mod universe;
 
+pub use failure::Failure;
 pub use peer::{Peer, Received};
+pub use plan::Plan;
+pub use simulation::{Outcome, Simulation};
 pub use universe::{LinkId, Universe};
