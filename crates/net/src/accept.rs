@@ -115,7 +115,7 @@ impl Acceptor {
     }
 
     /// Stops watching for a while that doubles with each failure of a burst, and closes what
-    /// waits if giving up the reserve allows to. Returns whether this is the first failure of the burst.
+    /// waits if giving up the reserve allows to. Returns whether this failure begins a burst.
     pub(crate) fn pause(&mut self, now: Time, poller: &Poller, counters: &Counters) -> bool {
         self.turn_away(counters);
         self.unwatch(poller);

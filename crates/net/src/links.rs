@@ -181,3 +181,58 @@ pub(crate) fn refuse(socket: TcpStream) {
 fn index(slot: u32) -> usize {
     slot as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn link(generation: u32) -> Link {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = listener.local_addr().unwrap();
+        let socket = TcpStream::connect(peer).unwrap();
+        let info = LinkInfo {
+            peer,
+            listener: 0,
+            accepted: Time::ZERO,
+        };
+        Link::new(socket, &info, generation)
+    }
+
+    #[test]
+    fn a_displaced_link_is_still_found_by_its_generation() {
+        let mut links = Links::default();
+        let old = ConnId {
+            slot: 3,
+            generation: 1,
+        };
+        let new = ConnId {
+            slot: 3,
+            generation: 2,
+        };
+        links.insert(old, link(1));
+        links.insert(new, link(2));
+        assert!(links.has_displaced());
+        assert_eq!(links.tenant(3), Some(new));
+        assert_eq!(links.of(old).unwrap().generation, 1);
+        assert_eq!(links.of(new).unwrap().generation, 2);
+        assert_eq!(links.remove(old).unwrap().generation, 1);
+        assert!(!links.has_displaced());
+        assert!(links.of(old).is_none());
+        assert!(links.remove(old).is_none());
+        assert_eq!(links.remove(new).unwrap().generation, 2);
+        assert_eq!(links.tenant(3), None);
+    }
+
+    #[test]
+    fn what_is_spent_counts_for_one_turn() {
+        let mut link = link(1);
+        link.spend(1, 5);
+        link.spend(1, usize::MAX);
+        assert_eq!(link.spent(1), u32::MAX);
+        assert_eq!(link.spent(2), 0);
+        link.spend(2, 7);
+        assert_eq!(link.spent(2), 7);
+    }
+}

@@ -143,3 +143,60 @@ impl Options {
 const PROBES: u32 = 5;
 /// The smallest step that these options know.
 const SECOND: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+
+    fn accepted(config: &ListenerConfig) -> TcpStream {
+        let listener = Listener::bind(config).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        loop {
+            match listener.accept() {
+                Ok((socket, _)) => return socket,
+                // Some systems show a connection to its maker first.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn connections_get_the_options() {
+        let mut config = ListenerConfig::new("127.0.0.1:0".parse().unwrap());
+        let socket = accepted(&config);
+        let options = SockRef::from(&socket);
+        assert!(options.tcp_nodelay().unwrap());
+        assert!(options.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert!(options.nonblocking().unwrap());
+            let minutes = |count: u64| Duration::from_secs(count * 60);
+            assert_eq!(options.tcp_user_timeout().unwrap(), Some(minutes(15)));
+            assert_eq!(options.tcp_keepalive_time().unwrap(), minutes(10));
+            assert_eq!(options.tcp_keepalive_interval().unwrap(), minutes(1));
+            assert_eq!(options.tcp_keepalive_retries().unwrap(), PROBES);
+        }
+        config.nodelay = false;
+        config.unreachable_after = None;
+        let socket = accepted(&config);
+        let options = SockRef::from(&socket);
+        assert!(!options.tcp_nodelay().unwrap());
+        assert!(!options.keepalive().unwrap());
+    }
+
+    #[test]
+    fn an_ipv6_listener_takes_ipv4_unless_told_otherwise() {
+        let mut config = ListenerConfig::new((Ipv6Addr::UNSPECIFIED, 0).into());
+        let connects = |config: &ListenerConfig| {
+            let listener = Listener::bind(config).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        };
+        assert!(connects(&config));
+        config.ipv6 = Ipv6::Only;
+        assert!(!connects(&config));
+    }
+}

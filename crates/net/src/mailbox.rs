@@ -250,3 +250,86 @@ const KEPT_CAPACITY: usize = 4096;
 pub(crate) fn pollers(workers: usize) -> io::Result<Vec<Arc<Poller>>> {
     (0..workers).map(|_| Poller::new().map(Arc::new)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const HERE: WorkerId = WorkerId(0);
+
+    fn mailboxes() -> Mailboxes<u32> {
+        Mailboxes::new(&pollers(1).unwrap(), Arc::default())
+    }
+
+    fn read(mailboxes: &Mailboxes<u32>) -> Vec<u32> {
+        let mut mail = Vec::new();
+        mailboxes.of(HERE).take(&mut mail);
+        let numbers = mail.into_iter().map(|envelope| match envelope {
+            Envelope::Mail(number) => number,
+            _ => panic!("only mail was sent"),
+        });
+        numbers.collect()
+    }
+
+    #[test]
+    fn only_the_first_mail_to_a_sleeper_wakes_it() {
+        let mailboxes = mailboxes();
+        mailboxes.send(HERE, 0).unwrap();
+        assert_eq!(mailboxes.counters.wakes(), 0, "it is awake");
+        assert!(!mailboxes.of(HERE).try_sleep(), "it has mail");
+        assert_eq!(read(&mailboxes), [0]);
+        assert!(mailboxes.of(HERE).try_sleep());
+        for number in 1..=100 {
+            mailboxes.send(HERE, number).unwrap();
+        }
+        let mut batch: Vec<_> = (101..=200).map(Envelope::Mail).collect();
+        mailboxes.post(HERE, &mut batch);
+        assert!(batch.is_empty());
+        assert_eq!(mailboxes.counters.wakes(), 1);
+        assert_eq!(read(&mailboxes), (1..=200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_closed_mailbox_gives_mail_back() {
+        let mailboxes = mailboxes();
+        mailboxes.send(HERE, 1).unwrap();
+        assert_eq!(mailboxes.of(HERE).close(), 1);
+        assert_eq!(mailboxes.send(HERE, 2), Err(Undeliverable(2)));
+        assert_eq!(mailboxes.send(WorkerId(9), 3), Err(Undeliverable(3)));
+        mailboxes.post(HERE, &mut vec![Envelope::Mail(4)]);
+        assert_eq!(mailboxes.counters.undelivered(), 1);
+    }
+
+    #[test]
+    fn no_wake_up_is_lost_between_threads() {
+        const EACH: u32 = 20_000;
+        let mailboxes = mailboxes();
+        let poller = Arc::clone(&mailboxes.of(HERE).poller);
+        let senders = [0, 1, 2].map(|sender| {
+            let mailboxes = mailboxes.clone();
+            thread::spawn(move || {
+                for number in 0..EACH {
+                    mailboxes.send(HERE, sender * EACH + number).unwrap();
+                }
+            })
+        });
+        let mut next = [0, EACH, 2 * EACH];
+        let mut events = crate::poller::Events::new();
+        while next != [EACH, 2 * EACH, 3 * EACH] {
+            if mailboxes.of(HERE).try_sleep() {
+                // A lost wake-up would hang here.
+                poller.wait(&mut events, None).unwrap();
+            }
+            for number in read(&mailboxes) {
+                let expected = &mut next[(number / EACH) as usize];
+                assert_eq!(number, *expected, "mail of one sender keeps its order");
+                *expected += 1;
+            }
+        }
+        senders
+            .into_iter()
+            .for_each(|sender| sender.join().unwrap());
+    }
+}

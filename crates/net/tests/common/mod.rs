@@ -46,6 +46,9 @@ pub(crate) struct LineCore {
     timers: BTreeMap<Time, Vec<(ConnId, String)>>,
     turns: u64,
     draining: bool,
+    /// Those who get a second line when the first is written, and those whose first is.
+    twice: Vec<ConnId>,
+    written_once: Vec<ConnId>,
 }
 
 impl LineCore {
@@ -60,6 +63,8 @@ impl LineCore {
             timers: BTreeMap::new(),
             turns: 0,
             draining: false,
+            twice: Vec::new(),
+            written_once: Vec::new(),
         }
     }
 
@@ -143,6 +148,10 @@ impl LineCore {
                     self.actions.push_back(Action::Mail { to, mail });
                 }
             }
+            "twice" => {
+                self.say(conn, "first\n");
+                self.twice.push(conn);
+            }
             "pause" => {
                 self.say(conn, "paused\n");
                 self.actions.push_back(Action::Pause(conn));
@@ -212,7 +221,13 @@ impl Core for LineCore {
         let Some(found) = self.conn(conn) else { return };
         if written == 0 {
             found.stalls += 1;
+        } else {
+            self.written_once
+                .extend(self.twice.extract_if(.., |twice| *twice == conn));
         }
+        let Some(found) = self.conn(conn) else {
+            return;
+        };
         found.head += written;
         while found
             .output
@@ -260,6 +275,9 @@ impl Core for LineCore {
 
     fn end_turn(&mut self, _: Time) {
         self.turns += 1;
+        for conn in std::mem::take(&mut self.written_once) {
+            self.say(conn, "second\n");
+        }
     }
 
     fn poll_timeout(&self) -> Option<Time> {
@@ -394,6 +412,14 @@ impl Client {
         self.ask(text).parse().unwrap()
     }
 
+    /// Turns of the worker during some milliseconds in which it has nothing to do but to wait
+    /// for a timer: a handful, or many thousands if it does not sleep.
+    pub(crate) fn turns_while_idle(&mut self) -> u64 {
+        let before = self.number("turns");
+        assert_eq!(self.ask("after 50"), "due");
+        self.number("turns") - before
+    }
+
     /// Asks until the answer is as wanted.
     pub(crate) fn ask_until(&mut self, text: &str, wanted: &str) {
         let start = Instant::now();
@@ -406,6 +432,9 @@ impl Client {
         }
     }
 }
+
+/// Most turns of an idle worker in [`Client::turns_while_idle`].
+pub(crate) const FEW: u64 = 20;
 
 /// How long a client waits for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
