@@ -98,13 +98,14 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let (requests, inbox) = mpsc::channel();
     signals::forward(requests.clone())?;
     let shared = Shared::new(broker_config(&plan, &log));
+    // Before the workers publish their first figures.
+    let memory = watch_memory(Arc::clone(&shared))?;
     let setups = (0..plan.workers)
         .map(|id| worker(WorkerId(id), Arc::clone(&shared)))
         .collect();
     let runtime = Runtime::start(listeners, setups, Clock::new(Instant::now()))?;
     let mailboxes = runtime.mailboxes();
     watch_workers(runtime, requests)?;
-    let memory = watch_memory(shared)?;
     announce(&plan, &addresses, form);
 
     let server = Server {
@@ -192,16 +193,22 @@ fn watch_workers(runtime: Runtime<Mail>, requests: Sender<Request>) -> io::Resul
 /// until the sender is dropped.
 fn watch_memory(shared: Arc<Shared>) -> io::Result<Sender<()>> {
     let (end, ended) = mpsc::channel::<()>();
-    thread::Builder::new()
-        .name("memory".into())
-        .spawn(move || {
-            while let Some(bytes) = process::resident_bytes() {
-                shared.set_resident(bytes);
-                if ended.recv_timeout(MEMORY_INTERVAL) != Err(RecvTimeoutError::Timeout) {
-                    return;
+    // A system that does not tell at the start will not tell later.
+    if let Some(bytes) = process::resident_bytes() {
+        shared.set_resident(bytes);
+        thread::Builder::new()
+            .name("memory".into())
+            .spawn(move || {
+                while ended.recv_timeout(MEMORY_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                    match process::resident_bytes() {
+                        Some(bytes) => shared.set_resident(bytes),
+                        None => {
+                            return warn!("the system no longer tells how much memory is in use");
+                        }
+                    }
                 }
-            }
-        })?;
+            })?;
+    }
     Ok(end)
 }
 
