@@ -13,12 +13,19 @@ pub fn raise_descriptor_limit() -> io::Result<Option<u64>> {
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
+        let set = |current| {
+            let maximum = limit.maximum;
+            setrlimit(Resource::Nofile, Rlimit { current, maximum }).map(|()| current)
         };
-        setrlimit(Resource::Nofile, raised)?;
-        Ok(limit.maximum)
+        // macOS calls its hard limit unlimited, and takes no more than this.
+        let or_less = |error| {
+            if limit.maximum.is_none() {
+                set(Some(10_240))
+            } else {
+                Err(error)
+            }
+        };
+        Ok(set(limit.maximum).or_else(or_less)?)
     }
     #[cfg(not(unix))]
     Ok(None)
