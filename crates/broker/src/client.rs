@@ -1,6 +1,6 @@
 //! The record of one client: its session and what hangs on it.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,14 @@ pub(crate) struct Client {
     pub(crate) expiry: Duration,
     /// When the session ends; only while away.
     pub(crate) ends: Option<Time>,
+    /// When the session is looked at next; one timer, however often the client comes and goes.
+    pub(crate) wakes: Option<Time>,
     /// A will that waits for its delay; only while away.
     pub(crate) will: Option<(Time, Box<Will>)>,
     /// What shared groups see of the client; present once it joined one.
     pub(crate) member: Option<Arc<MemberState>>,
     /// Retained messages that are still to be sent for subscriptions.
-    pub(crate) replays: Option<VecDeque<Replay>>,
+    pub(crate) replays: Option<BTreeMap<TopicFilter, Replay>>,
     /// In the list of clients whose replays can go on.
     pub(crate) replaying: bool,
     /// What the session counted in the gauges when it was last looked at.
@@ -44,12 +46,15 @@ pub(crate) struct Counted {
 
 /// A walk over the retained messages for one subscription.
 pub(crate) struct Replay {
-    pub(crate) filter: TopicFilter,
     pub(crate) qos: QoS,
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
     /// Values stored later were published after the subscription and arrive by it.
     pub(crate) until: u64,
+    /// How often the client subscribed again meanwhile: so many walks follow.
+    pub(crate) again: u32,
+    /// What `until` is for those.
+    pub(crate) until_again: u64,
 }
 
 impl Client {
@@ -61,6 +66,7 @@ impl Client {
             conn: None,
             expiry,
             ends: None,
+            wakes: None,
             will: None,
             member: None,
             replays: None,

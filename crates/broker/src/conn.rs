@@ -26,19 +26,33 @@ pub(crate) struct Conn {
     pub(crate) last_written: Time,
     /// In the list of connections to be flushed.
     pub(crate) touched: bool,
-    /// Reading has stopped because a packet cannot be admitted yet.
-    pub(crate) paused: bool,
+    /// Why reading has stopped.
+    pub(crate) pause: Option<Pause>,
+    /// Bytes that count against `limits.unauthenticated_bytes`.
+    pub(crate) unauthenticated: usize,
     /// The link takes no more for now.
     pub(crate) blocked: bool,
+    /// A timer looks after `blocked`.
+    pub(crate) watched: bool,
+    /// SUBSCRIBE and UNSUBSCRIBE packets whose changes the index has not taken over. What the
+    /// client sent after them waits, so that all is answered in order.
+    pub(crate) subscribing: u32,
+}
+
+/// Why nothing is read from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// The next packet needs room: in a mailbox, or among the changes of the index. It is
+    /// tried again at the end of each turn.
+    Room,
+    /// The client takes too little of what it is answered.
+    Output,
 }
 
 /// Where a connection stands.
 pub(crate) enum Phase {
     /// CONNECT has not arrived as a whole.
-    Greeting {
-        /// Bytes that count against `limits.unauthenticated_bytes`.
-        counted: usize,
-    },
+    Greeting,
     /// CONNECT arrived and an exchange of AUTH packets goes on.
     Authenticating(Box<Authenticating>),
     /// The client is in.
@@ -57,7 +71,8 @@ pub(crate) struct Authenticating {
 pub(crate) struct Open {
     pub(crate) link: Connection,
     pub(crate) session: SessionKey,
-    /// The route of the last topic: most publishers stay with one.
+    /// The route of the last topic, to which the client may publish: most publishers stay
+    /// with one. A change of the policy must clear it.
     pub(crate) route: Option<Arc<Route>>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
@@ -91,27 +106,40 @@ impl Conn {
     pub(crate) fn new(info: LinkInfo, now: Time) -> Self {
         Self {
             info,
-            phase: Phase::Greeting { counted: 0 },
+            phase: Phase::Greeting,
             input: Vec::new(),
             output: Output::default(),
             room: u32::MAX,
             last_received: now,
             last_written: now,
             touched: false,
-            paused: false,
+            pause: None,
+            unauthenticated: 0,
             blocked: false,
+            watched: false,
+            subscribing: 0,
+        }
+    }
+
+    /// Bytes that it holds without its client being in: what was read, and CONNECT while AUTH
+    /// packets go to and fro.
+    pub(crate) fn unauthenticated_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Greeting => self.input.len(),
+            Phase::Authenticating(state) => self.input.len().saturating_add(state.connect.len()),
+            Phase::Open(_) => 0,
         }
     }
 
     pub(crate) fn is_greeting(&self) -> bool {
-        matches!(self.phase, Phase::Greeting { .. })
+        matches!(self.phase, Phase::Greeting)
     }
 
     #[inline]
     pub(crate) fn open(&self) -> Option<&Open> {
         match &self.phase {
             Phase::Open(open) => Some(open),
-            Phase::Greeting { .. } | Phase::Authenticating(_) => None,
+            Phase::Greeting | Phase::Authenticating(_) => None,
         }
     }
 
@@ -119,7 +147,7 @@ impl Conn {
     pub(crate) fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.phase {
             Phase::Open(open) => Some(open),
-            Phase::Greeting { .. } | Phase::Authenticating(_) => None,
+            Phase::Greeting | Phase::Authenticating(_) => None,
         }
     }
 }

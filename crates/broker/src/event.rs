@@ -174,6 +174,14 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
     },
+    /// A packet for a client could not be encoded, which is a mistake of the server's own;
+    /// the connection ends.
+    Unencodable {
+        /// Where the client is connected from.
+        peer: SocketAddr,
+        /// The packet's name.
+        packet: &'static str,
+    },
     /// The configuration was taken over.
     Reloaded {
         /// By this worker.

@@ -34,9 +34,11 @@ pub enum Counter {
     Takeovers,
     /// Stores that failed.
     StoreFailures,
+    /// Packets of the server's own that could not be encoded.
+    Unencodable,
 }
 
-const COUNTERS: usize = 13;
+const COUNTERS: usize = 14;
 const GAUGES: usize = 4;
 
 /// What is measured, by worker.

@@ -17,10 +17,8 @@ pub(crate) enum Timer {
     KeepAlive(ConnId),
     /// A connection must have taken something.
     WriteStall(ConnId),
-    /// A session without a connection ends.
-    SessionExpiry(SessionKey),
-    /// A delayed will is due.
-    Will(SessionKey),
+    /// A session without a connection ends, or its delayed will is due.
+    Session(SessionKey),
     /// `$SYS` is due (worker 0).
     Sys,
     /// Expired retained messages are due (worker 0).

@@ -48,3 +48,33 @@ fn retained_messages_reach_who_comes_later() {
     topics.dedup();
     assert_eq!(topics.len(), 1_000);
 }
+
+#[test]
+fn what_follows_subscribe_in_one_write_is_answered_after_it_and_reaches_it() {
+    use codec::{Packet, Subscribe, SubscribeFiltersBuf};
+    use types::{PacketId, SubscriptionOptions};
+    let mut universe = Universe::new(BrokerConfig::open(2, 7));
+    let mut alice = Peer::join(&mut universe, ProtocolVersion::V311, "alice");
+    let mut filters = SubscribeFiltersBuf::new();
+    let options = SubscriptionOptions::plain(QoS::AtMostOnce);
+    filters.push("a", options).unwrap();
+    let subscribe = Packet::Subscribe(Subscribe {
+        packet_id: PacketId::FIRST,
+        subscription_id: None,
+        user: Default::default(),
+        filters: filters.as_borrowed(),
+    });
+    let publish = Packet::Publish(sim::peer::publish("a", b"x", QoS::AtLeastOnce, 2));
+    let mut bytes = Vec::new();
+    for packet in [subscribe, publish, Packet::PingReq] {
+        codec::encode(&packet, ProtocolVersion::V311, &mut bytes).unwrap();
+    }
+    alice.send_bytes(&mut universe, &bytes);
+    let received = alice.received(&mut universe);
+    let kinds: Vec<_> = received
+        .iter()
+        .map(|received| received.packet().packet_type())
+        .collect();
+    use codec::PacketType::{PingResp, PubAck, Publish, SubAck};
+    assert_eq!(kinds, [SubAck, Publish, PubAck, PingResp]);
+}

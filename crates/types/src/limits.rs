@@ -29,7 +29,8 @@ pub struct Limits {
     pub topic_levels: u16,
     /// Most user properties in one packet. More: 0x97 and close.
     pub user_properties: u16,
-    /// Most filters in one SUBSCRIBE or UNSUBSCRIBE. More: 0x97 in each place beyond.
+    /// Most filters in one SUBSCRIBE or UNSUBSCRIBE. More: in each place beyond, 0x97 in SUBACK
+    /// and 0x83 in UNSUBACK, which has no 0x97.
     pub filters_per_packet: u16,
     /// Most subscriptions of one client. More: 0x97 in SUBACK.
     pub subscriptions_per_client: u32,
@@ -55,13 +56,13 @@ pub struct Limits {
     /// Most bytes of retained messages. More: 0x97.
     pub retained_bytes: usize,
     /// Most bytes waiting to be written to one client. Above: QoS 0 is dropped, QoS 1 and 2
-    /// wait in the queue.
+    /// wait in the queue. At twice as many, nothing is read from the client until it takes some.
     pub output_bytes: usize,
     /// Longest time that a client may take nothing while something waits to be written.
     /// Longer: close.
     pub write_stall: Duration,
     /// Most bytes in one worker's mailbox. Above: QoS 0 is dropped, QoS 1 and 2 publishers
-    /// are paused.
+    /// are paused. An empty mailbox takes any message.
     pub mailbox_bytes: usize,
     /// Memory budget for messages and buffers of the whole server. Above: QoS 0 is shed
     /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: no budget.

@@ -59,7 +59,6 @@ impl Worker {
         if let Some(conn) = self.conns.at_mut(id) {
             conn.room = connect.properties.maximum_packet_size.unwrap_or(u32::MAX);
         }
-        self.count(Counter::PacketsReceived, 1);
         if !connect.client_id.is_empty() {
             let home = self.shared.home(connect.client_id);
             if home != self.id {
@@ -74,7 +73,7 @@ impl Worker {
     /// A CONNECT that is none. MQTT 3.1.1 wants it closed without CONNACK (MQTT-3.1.4-1
     /// there), except for a version that nobody here speaks, which is told so in the form of
     /// 3.1.1 (MQTT-3.1.2-2 in both); 5.0 may hear what is wrong.
-    fn refuse_undecodable(
+    pub(super) fn refuse_undecodable(
         &mut self,
         id: ConnId,
         body: &[u8],
@@ -343,7 +342,7 @@ impl Worker {
         } = admission;
         let link = Connection::new(agreed);
         if let Some(deadline) = link.keep_alive_deadline(now) {
-            self.timers.set(deadline, Timer::KeepAlive(id));
+            self.set_far_timer(deadline, Timer::KeepAlive(id), now);
         }
         if let Some(client) = self.clients.at_mut(key) {
             client.conn = Some(id);
@@ -370,6 +369,7 @@ impl Worker {
                 auth,
                 held: None,
             }),
+            now,
         );
         let metrics = self.metrics();
         metrics.set(
@@ -465,6 +465,11 @@ impl Worker {
         why: &'static str,
         now: Time,
     ) -> Flow {
+        // A policy or a mechanism may say anything.
+        let reason = match codec::PacketType::ConnAck.allows(reason) && reason.is_error() {
+            true => reason,
+            false => ReasonCode::UnspecifiedError,
+        };
         let room = self.conns.at(id).map_or(u32::MAX, |conn| conn.room);
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut connack = ConnAck::new(reason);

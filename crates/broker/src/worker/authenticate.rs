@@ -48,7 +48,7 @@ impl Worker {
                     method: Arc::clone(&method),
                     exchange,
                 };
-                self.enter(id, Phase::Authenticating(Box::new(state)));
+                self.enter(id, Phase::Authenticating(Box::new(state)), now);
                 self.write_auth(id, ReasonCode::ContinueAuthentication, &method, Some(&data));
                 Flow::Continue
             }

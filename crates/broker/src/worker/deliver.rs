@@ -4,7 +4,7 @@ use protocol::session::{Next, Offer};
 use protocol::{Outbound, Session};
 use store::Settled;
 use topics::{Delivery, Recipient};
-use types::{ConnId, QoS, SessionKey, SessionRef, Time};
+use types::{ConnId, PacketId, QoS, SessionKey, SessionRef, Time};
 
 use super::Worker;
 use super::publish::Fanout;
@@ -135,6 +135,11 @@ impl Worker {
 
     /// Delivers one message that is behind a reference count already.
     pub(super) fn deliver_outbound(&mut self, key: SessionKey, outbound: Outbound, now: Time) {
+        // It may have expired on the way here (MQTT-3.3.2-5).
+        if outbound.message.is_expired(now) {
+            self.metrics().dropped(DropReason::Expired, 1);
+            return;
+        }
         let Some(client) = self.clients.at(key) else {
             return;
         };
@@ -153,8 +158,40 @@ impl Worker {
             }
             return;
         }
+        if let Some(packet_id) = self.offer_outbound(key, conn, &outbound) {
+            if self.write_outbound(conn, Some(packet_id), &outbound, false, now) == Err(TooLarge) {
+                self.metrics().dropped(DropReason::TooLarge, 1);
+                if let Some(client) = self.clients.at_mut(key) {
+                    client.session.abandon(packet_id);
+                }
+            }
+            return;
+        }
         self.enqueue(key, outbound);
         self.pump(key, now);
+    }
+
+    /// The packet identifier for a QoS 1 or 2 message that can go out at once.
+    fn offer_outbound(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        outbound: &Outbound,
+    ) -> Option<PacketId> {
+        let conn = self.conns.at(conn)?;
+        let window = conn.open()?.link.window();
+        if outbound.qos == QoS::AtMostOnce || conn.output.len() > PUMP_UP_TO {
+            return None;
+        }
+        let client = self.clients.at_mut(key)?;
+        let keeps = client.keeps() || outbound.share.is_some();
+        let kept = || keeps.then(|| outbound.clone());
+        let Offer::Send(packet_id) = client.session.offer(outbound.qos, window, kept) else {
+            return None;
+        };
+        show_inflight(client);
+        self.record_settled(key, packet_id, Settled::Assigned);
+        Some(packet_id)
     }
 
     /// Writes what waits for a client, as long as there is room.

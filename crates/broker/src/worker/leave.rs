@@ -149,7 +149,7 @@ impl Worker {
         conn.output.clear(&mut self.pool);
         match conn.phase {
             Phase::Open(_) => self.depart(conn, reason, now),
-            Phase::Greeting { .. } | Phase::Authenticating(_) => {
+            Phase::Greeting | Phase::Authenticating(_) => {
                 let peer = conn.info.peer;
                 self.event(Event::Rejected {
                     peer,
@@ -216,7 +216,7 @@ impl Worker {
                 if let Some(client) = self.clients.at_mut(key) {
                     client.will = Some((due, will));
                 }
-                self.timers.set(due, Timer::Will(key));
+                self.wake_session(key, due, now);
             }
             None => {}
         }
@@ -226,7 +226,39 @@ impl Worker {
         }
         self.hand_on(key, false, now);
         if expiry < Duration::MAX {
-            self.timers.set(ends, Timer::SessionExpiry(key));
+            self.wake_session(key, ends, now);
+        }
+    }
+
+    /// Looks at a session at this time, or earlier.
+    fn wake_session(&mut self, key: SessionKey, at: Time, now: Time) {
+        let at = at.min(now + super::FARTHEST_TIMER);
+        if let Some(client) = self.clients.at_mut(key)
+            && client.wakes.is_none_or(|wakes| at < wakes)
+        {
+            client.wakes = Some(at);
+            self.timers.set(at, Timer::Session(key));
+        }
+    }
+
+    /// Does what is due for a session that is away.
+    pub(super) fn check_session(&mut self, key: SessionKey, now: Time) {
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
+        // Otherwise an earlier look has taken this one's place.
+        if client.wakes.take_if(|wakes| *wakes <= now).is_none() {
+            return;
+        }
+        self.check_will(key, now);
+        self.check_session_expiry(key, now);
+        let Some(client) = self.clients.at(key).filter(|client| client.conn.is_none()) else {
+            return;
+        };
+        let ends = client.ends.filter(|_| client.expiry < Duration::MAX);
+        let will = client.will.as_ref().map(|(due, _)| *due);
+        if let Some(next) = ends.into_iter().chain(will).min() {
+            self.wake_session(key, next, now);
         }
     }
 

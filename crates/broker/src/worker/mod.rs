@@ -35,6 +35,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use store::{NoStore, Store};
@@ -60,6 +61,10 @@ use crate::timers::{Timer, Timers};
 /// Index changes taken over in one turn, so that a storm of subscriptions cannot hold up
 /// publishers.
 const INDEX_BATCH: usize = 256;
+/// Changes that the index has not taken over. More: SUBSCRIBE and UNSUBSCRIBE wait.
+const INDEX_BACKLOG: usize = 64 * INDEX_BATCH;
+/// How long a timer of a connection or a session stays in its bucket at most.
+const FARTHEST_TIMER: Duration = Duration::from_secs(60);
 /// Bounds of a worker's route cache.
 const ROUTE_CACHE_ENTRIES: usize = 65_536;
 const ROUTE_CACHE_BYTES: usize = 64 * 1024 * 1024;
@@ -77,9 +82,9 @@ pub struct Worker {
     pool: BufferPool,
     actions: VecDeque<Action<Mail>>,
     touched: Vec<ConnId>,
-    /// Links without a client, oldest first, with entries of such as are long gone.
+    /// Links without a client that hold bytes, oldest first, with entries of such as are gone.
     greeting: VecDeque<ConnId>,
-    /// Connections whose next packet waits for room in a mailbox.
+    /// Connections whose next packet waits for room and is to be tried again.
     waiting_for_room: Vec<ConnId>,
     /// Connections whose client takes no packet as large as its answer.
     unanswerable: Vec<ConnId>,
@@ -218,13 +223,19 @@ impl Worker {
         }
     }
 
+    /// Sets a timer that whoever it is for sets again if it comes up early. None is set for
+    /// long, because none is cancelled: clients that come and go must not fill the buckets
+    /// for as long as they say.
+    fn set_far_timer(&mut self, at: Time, timer: Timer, now: Time) {
+        self.timers.set(at.min(now + FARTHEST_TIMER), timer);
+    }
+
     fn on_timer(&mut self, timer: Timer, now: Time) {
         match timer {
             Timer::ConnectDeadline(conn) => self.check_connect_deadline(conn, now),
             Timer::KeepAlive(conn) => self.check_keep_alive(conn, now),
             Timer::WriteStall(conn) => self.check_write_stall(conn, now),
-            Timer::SessionExpiry(session) => self.check_session_expiry(session, now),
-            Timer::Will(session) => self.check_will(session, now),
+            Timer::Session(session) => self.check_session(session, now),
             Timer::Sys => self.publish_sys(now),
             Timer::RetainedExpiry => self.purge_retained(now),
         }
@@ -327,8 +338,8 @@ impl Core for Worker {
     }
 
     fn end_turn(&mut self, now: Time) {
-        self.retry_waiting(now);
         self.apply_index_changes(now);
+        self.retry_waiting(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records();
@@ -348,7 +359,7 @@ impl Core for Worker {
             return next;
         }
         // Nobody tells when another worker has emptied its mailbox.
-        let retry = self.sys.last_turn + std::time::Duration::from_millis(RETRY_MILLIS);
+        let retry = self.sys.last_turn + Duration::from_millis(RETRY_MILLIS);
         Some(next.map_or(retry, |next| next.min(retry)))
     }
 

@@ -35,6 +35,14 @@ struct Refused {
     why: &'static str,
 }
 
+/// Where a message of a client goes.
+struct Way {
+    route: Arc<Route>,
+    session: SessionKey,
+    /// Whether the client may publish there.
+    allowed: bool,
+}
+
 /// A message on its way to its recipients. It becomes a [`Message`] with a reference count
 /// only if somebody needs one.
 pub(super) struct Fanout<'a> {
@@ -67,30 +75,30 @@ impl<'a> Fanout<'a> {
 impl Worker {
     #[inline]
     pub(super) fn on_publish(&mut self, id: ConnId, publish: &Publish<'_>, now: Time) -> Flow {
+        let way = match self.way_of(id, publish) {
+            Ok(way) => way,
+            Err(violation) => return self.violate(id, violation, now),
+        };
+        let flow = self.publish_on(id, &way, publish, now);
+        if flow != Flow::Continue {
+            return flow;
+        }
         self.count(Counter::PublishReceived, 1);
         let size = u64::try_from(publish.payload.len()).unwrap_or(0);
         self.count(Counter::PublishBytesReceived, size);
-        let (route, session) = match self.route_of(id, publish) {
-            Ok(found) => found,
-            Err(violation) => return self.violate(id, violation, now),
-        };
-        let flow = self.publish_on(id, session, &route, publish, now);
-        if flow == Flow::Continue
+        if way.allowed
             && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
         {
-            open.route = Some(route);
+            open.route = Some(way.route);
         }
         flow
     }
 
-    /// Resolves the topic, its alias included, and looks its route up: first at the
-    /// connection, then in the worker's cache.
+    /// Resolves the topic, its alias included, asks whether the client may publish to it and
+    /// looks its route up: first at the connection, whose last topic was allowed, then in the
+    /// worker's cache.
     #[inline]
-    fn route_of(
-        &mut self,
-        id: ConnId,
-        publish: &Publish<'_>,
-    ) -> Result<(Arc<Route>, SessionKey), Violation> {
+    fn way_of(&mut self, id: ConnId, publish: &Publish<'_>) -> Result<Way, Violation> {
         let levels = self.limits.topic_levels;
         let open = self
             .conns
@@ -130,23 +138,29 @@ impl Worker {
             .route
             .take_if(|route| **route.topic() == *topic && self.shared.index.is_current(route))
         {
-            return Ok((route, session));
+            return Ok(Way {
+                route,
+                session,
+                allowed: true,
+            });
         }
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
-        Ok((
-            Arc::clone(self.routes.route(&self.shared.index, topic)),
+        Ok(Way {
+            route: Arc::clone(self.routes.route(&self.shared.index, topic)),
             session,
-        ))
+            allowed: self.may_publish(session, topic),
+        })
     }
 
-    fn publish_on(
-        &mut self,
-        id: ConnId,
-        session: SessionKey,
-        route: &Arc<Route>,
-        publish: &Publish<'_>,
-        now: Time,
-    ) -> Flow {
+    fn may_publish(&self, session: SessionKey, topic: TopicName<'_>) -> bool {
+        let policy = &self.shared.config.policy;
+        self.clients.at(session).is_some_and(|client| {
+            policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic))
+        })
+    }
+
+    fn publish_on(&mut self, id: ConnId, way: &Way, publish: &Publish<'_>, now: Time) -> Flow {
+        let session = way.session;
         if let Some(packet_id) = publish
             .packet_id
             .filter(|_| publish.qos == QoS::ExactlyOnce)
@@ -158,7 +172,7 @@ impl Worker {
                 return self.acknowledge_again(id, session, packet_id);
             }
         }
-        if !self.has_room(route, publish.payload.len()) {
+        if !self.has_room(&way.route, publish.payload.len()) {
             if publish.qos == QoS::AtMostOnce {
                 self.metrics().dropped(DropReason::MailboxFull, 1);
                 return Flow::Continue;
@@ -175,7 +189,7 @@ impl Worker {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
         };
-        let taken = self.take_publish(session, route, publish, receipt, now);
+        let taken = self.take_publish(way, publish, receipt, now);
         self.acknowledge(id, session, publish, receipt, taken)
     }
 
@@ -199,8 +213,7 @@ impl Worker {
     /// All checks that can still refuse the message, then its way to everybody (C43).
     fn take_publish(
         &mut self,
-        session: SessionKey,
-        route: &Arc<Route>,
+        way: &Way,
         publish: &Publish<'_>,
         receipt: Option<Receipt>,
         now: Time,
@@ -212,7 +225,13 @@ impl Worker {
                 why: "the server's store has failed",
             });
         }
-        self.authorize_publish(session, route.topic())?;
+        if !way.allowed {
+            return Err(Refused {
+                reason: ReasonCode::NotAuthorized,
+                drop: DropReason::NotAuthorized,
+                why: "not authorized to publish to this topic",
+            });
+        }
         if publish.qos != QoS::AtMostOnce && self.memory_is_short() {
             return Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
@@ -243,31 +262,11 @@ impl Worker {
             retain: publish.retain,
             publisher: Some(SessionRef {
                 worker: self.id,
-                key: session,
+                key: way.session,
             }),
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
         };
-        self.publish_parts(route, parts, receipt, now)
-    }
-
-    fn authorize_publish(&self, session: SessionKey, topic: &str) -> Result<(), Refused> {
-        let denied = Refused {
-            reason: ReasonCode::NotAuthorized,
-            drop: DropReason::NotAuthorized,
-            why: "not authorized to publish to this topic",
-        };
-        let Some(client) = self.clients.at(session) else {
-            return Err(denied);
-        };
-        let Ok(topic) = TopicName::parse(topic, u16::MAX) else {
-            return Err(denied);
-        };
-        let policy = &self.shared.config.policy;
-        if policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
-            Ok(())
-        } else {
-            Err(denied)
-        }
+        self.publish_parts(&way.route, parts, receipt, now)
     }
 
     /// Stores a retained message and sends the message to everybody who wants it. Whether
@@ -381,8 +380,13 @@ impl Worker {
         };
         fanout.heads.take_buffer(&mut self.scratch);
         self.begin_record();
-        for recipient in route.recipients(self.id) {
-            self.deliver_to(recipient, &mut fanout);
+        // It may have expired on the way here (MQTT-3.3.2-5).
+        if message.is_expired(now) {
+            self.metrics().dropped(DropReason::Expired, 1);
+        } else {
+            for recipient in route.recipients(self.id) {
+                self.deliver_to(recipient, &mut fanout);
+            }
         }
         fanout.heads.give_buffer(&mut self.scratch);
         self.record_message(message, receipt);
@@ -425,7 +429,9 @@ impl Worker {
                 .mailbox(worker)
                 .map_or(0, |mailbox| mailbox.bytes.load(Ordering::Relaxed));
             let sent = self.mail_sent.get(worker.index()).copied().unwrap_or(0);
-            waiting.saturating_add(sent).saturating_add(payload) <= self.limits.mailbox_bytes
+            // An empty mailbox takes any message, or one above the limit would wait for ever.
+            let before = waiting.saturating_add(sent);
+            before == 0 || before.saturating_add(payload) <= self.limits.mailbox_bytes
         };
         if route.groups().is_empty() {
             route

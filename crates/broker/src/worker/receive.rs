@@ -7,7 +7,7 @@ use protocol::Violation;
 use types::{Action, ConnId, LinkInfo, ReasonCode, Time};
 
 use super::Worker;
-use crate::conn::{Conn, Phase};
+use crate::conn::{Conn, Pause, Phase};
 use crate::event::CloseReason;
 use crate::metrics::Counter;
 use crate::timers::Timer;
@@ -49,7 +49,7 @@ impl Worker {
             return;
         };
         conn.last_received = now;
-        if conn.paused {
+        if conn.pause.is_some() {
             conn.input.extend_from_slice(bytes);
             return;
         }
@@ -79,7 +79,7 @@ impl Worker {
         if !input.is_empty() {
             conn.input = input;
         }
-        self.count_greeting(id, now);
+        self.count_unauthenticated(id, now);
     }
 
     fn keep_input(&mut self, id: ConnId, rest: &[u8], now: Time) {
@@ -87,51 +87,55 @@ impl Worker {
             return;
         };
         conn.input.extend_from_slice(rest);
-        if conn.is_greeting() {
-            while let Some(&oldest) = self.greeting.front()
-                && self.conns.at(oldest).is_none_or(|conn| !conn.is_greeting())
-            {
-                self.greeting.pop_front();
-            }
-            self.greeting.push_back(id);
-            self.count_greeting(id, now);
-        }
+        self.count_unauthenticated(id, now);
     }
 
     /// Brings the count of bytes without a client up to date. While there are too many, the
     /// oldest link goes (S09).
-    fn count_greeting(&mut self, id: ConnId, now: Time) {
+    pub(super) fn count_unauthenticated(&mut self, id: ConnId, now: Time) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
-        let kept = conn.input.len();
-        let Phase::Greeting { counted } = &mut conn.phase else {
+        let kept = conn.unauthenticated_bytes();
+        let before = std::mem::replace(&mut conn.unauthenticated, kept);
+        if before == kept {
             return;
-        };
+        }
         let gauge = &self.shared.unauthenticated_bytes;
-        gauge.fetch_sub(std::mem::replace(counted, kept), Ordering::Relaxed);
+        gauge.fetch_sub(before, Ordering::Relaxed);
         gauge.fetch_add(kept, Ordering::Relaxed);
+        if before == 0 {
+            while let Some(&oldest) = self.greeting.front()
+                && self
+                    .conns
+                    .at(oldest)
+                    .is_none_or(|conn| conn.unauthenticated == 0)
+            {
+                self.greeting.pop_front();
+            }
+            self.greeting.push_back(id);
+        }
         while self.shared.unauthenticated_bytes.load(Ordering::Relaxed)
             > self.limits.unauthenticated_bytes
         {
             let Some(oldest) = self.greeting.pop_front() else {
                 return;
             };
-            if self.conns.at(oldest).is_some_and(Conn::is_greeting) {
+            if self
+                .conns
+                .at(oldest)
+                .is_some_and(|conn| conn.unauthenticated > 0)
+            {
                 self.close(oldest, CloseReason::UnauthenticatedBytes, now);
             }
         }
     }
 
-    /// The connection leaves its greeting, for another phase or for good.
-    pub(super) fn enter(&mut self, id: ConnId, phase: Phase) {
-        let Some(conn) = self.conns.at_mut(id) else {
-            return;
-        };
-        if let Phase::Greeting { counted } = std::mem::replace(&mut conn.phase, phase) {
-            self.shared
-                .unauthenticated_bytes
-                .fetch_sub(counted, Ordering::Relaxed);
+    /// The connection leaves its greeting.
+    pub(super) fn enter(&mut self, id: ConnId, phase: Phase, now: Time) {
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.phase = phase;
+            self.count_unauthenticated(id, now);
         }
     }
 
@@ -139,24 +143,35 @@ impl Worker {
     pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
         let conn = self.conns.remove(id)?;
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        if let Phase::Greeting { counted } = conn.phase {
-            self.shared
-                .unauthenticated_bytes
-                .fetch_sub(counted, Ordering::Relaxed);
-        }
+        self.shared
+            .unauthenticated_bytes
+            .fetch_sub(conn.unauthenticated, Ordering::Relaxed);
         Some(conn)
     }
 
-    /// Stops reading: the next packet needs room in a mailbox that is full.
-    fn pause(&mut self, id: ConnId) {
+    /// Stops reading.
+    fn pause(&mut self, id: ConnId, pause: Pause) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
-        if !conn.paused {
-            conn.paused = true;
+        if conn.pause.replace(pause).is_none() {
             self.actions.push_back(Action::Pause(id));
         }
-        self.waiting_for_room.push(id);
+        if pause == Pause::Room {
+            self.waiting_for_room.push(id);
+        }
+    }
+
+    /// The client has taken some of its output: if that is what reading waits for, it goes on
+    /// at the end of the turn.
+    pub(super) fn output_has_room(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.at_mut(id)
+            && conn.pause == Some(Pause::Output)
+            && conn.output.len() <= self.limits.output_bytes
+        {
+            conn.pause = Some(Pause::Room);
+            self.waiting_for_room.push(id);
+        }
     }
 
     /// Tries the packets that waited for room.
@@ -166,11 +181,11 @@ impl Worker {
             let Some(conn) = self.conns.at_mut(id) else {
                 continue;
             };
-            conn.paused = false;
+            conn.pause = None;
             // The pause is ours, so the keep alive does not run meanwhile.
             conn.last_received = now;
             self.consume_input(id, now);
-            if self.conns.at(id).is_some_and(|conn| !conn.paused) {
+            if self.conns.at(id).is_some_and(|conn| conn.pause.is_none()) {
                 self.actions.push_back(Action::Resume(id));
             }
         }
@@ -187,6 +202,10 @@ impl Worker {
             let Some(conn) = self.conns.at(id) else {
                 return bytes.len();
             };
+            if self.answers_too_little_taken(conn) {
+                self.pause(id, Pause::Output);
+                return used;
+            }
             let greeting = conn.is_greeting();
             let max = if conn.open().is_some() {
                 self.limits.packet_size
@@ -211,6 +230,7 @@ impl Worker {
                         self.on_packet(id, first_byte, body, now)
                     };
                     if flow == Flow::Continue {
+                        self.count(Counter::PacketsReceived, 1);
                         used = used.saturating_add(total_len);
                     }
                     flow
@@ -218,6 +238,10 @@ impl Worker {
                 Err(_) if greeting && not_connect(rest) => {
                     self.close(id, CloseReason::NotMqtt, now);
                     Flow::Gone
+                }
+                Err(error) if greeting => {
+                    let body = body_behind_header(rest);
+                    self.refuse_undecodable(id, body, error.reason(), now)
                 }
                 Err(error) => {
                     self.undecodable(id, error.reason(), now);
@@ -228,18 +252,24 @@ impl Worker {
                 Flow::Continue => {}
                 Flow::Gone => return bytes.len(),
                 Flow::Wait => {
-                    self.pause(id);
+                    self.pause(id, Pause::Room);
                     return used;
                 }
             }
         }
     }
 
+    /// Whether a client that sends goes on without reading what it is answered. What is
+    /// published to it stops at `limits.output_bytes`; its own answers have as much again.
+    fn answers_too_little_taken(&self, conn: &Conn) -> bool {
+        conn.output.len() > self.limits.output_bytes.saturating_mul(2)
+    }
+
     /// Bytes that are no packet: CONNACK with the reason before the client is in, DISCONNECT
     /// after (MQTT-4.13.1-1).
     pub(super) fn undecodable(&mut self, id: ConnId, reason: ReasonCode, now: Time) {
         match self.conns.at(id).map(|conn| &conn.phase) {
-            Some(Phase::Greeting { .. }) => self.close(id, CloseReason::Refused(reason), now),
+            Some(Phase::Greeting) => self.close(id, CloseReason::Refused(reason), now),
             Some(Phase::Authenticating(_)) => {
                 self.refuse(
                     id,
@@ -259,15 +289,19 @@ impl Worker {
 
     #[inline]
     fn on_packet(&mut self, id: ConnId, first_byte: u8, body: &[u8], now: Time) -> Flow {
-        self.count(Counter::PacketsReceived, 1);
         let Some(conn) = self.conns.at(id) else {
             return Flow::Gone;
         };
+        let subscribing = conn.subscribing > 0;
         let Some(open) = conn.open() else {
             return self.on_packet_before_connack(id, first_byte, body, now);
         };
         let version = open.link.version();
-        if first_byte >> 4 == 3 {
+        let kind = first_byte >> 4;
+        if subscribing && !matches!(kind, SUBSCRIBE | UNSUBSCRIBE | CONNECT) {
+            return Flow::Wait;
+        }
+        if kind == PUBLISH {
             return match codec::decode_publish(version, first_byte, body) {
                 Ok(publish) => self.on_publish(id, &publish, now),
                 Err(error) => {
@@ -275,6 +309,12 @@ impl Worker {
                     Flow::Gone
                 }
             };
+        }
+        match kind {
+            // Whatever it says (MQTT-3.1.0-2).
+            CONNECT => return self.violate(id, Violation::SecondConnect, now),
+            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() => return Flow::Wait,
+            _ => {}
         }
         match codec::decode(version, first_byte, body) {
             Ok(packet) => self.on_other_packet(id, packet, now),
@@ -310,6 +350,19 @@ impl Worker {
         Flow::Gone
     }
 }
+
+/// What stands behind the fixed header, of a packet whose length is refused.
+fn body_behind_header(bytes: &[u8]) -> &[u8] {
+    let lengths = bytes.iter().skip(1).take(4);
+    let more = lengths.take_while(|&&byte| byte & 0x80 != 0).count();
+    bytes.get(more.saturating_add(2)..).unwrap_or_default()
+}
+
+/// Packet types, as the upper half of the first byte has them (2.1.2).
+const CONNECT: u8 = 1;
+const PUBLISH: u8 = 3;
+const SUBSCRIBE: u8 = 8;
+const UNSUBSCRIBE: u8 = 10;
 
 /// Whether the first byte already shows that this is no CONNECT (MQTT-3.1.0-1).
 fn not_connect(bytes: &[u8]) -> bool {

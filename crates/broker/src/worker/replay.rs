@@ -1,7 +1,7 @@
 //! Retained messages for new subscriptions, in steps, so that a wildcard over a million topics
 //! neither fills the subscriber's output nor stalls anybody else.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,17 +51,25 @@ impl Worker {
         if client.session.subscriptions.subscription(&wanted).is_none() {
             return;
         }
-        let replay = Replay {
-            filter: wanted.filter,
-            qos: subscription.options.qos,
-            id: subscription.id,
-            cursor: ScanCursor::default(),
-            until,
-        };
+        let (qos, id) = (subscription.options.qos, subscription.id);
         client
             .replays
-            .get_or_insert_with(VecDeque::new)
-            .push_back(replay);
+            .get_or_insert_default()
+            .entry(wanted.filter)
+            .and_modify(|replay| {
+                // Each SUBSCRIBE is owed a replay, and however many come they take no room.
+                (replay.qos, replay.id) = (qos, id);
+                replay.again = replay.again.saturating_add(1);
+                replay.until_again = until;
+            })
+            .or_insert_with(|| Replay {
+                qos,
+                id,
+                cursor: ScanCursor::default(),
+                until,
+                again: 0,
+                until_again: until,
+            });
         self.wake_replay(key);
     }
 
@@ -70,7 +78,7 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key)
             && let Some(replays) = &mut client.replays
         {
-            replays.retain(|replay| replay.filter != *filter);
+            replays.remove(filter);
             if replays.is_empty() {
                 client.replays = None;
             }
@@ -126,15 +134,17 @@ impl Worker {
         }
     }
 
-    fn step(&self, replays: &mut VecDeque<Replay>, now: Time) -> Vec<Outbound> {
-        let Some(replay) = replays.front_mut() else {
+    fn step(&self, replays: &mut BTreeMap<TopicFilter, Replay>, now: Time) -> Vec<Outbound> {
+        let Some(mut first) = replays.first_entry() else {
             return Vec::new();
         };
+        let filter = first.key().clone();
+        let replay = first.get_mut();
         let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
         let progress =
             self.shared
                 .retained
-                .scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
+                .scan(&filter, &mut replay.cursor, STEP, now, &mut found);
         let outbounds = found
             .into_iter()
             .filter(|(sequence, _)| *sequence <= replay.until)
@@ -147,7 +157,14 @@ impl Worker {
             })
             .collect();
         if progress == ScanProgress::Done {
-            replays.pop_front();
+            match replay.again.checked_sub(1) {
+                None => drop(first.remove()),
+                Some(again) => {
+                    replay.again = again;
+                    replay.until = replay.until_again;
+                    replay.cursor = ScanCursor::default();
+                }
+            }
         }
         outbounds
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use protocol::Outbound;
-use topics::{Pick, Route};
+use topics::{Pick, Route, Strategy};
 use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
@@ -44,7 +44,10 @@ impl Worker {
             return;
         };
         let pick = Pick {
-            publisher: self.publisher_hash(&message),
+            publisher: match self.shared.config.strategy {
+                Strategy::HashClient => self.publisher_hash(&message),
+                _ => 0,
+            },
             topic: route.topic(),
             random,
             skip: &tried,
@@ -173,13 +176,15 @@ impl Worker {
         let groups: Vec<SubscriptionFilter> = client
             .session
             .subscriptions
-            .iter()
+            .iter() // in order
             .filter(|(filter, _)| filter.share.is_some())
             .filter(|(filter, _)| session_ends || self.shared.index.has_online_member(filter, me))
             .map(|(filter, _)| filter.clone())
             .collect();
         let taken = self.clients.at_mut(key).map_or_else(Vec::new, |client| {
-            client.session.take_shared(|filter| groups.contains(filter))
+            client
+                .session
+                .take_shared(|filter| groups.binary_search(filter).is_ok())
         });
         for outbound in taken {
             if let Some(group) = outbound.share {

@@ -92,7 +92,7 @@ impl Worker {
                 }
             }
         }
-        self.after_apply.push_back(AfterApply {
+        self.wait_for_index(AfterApply {
             changes: self.changes_made,
             conn: id,
             packet_id: subscribe.packet_id,
@@ -191,13 +191,14 @@ impl Worker {
         let mut reasons = Vec::with_capacity(unsubscribe.filters.len());
         for (number, text) in unsubscribe.filters.iter().enumerate() {
             let reason = if number >= usize::from(self.limits.filters_per_packet) {
-                ReasonCode::QuotaExceeded
+                // UNSUBACK has no 0x97 (3.11.3).
+                ReasonCode::ImplementationSpecificError
             } else {
                 self.unsubscribe_one(key, text)
             };
             reasons.push(reason.byte());
         }
-        self.after_apply.push_back(AfterApply {
+        self.wait_for_index(AfterApply {
             changes: self.changes_made,
             conn: id,
             packet_id: unsubscribe.packet_id,
@@ -235,6 +236,20 @@ impl Worker {
         self.changes_made = self.changes_made.saturating_add(1);
     }
 
+    /// Answers when the index has taken the changes over; until then what the client sends
+    /// next waits too.
+    fn wait_for_index(&mut self, after: AfterApply) {
+        if let Some(conn) = self.conns.at_mut(after.conn) {
+            conn.subscribing = conn.subscribing.saturating_add(1);
+        }
+        self.after_apply.push_back(after);
+    }
+
+    /// Whether so much waits for the index that SUBSCRIBE and UNSUBSCRIBE have to.
+    pub(super) fn index_is_behind(&self) -> bool {
+        self.changes.len().max(self.after_apply.len()) >= super::INDEX_BACKLOG
+    }
+
     /// Lets the index take a batch of changes over, and sends what waited for it.
     pub(super) fn apply_index_changes(&mut self, now: Time) {
         if !self.changes.is_empty() && self.index_batch > 0 {
@@ -258,6 +273,9 @@ impl Worker {
                 then,
                 ..
             } = waiting;
+            if let Some(conn) = self.conns.at_mut(conn) {
+                conn.subscribing = conn.subscribing.saturating_sub(1);
+            }
             match then {
                 Then::Suback(key, replays) => {
                     self.write_reasons(conn, packet_id, &reasons, |a| Packet::SubAck(a));

@@ -11,8 +11,10 @@ use types::{ConnId, Message, MessageParts, PacketId, ProtocolVersion, QoS, Reaso
 
 use super::Worker;
 use crate::conn::Conn;
+use crate::event::{CloseReason, Event};
 use crate::metrics::{Counter, Metrics};
 use crate::output::BufferPool;
+use crate::timers::Timer;
 
 /// Payloads from this size on are shared between the outputs of several recipients; below,
 /// a copy is cheaper than a piece of its own in a gathered write.
@@ -211,8 +213,15 @@ impl Worker {
         let buffer = conn.output.buffer(&mut self.pool);
         let before = buffer.len();
         if codec::encode(packet, version, buffer).is_err() {
-            // Only texts of our own over 65,535 bytes: nothing half written may remain.
+            // A mistake of our own. The client would wait for ever for what it is owed.
             buffer.truncate(before);
+            let peer = conn.info.peer;
+            self.count(Counter::Unencodable, 1);
+            self.event(Event::Unencodable {
+                peer,
+                packet: packet.packet_type().as_str(),
+            });
+            self.unanswerable.push(id);
             return;
         }
         if buffer.len().saturating_sub(before) > room {
@@ -299,13 +308,17 @@ impl Worker {
         if !conn.output.is_empty() && !conn.blocked {
             conn.blocked = true;
             conn.last_written = now;
-            self.timers
-                .set(now + write_stall, crate::timers::Timer::WriteStall(id));
+            if !std::mem::replace(&mut conn.watched, true) {
+                self.set_far_timer(now + write_stall, Timer::WriteStall(id), now);
+            }
         }
-        let Some(session) = conn.open().map(|open| open.session) else {
+        let Some(conn) = self.conns.at(id) else {
             return;
         };
         let low = conn.output.len() < super::deliver::PUMP_UP_TO;
+        let session = conn.open().map(|open| open.session);
+        self.output_has_room(id);
+        let Some(session) = session else { return };
         if low {
             self.pump(session, now);
             self.wake_replay(session);
@@ -314,18 +327,18 @@ impl Worker {
 
     pub(super) fn check_write_stall(&mut self, id: ConnId, now: Time) {
         let write_stall = self.limits.write_stall;
-        let Some(conn) = self.conns.at(id) else {
+        let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
+        conn.watched = conn.blocked;
         if !conn.blocked {
             return;
         }
         let deadline = conn.last_written + write_stall;
         if deadline <= now {
-            self.close(id, crate::event::CloseReason::WriteStall, now);
+            self.close(id, CloseReason::WriteStall, now);
         } else {
-            self.timers
-                .set(deadline, crate::timers::Timer::WriteStall(id));
+            self.set_far_timer(deadline, Timer::WriteStall(id), now);
         }
     }
 
@@ -339,11 +352,11 @@ impl Worker {
         else {
             return;
         };
-        if deadline <= now && !conn.paused {
+        if deadline <= now && conn.pause.is_none() {
             self.violate(id, Violation::KeepAliveTimeout, now);
         } else {
             let again = deadline.max(now + std::time::Duration::from_millis(100));
-            self.timers.set(again, crate::timers::Timer::KeepAlive(id));
+            self.set_far_timer(again, Timer::KeepAlive(id), now);
         }
     }
 }
