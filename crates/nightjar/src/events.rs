@@ -15,7 +15,7 @@ pub(crate) fn level(event: &Event) -> Level {
             Level::INFO
         }
         Event::TakenOver { .. } => Level::WARN,
-        Event::StoreFailed { .. } => Level::ERROR,
+        Event::StoreFailed { .. } | Event::Unencodable { .. } => Level::ERROR,
         Event::SessionEnded { lost: 0, .. } | Event::Reloaded { .. } => Level::DEBUG,
         Event::SessionEnded { .. } => Level::INFO,
     }
@@ -83,6 +83,11 @@ pub(crate) fn log(event: &Event) {
         Event::StoreFailed { worker } => error!(
             worker = worker.0,
             "the store has failed: nothing more is acknowledged at QoS 1 and 2"
+        ),
+        Event::Unencodable { peer, packet } => error!(
+            %peer,
+            packet,
+            "a packet could not be encoded, so its connection ends; please report this"
         ),
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
     }

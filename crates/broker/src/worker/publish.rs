@@ -179,6 +179,9 @@ impl Worker {
             }
             return Flow::Wait;
         }
+        if publish.qos != QoS::AtMostOnce && self.holds_enough(id) {
+            return Flow::Wait;
+        }
         if publish.qos != QoS::AtMostOnce
             && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
             && let Err(violation) = open.link.begin_receive(publish.qos)

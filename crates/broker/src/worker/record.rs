@@ -134,6 +134,18 @@ impl Worker {
         })
     }
 
+    /// Whether as many acknowledgements of a connection wait for the store as it may have
+    /// messages unacknowledged: a slow store slows publishers down.
+    pub(super) fn holds_enough(&self, conn: ConnId) -> bool {
+        self.durable
+            && self
+                .conns
+                .at(conn)
+                .and_then(Conn::open)
+                .and_then(|open| open.held.as_ref())
+                .is_some_and(|held| held.len() >= usize::from(self.limits.receive_maximum))
+    }
+
     /// One more store has to answer before the hold is lifted.
     pub(super) fn await_receipt(&mut self, receipt: Option<Receipt>) {
         let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
