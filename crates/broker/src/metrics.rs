@@ -32,13 +32,15 @@ pub enum Counter {
     SessionsExpired,
     /// Connections that took over another.
     Takeovers,
+    /// Payload bytes of messages that were dropped.
+    PublishBytesDropped,
     /// Stores that failed.
     StoreFailures,
     /// Packets of the server's own that could not be encoded.
     Unencodable,
 }
 
-const COUNTERS: usize = 14;
+const COUNTERS: usize = 15;
 const GAUGES: usize = 4;
 
 /// What is measured, by worker.
@@ -84,9 +86,14 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn dropped(&self, reason: DropReason, by: u64) {
+    /// Counts lost messages with the bytes of their payloads.
+    pub(crate) fn dropped(&self, reason: DropReason, messages: u64, bytes: usize) {
+        self.add(
+            Counter::PublishBytesDropped,
+            u64::try_from(bytes).unwrap_or(u64::MAX),
+        );
         if let Some(value) = self.drops.get(reason as usize) {
-            bump(value, by);
+            bump(value, messages);
         }
     }
 

@@ -115,6 +115,15 @@ impl Shared {
         self.metrics.get(worker.index())
     }
 
+    /// The counters of one worker; counters that nobody reads if there is no such worker.
+    #[inline]
+    pub(crate) fn metrics_of(&self, worker: WorkerId) -> &Metrics {
+        match self.metrics(worker) {
+            Some(metrics) => metrics,
+            None => Metrics::nowhere(),
+        }
+    }
+
     /// The counters of all workers.
     pub fn totals(&self) -> Totals<'_> {
         Totals::new(&self.metrics)

@@ -89,8 +89,6 @@ pub enum Record<'a> {
 /// The steps of a QoS 1 or 2 message on its way to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// The identifier was assigned to the oldest message that waits.
-    Assigned,
     /// PUBREC arrived: PUBREL follows.
     Received,
     /// PUBACK or PUBCOMP arrived, or PUBREC with an error: done.

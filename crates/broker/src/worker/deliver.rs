@@ -2,7 +2,6 @@
 
 use protocol::session::{Next, Offer};
 use protocol::{Outbound, Session};
-use store::Settled;
 use topics::{Delivery, Recipient};
 use types::{ConnId, PacketId, QoS, SessionKey, SessionRef, Time};
 
@@ -15,6 +14,18 @@ use crate::metrics::{Gauge, Metrics};
 
 /// While a connection has more than this to write, its queue waits.
 pub(super) const PUMP_UP_TO: usize = 128 * 1024;
+
+/// What becomes of a message for a recipient.
+enum Place {
+    /// It goes out now, with this identifier unless it is QoS 0.
+    Now(ConnId, Option<PacketId>),
+    /// It waits in the session's queue.
+    Queue,
+    /// It is lost, and counted.
+    Drop(DropReason),
+    /// There is nobody to have it: the session is gone, or away and the message QoS 0.
+    Nowhere,
+}
 
 impl Worker {
     /// Delivers to one entry of a route.
@@ -32,61 +43,25 @@ impl Worker {
     }
 
     fn deliver(&mut self, key: SessionKey, delivery: &Delivery, fanout: &mut Fanout<'_>) {
-        let Some(client) = self.clients.at_mut(key) else {
-            return;
-        };
         let qos = fanout.parts.qos.min(delivery.qos);
         let retain = fanout.parts.retain && delivery.retain_as_published;
-        if self.durable && qos != QoS::AtMostOnce && client.keeps() {
-            self.promises.recipients.push((key, qos));
-        }
-        let Some(conn_id) = client.conn else {
-            if qos != QoS::AtMostOnce || self.limits.queue_qos0 {
+        let (conn_id, packet_id) = match self.place(key, delivery, qos, retain, fanout) {
+            Place::Now(conn, packet_id) => (conn, packet_id),
+            Place::Queue => {
                 let outbound = outbound(fanout, delivery, qos, retain);
-                self.enqueue(key, outbound);
+                return self.enqueue(key, outbound);
             }
-            return;
+            Place::Nowhere => return,
+            Place::Drop(reason) => {
+                self.metrics()
+                    .dropped(reason, 1, fanout.parts.payload.len());
+                return;
+            }
         };
         let Some(conn) = self.conns.at_mut(conn_id) else {
             return;
         };
-        let metrics = match self.shared.metrics(self.id) {
-            Some(metrics) => metrics,
-            None => Metrics::nowhere(),
-        };
-        let backlog = conn.output.len();
-        let packet_id = if qos == QoS::AtMostOnce {
-            if backlog > 0 && backlog > shed_above(&self.limits, self.shared.resident().0) {
-                let reason = if backlog > self.limits.output_bytes {
-                    DropReason::SlowConsumer
-                } else {
-                    DropReason::Memory
-                };
-                metrics.dropped(reason, 1);
-                return;
-            }
-            None
-        } else {
-            let Some(open) = conn.open() else { return };
-            let keeps = client.keeps();
-            let kept = || keeps.then(|| outbound(fanout, delivery, qos, retain));
-            let offer = if backlog > self.limits.output_bytes {
-                Offer::Wait
-            } else {
-                client.session.offer(qos, open.link.window(), kept)
-            };
-            match offer {
-                Offer::Send(packet_id) => {
-                    show_inflight(client);
-                    Some(packet_id)
-                }
-                Offer::Wait => {
-                    let outbound = outbound(fanout, delivery, qos, retain);
-                    self.enqueue(key, outbound);
-                    return;
-                }
-            }
-        };
+        let metrics = self.shared.metrics_of(self.id);
         let copy = Copy {
             dup: false,
             qos,
@@ -95,40 +70,83 @@ impl Worker {
             ids: delivery.ids(),
         };
         let mut heads = std::mem::take(&mut fanout.heads);
-        let written = write_publish(
-            conn,
-            &mut self.pool,
-            metrics,
-            &mut heads,
-            &fanout.content(),
-            copy,
-            fanout.now,
-        );
+        let content = fanout.content();
+        let pool = &mut self.pool;
+        let written = write_publish(conn, pool, metrics, &mut heads, &content, copy, fanout.now);
         fanout.heads = heads;
         if !conn.touched {
             conn.touched = true;
             self.touched.push(conn_id);
         }
         if written == Err(TooLarge) {
-            metrics.dropped(DropReason::TooLarge, 1);
-            if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
-                client.session.abandon(packet_id);
+            self.give_up(key, packet_id, fanout.parts.payload.len());
+        }
+    }
+
+    /// What becomes of a message for a recipient.
+    #[inline]
+    fn place(
+        &mut self,
+        key: SessionKey,
+        delivery: &Delivery,
+        qos: QoS,
+        retain: bool,
+        fanout: &mut Fanout<'_>,
+    ) -> Place {
+        let Some(client) = self.clients.at_mut(key) else {
+            return Place::Nowhere;
+        };
+        if self.durable && qos != QoS::AtMostOnce && client.keeps() {
+            self.promises.recipients.push((key, qos));
+        }
+        let Some(conn_id) = client.conn else {
+            let waits = qos != QoS::AtMostOnce || self.limits.queue_qos0;
+            return if waits { Place::Queue } else { Place::Nowhere };
+        };
+        let Some(conn) = self.conns.at(conn_id) else {
+            return Place::Nowhere;
+        };
+        let backlog = conn.output.len();
+        if qos == QoS::AtMostOnce {
+            return match shed(backlog, &self.limits, self.shared.resident().0) {
+                Some(reason) => Place::Drop(reason),
+                None => Place::Now(conn_id, None),
+            };
+        }
+        let Some(open) = conn.open() else {
+            return Place::Nowhere;
+        };
+        if backlog > self.limits.output_bytes {
+            return Place::Queue;
+        }
+        let keeps = client.keeps();
+        let kept = || keeps.then(|| outbound(fanout, delivery, qos, retain));
+        match client.session.offer(qos, open.link.window(), kept) {
+            Offer::Send(packet_id) => {
                 show_inflight(client);
+                Place::Now(conn_id, Some(packet_id))
             }
+            Offer::Wait => Place::Queue,
+        }
+    }
+
+    /// A message that the client cannot take counts as delivered (MQTT-3.1.2-25).
+    fn give_up(&mut self, key: SessionKey, packet_id: Option<PacketId>, size: usize) {
+        self.metrics().dropped(DropReason::TooLarge, 1, size);
+        if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
+            client.session.abandon(packet_id);
+            show_inflight(client);
         }
     }
 
     /// Puts a message into a session's queue; what has to go for it is counted.
     pub(super) fn enqueue(&mut self, key: SessionKey, outbound: Outbound) {
-        let metrics = match self.shared.metrics(self.id) {
-            Some(metrics) => metrics,
-            None => Metrics::nowhere(),
-        };
+        let metrics = self.shared.metrics_of(self.id);
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        client.session.enqueue(outbound, &self.limits, |_| {
-            metrics.dropped(DropReason::QueueFull, 1);
+        client.session.enqueue(outbound, &self.limits, |lost| {
+            metrics.dropped(DropReason::QueueFull, 1, lost.message.payload().len());
         });
         recount(metrics, client);
     }
@@ -137,7 +155,8 @@ impl Worker {
     pub(super) fn deliver_outbound(&mut self, key: SessionKey, outbound: Outbound, now: Time) {
         // It may have expired on the way here (MQTT-3.3.2-5).
         if outbound.message.is_expired(now) {
-            self.metrics().dropped(DropReason::Expired, 1);
+            let size = outbound.message.payload().len();
+            self.metrics().dropped(DropReason::Expired, 1, size);
             return;
         }
         let Some(client) = self.clients.at(key) else {
@@ -150,20 +169,18 @@ impl Worker {
             return;
         };
         if outbound.qos == QoS::AtMostOnce && !client.session.has_waiting() {
+            let size = outbound.message.payload().len();
             let backlog = self.conns.at(conn).map_or(0, |conn| conn.output.len());
-            if backlog > shed_above(&self.limits, self.shared.resident().0) {
-                self.metrics().dropped(DropReason::SlowConsumer, 1);
+            if let Some(reason) = shed(backlog, &self.limits, self.shared.resident().0) {
+                self.metrics().dropped(reason, 1, size);
             } else if self.write_outbound(conn, None, &outbound, false, now) == Err(TooLarge) {
-                self.metrics().dropped(DropReason::TooLarge, 1);
+                self.give_up(key, None, size);
             }
             return;
         }
         if let Some(packet_id) = self.offer_outbound(key, conn, &outbound) {
             if self.write_outbound(conn, Some(packet_id), &outbound, false, now) == Err(TooLarge) {
-                self.metrics().dropped(DropReason::TooLarge, 1);
-                if let Some(client) = self.clients.at_mut(key) {
-                    client.session.abandon(packet_id);
-                }
+                self.give_up(key, Some(packet_id), outbound.message.payload().len());
             }
             return;
         }
@@ -190,7 +207,6 @@ impl Worker {
             return None;
         };
         show_inflight(client);
-        self.record_settled(key, packet_id, Settled::Assigned);
         Some(packet_id)
     }
 
@@ -219,16 +235,13 @@ impl Worker {
             if backlog >= PUMP_UP_TO {
                 break;
             }
-            let metrics = match self.shared.metrics(self.id) {
-                Some(metrics) => metrics,
-                None => Metrics::nowhere(),
-            };
+            let metrics = self.shared.metrics_of(self.id);
             let Some(client) = self.clients.at_mut(key) else {
                 return;
             };
             let keeps = client.keeps();
-            let next = client.session.next_to_send(window, keeps, now, |_| {
-                metrics.dropped(DropReason::Expired, 1);
+            let next = client.session.next_to_send(window, keeps, now, |late| {
+                metrics.dropped(DropReason::Expired, 1, late.message.payload().len());
             });
             let Some(next) = next else { break };
             self.send_next(key, conn_id, next, now);
@@ -237,28 +250,16 @@ impl Worker {
     }
 
     fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
-        if let Next::Publish(Some(packet_id), _) = &next {
-            self.record_settled(key, *packet_id, Settled::Assigned);
-        }
-        let (packet_id, written) = match next {
-            Next::Publish(packet_id, outbound) => (
-                packet_id,
-                self.write_outbound(conn, packet_id, &outbound, false, now),
-            ),
-            Next::PublishAgain(packet_id, outbound) => (
-                Some(packet_id),
-                self.write_outbound(conn, Some(packet_id), &outbound, true, now),
-            ),
+        let (packet_id, outbound, again) = match next {
+            Next::Publish(packet_id, outbound) => (packet_id, outbound, false),
+            Next::PublishAgain(packet_id, outbound) => (Some(packet_id), outbound, true),
             Next::PubrelAgain(packet_id) => {
                 self.write_pubrel(conn, packet_id);
                 return;
             }
         };
-        if written == Err(TooLarge) {
-            self.metrics().dropped(DropReason::TooLarge, 1);
-            if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
-                client.session.abandon(packet_id);
-            }
+        if self.write_outbound(conn, packet_id, &outbound, again, now) == Err(TooLarge) {
+            self.give_up(key, packet_id, outbound.message.payload().len());
         }
     }
 
@@ -270,10 +271,7 @@ impl Worker {
 
     /// Brings the gauges and what shared groups see up to date with a session.
     pub(super) fn recount(&mut self, key: SessionKey) {
-        let metrics = match self.shared.metrics(self.id) {
-            Some(metrics) => metrics,
-            None => Metrics::nowhere(),
-        };
+        let metrics = self.shared.metrics_of(self.id);
         if let Some(client) = self.clients.at_mut(key) {
             recount(metrics, client);
         }
@@ -334,15 +332,21 @@ fn outbound(fanout: &mut Fanout<'_>, delivery: &Delivery, qos: QoS, retain: bool
     }
 }
 
-/// QoS 0 for a client with more than this to write is dropped. The nearer the memory budget,
-/// the less backlog is borne, so that the slowest lose first.
-fn shed_above(limits: &types::Limits, resident: u64) -> usize {
+/// Why QoS 0 is dropped for a client with so much to write, if it is. The nearer the memory
+/// budget, the less backlog is borne, so that the slowest lose first.
+fn shed(backlog: usize, limits: &types::Limits, resident: u64) -> Option<DropReason> {
+    if backlog > limits.output_bytes {
+        return Some(DropReason::SlowConsumer);
+    }
     let budget = u64::try_from(limits.memory).unwrap_or(u64::MAX);
-    if budget == 0 || resident < (budget / 10).saturating_mul(9) {
-        return limits.output_bytes;
+    let near = (budget / 10).saturating_mul(9);
+    if budget == 0 || backlog == 0 || resident < near {
+        return None;
     }
-    if resident >= budget {
-        return 0;
-    }
-    limits.output_bytes / 16
+    let borne = if resident >= budget {
+        0
+    } else {
+        limits.output_bytes / 16
+    };
+    (backlog > borne).then_some(DropReason::Memory)
 }

@@ -291,7 +291,8 @@ impl Worker {
         let policy = Arc::clone(&self.shared);
         let policy = &policy.config.policy;
         if !policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
-            self.metrics().dropped(DropReason::NotAuthorized, 1);
+            self.metrics()
+                .dropped(DropReason::NotAuthorized, 1, will.payload.len());
             return;
         }
         let expiry = will
@@ -336,7 +337,11 @@ impl Worker {
         let lost = client.session.queued_len();
         if lost > 0 {
             let count = u64::try_from(lost).unwrap_or(0);
-            self.metrics().dropped(DropReason::SessionEnded, count);
+            self.metrics().dropped(
+                DropReason::SessionEnded,
+                count,
+                client.session.queued_bytes(),
+            );
             self.uncount(&client);
         }
         if expired {

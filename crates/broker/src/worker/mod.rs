@@ -190,10 +190,7 @@ impl Worker {
 
     #[inline]
     fn metrics(&self) -> &Metrics {
-        match self.shared.metrics(self.id) {
-            Some(metrics) => metrics,
-            None => Metrics::nowhere(),
-        }
+        self.shared.metrics_of(self.id)
     }
 
     #[inline]

@@ -174,7 +174,8 @@ impl Worker {
         }
         if !self.has_room(&way.route, publish.payload.len()) {
             if publish.qos == QoS::AtMostOnce {
-                self.metrics().dropped(DropReason::MailboxFull, 1);
+                self.metrics()
+                    .dropped(DropReason::MailboxFull, 1, publish.payload.len());
                 return Flow::Continue;
             }
             return Flow::Wait;
@@ -385,7 +386,8 @@ impl Worker {
         self.begin_record();
         // It may have expired on the way here (MQTT-3.3.2-5).
         if message.is_expired(now) {
-            self.metrics().dropped(DropReason::Expired, 1);
+            self.metrics()
+                .dropped(DropReason::Expired, 1, message.payload().len());
         } else {
             for recipient in route.recipients(self.id) {
                 self.deliver_to(recipient, &mut fanout);
@@ -464,7 +466,8 @@ impl Worker {
         taken: Result<bool, Refused>,
     ) -> Flow {
         if let Err(refused) = &taken {
-            self.metrics().dropped(refused.drop, 1);
+            self.metrics()
+                .dropped(refused.drop, 1, publish.payload.len());
         }
         let Some(packet_id) = publish.packet_id else {
             return Flow::Continue;
@@ -517,7 +520,7 @@ impl Worker {
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
         if let Err(refused) = self.publish_parts(&route, parts, None, now) {
-            self.metrics().dropped(refused.drop, 1);
+            self.metrics().dropped(refused.drop, 1, parts.payload.len());
         }
     }
 }

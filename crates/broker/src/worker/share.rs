@@ -53,7 +53,8 @@ impl Worker {
             skip: &tried,
         };
         let Some(member) = group.choose(self.shared.config.strategy, &pick) else {
-            self.metrics().dropped(DropReason::NoMember, 1);
+            self.metrics()
+                .dropped(DropReason::NoMember, 1, message.payload().len());
             self.settle_receipt(receipt);
             return;
         };
@@ -138,7 +139,8 @@ impl Worker {
         now: Time,
     ) {
         if message.is_expired(now) {
-            self.metrics().dropped(DropReason::Expired, 1);
+            self.metrics()
+                .dropped(DropReason::Expired, 1, message.payload().len());
             self.settle_receipt(receipt);
             return;
         }
@@ -153,7 +155,8 @@ impl Worker {
         {
             Some(place) => self.share_beside(&route, place, message, tried, receipt, now),
             None => {
-                self.metrics().dropped(DropReason::NoMember, 1);
+                self.metrics()
+                    .dropped(DropReason::NoMember, 1, message.payload().len());
                 self.settle_receipt(receipt);
             }
         }

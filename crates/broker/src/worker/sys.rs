@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use codec::Connect;
 use types::{ClientId, MessageParts, ProtocolVersion, QoS, Time, TopicName};
 
 use super::Worker;
 use crate::event::{CloseReason, DropReason};
-use crate::metrics::{Counter, Gauge};
+use crate::metrics::{Counter, Gauge, Totals};
 use crate::timers::Timer;
 
 /// What `$SYS` needs to remember between two rounds (worker 0).
@@ -29,16 +30,24 @@ struct Load {
 
 const SPANS: [(&str, f64); 3] = [("1min", 60.0), ("5min", 300.0), ("15min", 900.0)];
 
+/// What a load is made of.
+type Count = fn(&Totals<'_>) -> u64;
+
 /// The loads, by their name under `$SYS/broker/load/`.
-const LOADS: [(&str, Counter); 8] = [
-    ("messages/received", Counter::PacketsReceived),
-    ("messages/sent", Counter::PacketsSent),
-    ("publish/received", Counter::PublishReceived),
-    ("publish/sent", Counter::PublishSent),
-    ("bytes/received", Counter::BytesReceived),
-    ("bytes/sent", Counter::BytesSent),
-    ("sockets", Counter::LinksOpened),
-    ("connections", Counter::ConnectsReceived),
+const LOADS: [(&str, Count); 9] = [
+    ("messages/received", |all| {
+        all.counter(Counter::PacketsReceived)
+    }),
+    ("messages/sent", |all| all.counter(Counter::PacketsSent)),
+    ("publish/received", |all| {
+        all.counter(Counter::PublishReceived)
+    }),
+    ("publish/sent", |all| all.counter(Counter::PublishSent)),
+    ("publish/dropped", |all| all.all_drops()),
+    ("bytes/received", |all| all.counter(Counter::BytesReceived)),
+    ("bytes/sent", |all| all.counter(Counter::BytesSent)),
+    ("sockets", |all| all.counter(Counter::LinksOpened)),
+    ("connections", |all| all.counter(Counter::ConnectsReceived)),
 ];
 
 impl Worker {
@@ -57,6 +66,7 @@ impl Worker {
             self.sys(&format!("drops/{}", reason.as_str()), value.to_string());
         }
         self.publish_loads(now);
+        self.publish_node();
     }
 
     /// The plain numbers.
@@ -70,10 +80,7 @@ impl Worker {
         let retained = wide(self.shared.retained.count());
         let retained_bytes = wide(self.shared.retained.bytes());
         let (resident, most_resident) = self.shared.resident();
-        let most = self
-            .shared
-            .most_connections
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let most = self.shared.most_connections.load(Ordering::Relaxed);
         vec![
             ("clients/connected", connected),
             ("clients/disconnected", away),
@@ -113,6 +120,10 @@ impl Worker {
             ),
             ("publish/messages/dropped", totals.all_drops()),
             (
+                "publish/bytes/dropped",
+                totals.counter(Counter::PublishBytesDropped),
+            ),
+            (
                 "publish/bytes/received",
                 totals.counter(Counter::PublishBytesReceived),
             ),
@@ -125,6 +136,52 @@ impl Worker {
         ]
     }
 
+    /// The same under the node's name, in EMQX's names.
+    fn publish_node(&mut self) {
+        let totals = self.shared.totals();
+        let index = self.shared.index.stats();
+        let most = self.shared.most_connections.load(Ordering::Relaxed);
+        let connected = totals.gauge(Gauge::Connected);
+        let values = [
+            ("stats/connections/count", connected),
+            ("stats/connections/max", wide(most)),
+            (
+                "stats/sessions/count",
+                totals.gauge(Gauge::Sessions).max(connected),
+            ),
+            ("stats/subscriptions/count", wide(index.subscriptions)),
+            (
+                "stats/subscriptions/shared/count",
+                wide(index.shared_subscriptions),
+            ),
+            ("stats/topics/count", wide(index.filters)),
+            ("stats/retained/count", wide(self.shared.retained.count())),
+            (
+                "metrics/bytes/received",
+                totals.counter(Counter::BytesReceived),
+            ),
+            ("metrics/bytes/sent", totals.counter(Counter::BytesSent)),
+            (
+                "metrics/packets/received",
+                totals.counter(Counter::PacketsReceived),
+            ),
+            ("metrics/packets/sent", totals.counter(Counter::PacketsSent)),
+            (
+                "metrics/messages/received",
+                totals.counter(Counter::PublishReceived),
+            ),
+            (
+                "metrics/messages/sent",
+                totals.counter(Counter::PublishSent),
+            ),
+            ("metrics/messages/dropped", totals.all_drops()),
+        ];
+        for (name, value) in values {
+            let topic = format!("$SYS/brokers/{}/{name}", self.shared.config.node);
+            self.publish_own(&topic, value.to_string().as_bytes(), true);
+        }
+    }
+
     fn publish_loads(&mut self, now: Time) {
         let passed = self
             .sys
@@ -133,8 +190,8 @@ impl Worker {
         self.sys.last_round = Some(now);
         let totals = self.shared.totals();
         let mut published = Vec::new();
-        for (load, (name, counter)) in self.sys.loads.iter_mut().zip(LOADS) {
-            let seen = totals.counter(counter);
+        for (load, (name, count)) in self.sys.loads.iter_mut().zip(LOADS) {
+            let seen = count(&totals);
             let events = seen.wrapping_sub(std::mem::replace(&mut load.seen, seen));
             for (average, (span, seconds)) in load.averages.iter_mut().zip(SPANS) {
                 if let Some(passed) = passed.filter(|passed| *passed > 0.0) {

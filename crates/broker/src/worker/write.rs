@@ -165,10 +165,7 @@ impl Worker {
         dup: bool,
         now: Time,
     ) -> Result<(), TooLarge> {
-        let metrics = match self.shared.metrics(self.id) {
-            Some(metrics) => metrics,
-            None => Metrics::nowhere(),
-        };
+        let metrics = self.shared.metrics_of(self.id);
         let Some(conn) = self.conns.at_mut(id) else {
             return Ok(());
         };
