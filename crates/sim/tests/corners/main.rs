@@ -1,0 +1,8 @@
+mod alias;
+mod connect;
+mod flow;
+mod retained;
+mod session;
+mod story;
+mod subscribe;
+mod will;
