@@ -8,7 +8,7 @@ use std::time::Duration;
 use auth::Identity;
 use protocol::Session;
 use topics::{MemberState, ScanCursor};
-use types::{ClientId, ConnId, QoS, Time, TopicFilter};
+use types::{ClientId, ConnId, Message, QoS, Time, TopicFilter};
 
 use crate::conn::Will;
 
@@ -49,6 +49,10 @@ pub(crate) struct Replay {
     pub(crate) qos: QoS,
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
+    /// Found, and waiting for room in the client's queue.
+    pub(crate) found: VecDeque<Arc<Message>>,
+    /// The walk is over; only what was found is left.
+    pub(crate) walked: bool,
     /// Values stored later were published after the subscription and arrive by it.
     pub(crate) until: u64,
     /// How often the client subscribed again meanwhile: so many walks follow.

@@ -4,7 +4,7 @@
 //! worker belongs to it alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::{Mechanism, Policy};
@@ -59,10 +59,27 @@ impl BrokerConfig {
     }
 }
 
-/// Bytes in one worker's mailbox.
+/// Bytes in one worker's mailbox. Below zero for a moment when mail is read before its sender
+/// has counted it.
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
-    pub(crate) bytes: AtomicUsize,
+    bytes: AtomicIsize,
+}
+
+impl Mailbox {
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        let bytes = isize::try_from(bytes).unwrap_or(isize::MAX);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn subtract(&self, bytes: usize) {
+        let bytes = isize::try_from(bytes).unwrap_or(isize::MAX);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What all workers share.
@@ -146,7 +163,12 @@ impl Shared {
     /// Bytes on their way to a worker.
     pub fn mailbox_bytes(&self, worker: WorkerId) -> usize {
         self.mailbox(worker)
-            .map_or(0, |mailbox| mailbox.bytes.load(Ordering::Relaxed))
+            .map_or(0, Mailbox::bytes)
+    }
+
+    /// Bytes that links without a client hold, which `limits.unauthenticated_bytes` bounds.
+    pub fn unauthenticated_bytes(&self) -> usize {
+        self.unauthenticated_bytes.load(Ordering::Relaxed)
     }
 
     /// Links that are open, and sessions that live, by their own counts.

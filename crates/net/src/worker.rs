@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ impl<C: Core> Worker<C> {
                 let core = &mut self.core;
                 let bytes = &shell.scratch[..count];
                 let now = shell.now;
-                if contained(|| core.handle_bytes(conn, bytes, now)).is_err() {
+                if !contained(core, |core| core.handle_bytes(conn, bytes, now)) {
                     self.end_after_panic(conn);
                 }
             }
@@ -303,7 +303,7 @@ impl<C: Core> Worker<C> {
             return self.end(conn, LinkEnd::Error);
         }
         let core = &mut self.core;
-        if !received.is_empty() && contained(|| core.handle_bytes(conn, received, now)).is_err() {
+        if !received.is_empty() && !contained(core, |core| core.handle_bytes(conn, received, now)) {
             self.end_after_panic(conn);
         }
     }
@@ -416,12 +416,15 @@ impl<C: Core> Worker<C> {
     }
 }
 
-/// Runs what a peer's bytes may make panic.
-fn contained(decode: impl FnOnce()) -> Result<(), ()> {
-    // Unwind safe by the contract of `Core`: after a panic in `handle_bytes` the connection
-    // is only ever told to be closed, and what the core shares among connections it changes
-    // in steps that are whole in themselves.
-    catch_unwind(AssertUnwindSafe(decode)).map_err(drop)
+/// Runs what a peer's bytes may make panic; `false` if they did. A panic that left more than
+/// the one connection broken goes on.
+fn contained<C: Core>(core: &mut C, decode: impl FnOnce(&mut C)) -> bool {
+    // Unwind safe: after a panic the core says itself whether it is whole.
+    match catch_unwind(AssertUnwindSafe(|| decode(core))) {
+        Ok(()) => true,
+        Err(_) if core.is_sound() => false,
+        Err(panic) => resume_unwind(panic),
+    }
 }
 
 /// The size of the buffer for reads; most bytes taken from one link in a turn.

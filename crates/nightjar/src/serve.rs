@@ -15,7 +15,7 @@ use config::{Config, SharedStrategy, Sources};
 use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use topics::Strategy;
 use tracing::{error, info, warn};
-use types::WorkerId;
+use types::{Limits, WorkerId};
 
 use crate::cli::ServeArgs;
 use crate::log::{Form, Log};
@@ -91,13 +91,14 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
-    if let Err(error) = net::raise_descriptor_limit() {
+    let descriptors = net::raise_descriptor_limit().unwrap_or_else(|error| {
         warn!(%error, "the limit of open files stays as it is");
-    }
+        None
+    });
 
     let (requests, inbox) = mpsc::channel();
     signals::forward(requests.clone())?;
-    let shared = Shared::new(broker_config(&plan, &log));
+    let shared = Shared::new(broker_config(&plan, &log, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     let setups = (0..plan.workers)
@@ -113,6 +114,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         sources: plan.sources,
         mailboxes,
         log,
+        descriptors,
     };
     let code = server.attend(&inbox);
     drop(memory);
@@ -132,13 +134,29 @@ fn listen(config: &Config) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartErro
     Ok((listeners, addresses))
 }
 
-fn broker_config(plan: &Plan, log: &Log) -> BrokerConfig {
+/// The limits as the machine bears them: sockets must not take the last descriptors, and a
+/// memory budget that was not set follows the machine's memory.
+fn effective(configured: &Limits, descriptors: Option<u64>) -> Limits {
+    let mut limits = configured.clone();
+    if let Some(most) = descriptors.and_then(|most| usize::try_from(most).ok()) {
+        limits.connections = limits
+            .connections
+            .min(most.saturating_sub(SPARE_DESCRIPTORS));
+    }
+    limits.memory = process::memory_budget(limits.memory);
+    limits
+}
+
+/// Descriptors that are kept for everything that is not a client's socket.
+const SPARE_DESCRIPTORS: usize = 128;
+
+fn broker_config(plan: &Plan, log: &Log, descriptors: Option<u64>) -> BrokerConfig {
     let config = &plan.config;
     BrokerConfig {
         workers: usize::from(plan.workers),
         node: plan.node.clone(),
         version: format!("nightjar version {}", env!("CARGO_PKG_VERSION")),
-        limits: config.limits.clone(),
+        limits: effective(&config.limits, descriptors),
         strategy: strategy(config.strategy),
         sys_interval: config.sys_interval,
         response_information: config.response_information.clone(),
@@ -253,6 +271,8 @@ struct Server {
     sources: Sources,
     mailboxes: Mailboxes<Mail>,
     log: Log,
+    /// Files that the process may have open.
+    descriptors: Option<u64>,
 }
 
 impl Server {
@@ -288,7 +308,7 @@ impl Server {
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
-        let limits = Arc::new(self.config.limits.clone());
+        let limits = Arc::new(effective(&self.config.limits, self.descriptors));
         self.tell_all(|| Control::Reload(Arc::clone(&limits)));
         let applied = changes.applied.join(" ");
         info!(applied, "configuration taken over");

@@ -122,6 +122,12 @@ pub trait Core {
     /// how many slices were filled.
     fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize;
 
+    /// Whether the core is whole. Asked after [`Core::handle_bytes`] panicked: a core that was
+    /// changing more than that one connection is not, and the loop ends with the panic.
+    fn is_sound(&self) -> bool {
+        true
+    }
+
     /// Whether every connection is gone and nothing is left to do, after a drain was asked
     /// for by mail. The loop then ends.
     fn is_drained(&self) -> bool;

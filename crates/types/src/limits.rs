@@ -65,7 +65,8 @@ pub struct Limits {
     /// are paused. An empty mailbox takes any message.
     pub mailbox_bytes: usize,
     /// Memory budget for messages and buffers of the whole server. Above: QoS 0 is shed
-    /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: no budget.
+    /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: four fifths of
+    /// what the machine, or the control group that the server runs in, has.
     pub memory: usize,
 }
 

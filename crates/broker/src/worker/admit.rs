@@ -178,7 +178,10 @@ impl Worker {
             let violation = Violation::NoRoomToAnswer;
             return self.refuse(id, version, violation.reason(), violation.explain(), now);
         };
-        let (key, session_present) = match self.take_session(id, &admission, now) {
+        self.beyond = true;
+        let taken = self.take_session(id, &admission, now);
+        self.beyond = false;
+        let (key, session_present) = match taken {
             Ok(taken) => taken,
             Err((reason, why)) => return self.refuse(id, version, reason, why, now),
         };

@@ -110,6 +110,8 @@ impl Worker {
         if qos == QoS::AtMostOnce {
             return match shed(backlog, &self.limits, self.shared.resident().0) {
                 Some(reason) => Place::Drop(reason),
+                // What waits must not be overtaken (MQTT-4.6.0-6).
+                None if client.session.has_qos0_waiting() => Place::Queue,
                 None => Place::Now(conn_id, None),
             };
         }

@@ -73,7 +73,9 @@ impl Worker {
             conn.output.flatten(&mut self.pool)
         };
         self.actions.push_back(Action::Close { conn: id, output });
+        self.beyond = true;
         self.depart(conn, reason, now);
+        self.beyond = false;
     }
 
     /// DISCONNECT with the reason; only 5.0 has it from a server, and a packet that is too

@@ -103,6 +103,8 @@ pub struct Worker {
     /// Whether the store wants records.
     durable: bool,
     promises: Promises,
+    /// At work on more than one connection: a panic now leaves the worker broken.
+    beyond: bool,
     draining: bool,
     /// Where clients are sent while draining.
     reference: Option<Arc<str>>,
@@ -150,6 +152,7 @@ impl Worker {
             durable: store.is_durable(),
             store,
             promises: Promises::default(),
+            beyond: false,
             draining: false,
             reference: None,
             scratch: Vec::new(),
@@ -256,21 +259,13 @@ impl Worker {
             if *bytes > 0
                 && let Some(mailbox) = self.shared.mailbox(WorkerId(worker))
             {
-                mailbox
-                    .bytes
-                    .fetch_add(std::mem::take(bytes), Ordering::Relaxed);
+                mailbox.add(std::mem::take(bytes));
             }
         }
         if self.mail_taken > 0
             && let Some(mailbox) = self.shared.mailbox(self.id)
         {
-            let taken = std::mem::take(&mut self.mail_taken);
-            // The sender settles at the end of its turn: it may not have counted yet.
-            let _ = mailbox
-                .bytes
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bytes| {
-                    Some(bytes.saturating_sub(taken))
-                });
+            mailbox.subtract(std::mem::take(&mut self.mail_taken));
         }
     }
 
@@ -375,6 +370,10 @@ impl Core for Worker {
         self.conns
             .at(conn)
             .map_or(0, |conn| conn.output.slices(slices))
+    }
+
+    fn is_sound(&self) -> bool {
+        !self.beyond
     }
 
     fn is_drained(&self) -> bool {

@@ -193,7 +193,9 @@ impl Worker {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
         };
+        self.beyond = true;
         let taken = self.take_publish(way, publish, receipt, now);
+        self.beyond = false;
         self.acknowledge(id, session, publish, receipt, taken)
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 use protocol::Outbound;
 use protocol::session::subscriptions::Subscription;
 use topics::{ScanCursor, ScanProgress};
-use types::{Message, SessionKey, SubscriptionFilter, Time, TopicFilter};
+use types::{Limits, Message, SessionKey, SubscriptionFilter, Time, TopicFilter};
 
 use super::Worker;
 use super::deliver::PUMP_UP_TO;
-use crate::client::Replay;
+use crate::client::{Client, Replay};
 use crate::timers::Timer;
 
 /// How often expired retained messages are looked for.
@@ -51,7 +51,19 @@ impl Worker {
         if client.session.subscriptions.subscription(&wanted).is_none() {
             return;
         }
+<<<<<<< ours
         let (qos, id) = (subscription.options.qos, subscription.id);
+=======
+        let replay = Replay {
+            filter: wanted.filter,
+            qos: subscription.options.qos,
+            id: subscription.id,
+            cursor: ScanCursor::default(),
+            found: VecDeque::new(),
+            walked: false,
+            until,
+        };
+>>>>>>> theirs
         client
             .replays
             .get_or_insert_default()
@@ -98,7 +110,7 @@ impl Worker {
             .conns
             .at(conn)
             .map_or(usize::MAX, |conn| conn.output.len());
-        if backlog < PUMP_UP_TO && client.session.queued_len() < REST_ABOVE {
+        if backlog < PUMP_UP_TO && has_room(client, &self.limits, 0) {
             client.replaying = true;
             self.replaying.push_back(key);
         }
@@ -120,20 +132,18 @@ impl Worker {
             let Some(mut replays) = client.replays.take() else {
                 continue;
             };
-            let found = self.step(&mut replays, now);
+            self.step(key, &mut replays, now);
             let Some(client) = self.clients.at_mut(key) else {
                 continue;
             };
             if !replays.is_empty() {
                 client.replays = Some(replays);
             }
-            for outbound in found {
-                self.deliver_outbound(key, outbound, now);
-            }
             self.wake_replay(key);
         }
     }
 
+<<<<<<< ours
     fn step(&self, replays: &mut BTreeMap<TopicFilter, Replay>, now: Time) -> Vec<Outbound> {
         let Some(mut first) = replays.first_entry() else {
             return Vec::new();
@@ -149,11 +159,36 @@ impl Worker {
             .into_iter()
             .filter(|(sequence, _)| *sequence <= replay.until)
             .map(|(_, message)| Outbound {
+=======
+    /// Walks on and hands over what the client's queue has room for, so that none of it is
+    /// ever dropped there.
+    fn step(&mut self, key: SessionKey, replays: &mut VecDeque<Replay>, now: Time) {
+        let Some(replay) = replays.front_mut() else {
+            return;
+        };
+        if replay.found.is_empty() && !replay.walked {
+            self.walk(replay, now);
+        }
+        while let Some(message) = replay.found.front() {
+            let size = message.size();
+            let room = |client: &Client| has_room(client, &self.limits, size);
+            if !self.clients.at(key).is_some_and(room) {
+                return;
+            }
+            let Some(message) = replay.found.pop_front() else {
+                return;
+            };
+            if message.is_expired(now) {
+                continue;
+            }
+            let outbound = Outbound {
+>>>>>>> theirs
                 qos: message.qos().min(replay.qos),
                 retain: true,
                 ids: replay.id.map(|id| [id].into()),
                 share: None,
                 message,
+<<<<<<< ours
             })
             .collect();
         if progress == ScanProgress::Done {
@@ -165,12 +200,39 @@ impl Worker {
                     replay.cursor = ScanCursor::default();
                 }
             }
+=======
+            };
+            self.deliver_outbound(key, outbound, now);
         }
-        outbounds
+        if replay.walked {
+            replays.pop_front();
+>>>>>>> theirs
+        }
+    }
+
+    fn walk(&self, replay: &mut Replay, now: Time) {
+        let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
+        let progress =
+            self.shared
+                .retained
+                .scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
+        replay.walked = progress == ScanProgress::Done;
+        let until = replay.until;
+        let wanted = found.into_iter().filter(|(sequence, _)| *sequence <= until);
+        replay.found.extend(wanted.map(|(_, message)| message));
     }
 
     pub(super) fn purge_retained(&mut self, now: Time) {
         self.shared.retained.purge_expired(now, PURGE_BATCH);
         self.timers.set(now + PURGE_INTERVAL, Timer::RetainedExpiry);
     }
+}
+
+/// Whether a message of this size finds room in the client's queue, were it to wait there. An
+/// empty queue has room for any: what it cannot hold at all is its policy's to drop.
+fn has_room(client: &Client, limits: &Limits, size: usize) -> bool {
+    let most = usize::try_from(limits.queued_messages).unwrap_or(usize::MAX);
+    let waiting = client.session.queued_len();
+    let bytes = client.session.queued_bytes().saturating_add(size);
+    waiting == 0 || (waiting < REST_ABOVE.min(most) && bytes <= limits.queued_bytes)
 }
