@@ -3,7 +3,6 @@
 #![allow(clippy::redundant_closure)]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use auth::Access;
@@ -22,6 +21,7 @@ use crate::conn::Conn;
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt};
 use crate::metrics::Counter;
+use crate::shared::Mailbox;
 
 /// What a message counts against `limits.mailbox_bytes`.
 pub(super) fn mail_size(message: &Message) -> usize {
@@ -431,10 +431,7 @@ impl Worker {
             return true;
         }
         let room = |worker: WorkerId| {
-            let waiting = self
-                .shared
-                .mailbox(worker)
-                .map_or(0, |mailbox| mailbox.bytes.load(Ordering::Relaxed));
+            let waiting = self.shared.mailbox(worker).map_or(0, Mailbox::bytes);
             let sent = self.mail_sent.get(worker.index()).copied().unwrap_or(0);
             // An empty mailbox takes any message, or one above the limit would wait for ever.
             let before = waiting.saturating_add(sent);

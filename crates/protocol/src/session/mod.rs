@@ -229,6 +229,14 @@ impl Session {
         self.flows.as_ref().map_or(0, |flows| flows.queue.len())
     }
 
+    /// Whether QoS 0 messages wait, so that another one must not overtake them
+    /// (MQTT-4.6.0-6).
+    pub fn has_qos0_waiting(&self) -> bool {
+        self.flows
+            .as_ref()
+            .is_some_and(|flows| flows.queue.has_qos0())
+    }
+
     /// Bytes of the messages that wait.
     pub fn queued_bytes(&self) -> usize {
         self.flows.as_ref().map_or(0, |flows| flows.queue.bytes())

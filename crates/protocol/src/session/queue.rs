@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use types::Limits;
+use types::{Limits, QoS};
 use types::limits::QueuePolicy;
 
 use super::Outbound;
@@ -12,6 +12,8 @@ use super::Outbound;
 pub(super) struct Queue {
     messages: VecDeque<Outbound>,
     bytes: usize,
+    /// How many of them are of QoS 0.
+    qos0: usize,
 }
 
 impl Queue {
@@ -40,6 +42,9 @@ impl Queue {
             }
         }
         self.bytes = self.bytes.saturating_add(size);
+        if outbound.qos == QoS::AtMostOnce {
+            self.qos0 = self.qos0.saturating_add(1);
+        }
         self.messages.push_back(outbound);
     }
 
@@ -49,12 +54,24 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<Outbound> {
         let outbound = self.messages.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(outbound.message.size());
+        self.forget(&outbound);
         if self.messages.is_empty() {
             // A queue that was long once must not hold its memory for good.
             self.messages = VecDeque::new();
         }
         Some(outbound)
+    }
+
+    fn forget(&mut self, outbound: &Outbound) {
+        self.bytes = self.bytes.saturating_sub(outbound.message.size());
+        if outbound.qos == QoS::AtMostOnce {
+            self.qos0 = self.qos0.saturating_sub(1);
+        }
+    }
+
+    /// Whether any message of QoS 0 waits.
+    pub(super) fn has_qos0(&self) -> bool {
+        self.qos0 > 0
     }
 
     /// Takes out what `wanted` names, in order.
@@ -65,7 +82,7 @@ impl Queue {
         let mut taken = Vec::new();
         for outbound in std::mem::take(&mut self.messages) {
             if wanted(&outbound) {
-                self.bytes = self.bytes.saturating_sub(outbound.message.size());
+                self.forget(&outbound);
                 taken.push(outbound);
             } else {
                 self.messages.push_back(outbound);
