@@ -1,7 +1,7 @@
 //! Retained messages for new subscriptions, in steps, so that a wildcard over a million topics
 //! neither fills the subscriber's output nor stalls anybody else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,19 +51,7 @@ impl Worker {
         if client.session.subscriptions.subscription(&wanted).is_none() {
             return;
         }
-<<<<<<< ours
         let (qos, id) = (subscription.options.qos, subscription.id);
-=======
-        let replay = Replay {
-            filter: wanted.filter,
-            qos: subscription.options.qos,
-            id: subscription.id,
-            cursor: ScanCursor::default(),
-            found: VecDeque::new(),
-            walked: false,
-            until,
-        };
->>>>>>> theirs
         client
             .replays
             .get_or_insert_default()
@@ -78,6 +66,8 @@ impl Worker {
                 qos,
                 id,
                 cursor: ScanCursor::default(),
+                found: VecDeque::new(),
+                walked: false,
                 until,
                 again: 0,
                 until_again: until,
@@ -143,31 +133,16 @@ impl Worker {
         }
     }
 
-<<<<<<< ours
-    fn step(&self, replays: &mut BTreeMap<TopicFilter, Replay>, now: Time) -> Vec<Outbound> {
+    /// Walks on and hands over what the client's queue has room for, so that none of it is
+    /// ever dropped there.
+    fn step(&mut self, key: SessionKey, replays: &mut BTreeMap<TopicFilter, Replay>, now: Time) {
         let Some(mut first) = replays.first_entry() else {
-            return Vec::new();
+            return;
         };
         let filter = first.key().clone();
         let replay = first.get_mut();
-        let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
-        let progress =
-            self.shared
-                .retained
-                .scan(&filter, &mut replay.cursor, STEP, now, &mut found);
-        let outbounds = found
-            .into_iter()
-            .filter(|(sequence, _)| *sequence <= replay.until)
-            .map(|(_, message)| Outbound {
-=======
-    /// Walks on and hands over what the client's queue has room for, so that none of it is
-    /// ever dropped there.
-    fn step(&mut self, key: SessionKey, replays: &mut VecDeque<Replay>, now: Time) {
-        let Some(replay) = replays.front_mut() else {
-            return;
-        };
         if replay.found.is_empty() && !replay.walked {
-            self.walk(replay, now);
+            self.walk(&filter, replay, now);
         }
         while let Some(message) = replay.found.front() {
             let size = message.size();
@@ -182,40 +157,34 @@ impl Worker {
                 continue;
             }
             let outbound = Outbound {
->>>>>>> theirs
                 qos: message.qos().min(replay.qos),
                 retain: true,
                 ids: replay.id.map(|id| [id].into()),
                 share: None,
                 message,
-<<<<<<< ours
-            })
-            .collect();
-        if progress == ScanProgress::Done {
-            match replay.again.checked_sub(1) {
-                None => drop(first.remove()),
-                Some(again) => {
-                    replay.again = again;
-                    replay.until = replay.until_again;
-                    replay.cursor = ScanCursor::default();
-                }
-            }
-=======
             };
             self.deliver_outbound(key, outbound, now);
         }
-        if replay.walked {
-            replays.pop_front();
->>>>>>> theirs
+        if !replay.walked {
+            return;
+        }
+        match replay.again.checked_sub(1) {
+            None => drop(first.remove()),
+            Some(again) => {
+                replay.again = again;
+                replay.until = replay.until_again;
+                replay.cursor = ScanCursor::default();
+                replay.walked = false;
+            }
         }
     }
 
-    fn walk(&self, replay: &mut Replay, now: Time) {
+    fn walk(&self, filter: &TopicFilter, replay: &mut Replay, now: Time) {
         let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
-        let progress =
-            self.shared
-                .retained
-                .scan(&replay.filter, &mut replay.cursor, STEP, now, &mut found);
+        let progress = self
+            .shared
+            .retained
+            .scan(filter, &mut replay.cursor, STEP, now, &mut found);
         replay.walked = progress == ScanProgress::Done;
         let until = replay.until;
         let wanted = found.into_iter().filter(|(sequence, _)| *sequence <= until);
