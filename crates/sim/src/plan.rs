@@ -36,6 +36,8 @@ pub struct Plan {
     /// Mailboxes are so small that publishers are paused: what was published when is then
     /// known only roughly.
     pub tight_mail: bool,
+    /// Clients send on behind SUBSCRIBE, which the server takes in later.
+    pub pipelines: bool,
     /// Queues are so small that they overflow.
     pub tight_queue: bool,
     /// Percent of turns that take all the mail at once.
@@ -146,6 +148,7 @@ impl Plan {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let tight_mail = rng.percent(10);
+        let pipelines = rng.percent(15);
         let tight_queue = rng.percent(15);
         let shared = rng.percent(50);
         let topics = subset(&mut rng, &TOPICS, 2);
@@ -155,7 +158,7 @@ impl Plan {
             .collect();
         let filters = subset(&mut rng, &filters, 3);
         let count = rng.between(3, 12);
-        let rare_retain = rng.percent(40) || tight_mail;
+        let rare_retain = rng.percent(40) || tight_mail || pipelines;
         let clients = (0..count)
             .map(|_| {
                 let mut habits = Habits::new(&mut rng);
@@ -184,11 +187,17 @@ impl Plan {
             rounds: rng.between(1, 3),
             events: rng.between(50, 400),
             tight_mail,
+            pipelines,
             tight_queue,
             prompt_mail: rng.pick(&[0, 50, 90]),
             slow_index: rng.percent(50),
             time_passes: rng.pick(&[0, 1, 5]),
         }
+    }
+
+    /// What the server takes in when is known only roughly.
+    pub fn is_loose(&self) -> bool {
+        self.tight_mail || self.pipelines
     }
 
     /// The server's configuration.
@@ -226,7 +235,7 @@ fn limits(rng: &mut Rng, tight_mail: bool, tight_queue: bool) -> Limits {
         ..Limits::default()
     };
     if tight_mail {
-        limits.mailbox_bytes = rng.between(300, 2000);
+        limits.mailbox_bytes = rng.between(1_000, 4_000);
     }
     if tight_queue {
         limits.queued_messages = u32::try_from(rng.between(1, 10)).unwrap_or(1);

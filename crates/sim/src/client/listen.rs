@@ -1,7 +1,7 @@
 //! What a client hears, and the rules that it can check alone.
 
 use codec::{Ack, ConnAck, Frame, Packet, Publish, ReasonList};
-use types::{PacketId, QoS, ReasonCode};
+use types::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
 use super::{Client, Incoming, Owed, Question, State};
 use crate::failure::{Failure, ensure};
@@ -144,8 +144,15 @@ impl Client {
         self.server_aliases = properties.topic_alias_maximum.unwrap_or(0);
         self.window = self.window.min(usize::from(plan.limits.inflight));
         self.state = State::Open;
-        self.resumed = connack.session_present;
-        if connack.session_present {
+        let found = self.session_found && self.version() != ProtocolVersion::V31;
+        ensure!(
+            connack.session_present == found,
+            "{}: session present is {} (MQTT-3.2.2-2)",
+            self.id,
+            connack.session_present
+        );
+        self.resumed = self.session_found;
+        if self.resumed {
             self.resend(messages);
         } else {
             self.forget_session();
@@ -231,9 +238,7 @@ impl Client {
         let connection = self.connection;
         let name = self.id.clone();
         let fresh = match self.incoming.get_mut(&id) {
-            Some(known)
-                if publish.dup && known.message == message && known.qos == publish.qos =>
-            {
+            Some(known) if publish.dup && known.message == message && known.qos == publish.qos => {
                 ensure!(
                     known.connection != connection,
                     "{name} gets {message:?} twice on one connection (MQTT-4.4.0-1)"
@@ -344,7 +349,10 @@ impl Client {
 
     fn hear_suback(&mut self, list: &ReasonList<'_>) -> Result<Heard, Failure> {
         let Some(Question::Subscribe(asked)) = self.questions.remove(&list.packet_id) else {
-            return Err(Failure(format!("{}: SUBACK that nobody asked for", self.id)));
+            return Err(Failure(format!(
+                "{}: SUBACK that nobody asked for",
+                self.id
+            )));
         };
         let granted: Vec<u8> = asked.iter().map(|qos| qos.bits()).collect();
         ensure!(

@@ -102,6 +102,8 @@ pub struct Client {
     /// Counts its connections.
     connection: usize,
     resumed: bool,
+    /// What the server says of the session beside CONNACK: MQTT 3.1 has no Session Present.
+    session_found: bool,
     // What was agreed on the connection.
     window: usize,
     server_window: usize,
@@ -136,6 +138,7 @@ impl Client {
             inbox: Vec::new(),
             connection: 0,
             resumed: false,
+            session_found: false,
             window: usize::MAX,
             server_window: 0,
             server_aliases: 0,
@@ -187,6 +190,11 @@ impl Client {
     /// Acknowledgements that are held back.
     pub fn owes(&self) -> usize {
         self.owed.len()
+    }
+
+    /// The server lets the client in, with its session or without.
+    pub fn let_in(&mut self, session_found: bool) {
+        self.session_found = session_found;
     }
 
     /// An acknowledgement has reached the server.

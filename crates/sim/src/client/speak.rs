@@ -230,11 +230,18 @@ impl Client {
     }
 
     pub(super) fn say_pubrel(&mut self, id: PacketId) {
+        if self.state == State::Leaving {
+            return;
+        }
         self.say(&Packet::PubRel(Ack::new(id, ReasonCode::Success)));
     }
 
     /// Sends so many of the acknowledgements that are held back, in order (MQTT-4.6.0-2).
     pub fn acknowledge(&mut self, count: usize) {
+        // Nothing follows DISCONNECT (MQTT-3.14.4-2).
+        if self.state == State::Leaving {
+            return;
+        }
         for _ in 0..count {
             let Some(owed) = self.owed.pop_front() else {
                 return;

@@ -13,8 +13,7 @@ use crate::universe::LinkId;
 
 /// Whether a subscription's filter matches a topic.
 pub(super) fn wants(subscription: &Subscription, topic: &str) -> bool {
-    TopicName::parse(topic, u16::MAX)
-        .is_ok_and(|topic| matches(&subscription.filter.filter, topic))
+    TopicName::parse(topic, u16::MAX).is_ok_and(|topic| matches(&subscription.filter.filter, topic))
 }
 
 impl Reference {
@@ -64,9 +63,7 @@ impl Reference {
                 .cloned()
                 .unwrap_or_default(),
             Some(alias) => {
-                record
-                    .topic_aliases
-                    .insert(alias, publish.topic.to_owned());
+                record.topic_aliases.insert(alias, publish.topic.to_owned());
                 publish.topic.to_owned()
             }
             None => publish.topic.to_owned(),
@@ -103,7 +100,11 @@ impl Reference {
             publisher,
             from: step,
             // A publisher that waits for room in a mailbox is heard later.
-            to: if self.plan.tight_mail { Step::MAX } else { step },
+            to: if self.plan.is_loose() {
+                Step::MAX
+            } else {
+                step
+            },
             expires: sent
                 .expiry
                 .map(|seconds| self.now + Duration::from_secs(u64::from(seconds))),
@@ -116,7 +117,7 @@ impl Reference {
             self.retain(&publication, sent.topic);
         }
         self.publications.push(publication.clone());
-        if self.plan.tight_mail || !first {
+        if self.plan.is_loose() || !first {
             return;
         }
         self.unshared.push(number);
@@ -171,10 +172,11 @@ impl Reference {
             return None;
         }
         let sent = messages.at(publication.message);
+        let mine = publication.publisher == session;
         let granted = record
             .own(session, publication, sent.topic)
             .filter(|one| one.must_match(publication.from, publication.to))
-            .map(|one| one.options.qos)
+            .filter_map(|one| record.surely_granted(one, mine, publication.to))
             .max()?;
         let qos = granted.min(sent.qos);
         // QoS 0 reaches who is there; a link that was given up leads nowhere.
@@ -207,6 +209,21 @@ impl Session {
             .iter()
             .filter(|one| one.filter.share.is_none())
             .filter(move |one| wants(one, topic) && !(mine && one.options.no_local))
+    }
+
+    /// The QoS that a subscription grants at least, and what may have taken its place by
+    /// `to`; `None` if that takes no messages of the session's own.
+    fn surely_granted(&self, one: &Subscription, mine: bool, to: Step) -> Option<QoS> {
+        let mut qos = one.options.qos;
+        for later in &self.subscriptions {
+            if later.filter == one.filter && later.from > one.from && later.from <= to {
+                if mine && later.options.no_local {
+                    return None;
+                }
+                qos = qos.min(later.options.qos);
+            }
+        }
+        Some(qos)
     }
 
     /// The groups that may give the session a message.

@@ -26,12 +26,7 @@ struct Allowed {
 
 impl Reference {
     /// A client got a PUBLISH.
-    pub fn told(
-        &mut self,
-        link: LinkId,
-        told: &Told,
-        messages: &Messages,
-    ) -> Result<(), Failure> {
+    pub fn told(&mut self, link: LinkId, told: &Told, messages: &Messages) -> Result<(), Failure> {
         let Some(session) = self.links.get(&link).and_then(|link| link.session) else {
             return Err(Failure(format!("{link:?} gets a message too early")));
         };
@@ -54,10 +49,15 @@ impl Reference {
         self.check_ids(session, message, sent, told, &allowed)?;
         self.check_order(session, message, sent, told, &allowed)?;
         let record = &mut self.sessions[session];
-        let due = record
-            .owed
-            .iter()
-            .position(|due| due.message == message && (told.retain || !due.replay));
+        let find = |replay| {
+            let mut owed = record.owed.iter();
+            owed.position(|due| due.message == message && due.replay == replay)
+        };
+        let due = if told.retain {
+            find(true).or_else(|| find(false))
+        } else {
+            find(false)
+        };
         if let Some(due) = due {
             record.owed.remove(due);
         }

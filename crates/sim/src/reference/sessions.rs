@@ -71,6 +71,10 @@ impl Reference {
         record.worker = worker;
         record.last_heard = self.now;
         let (client, asked) = (record.client, record.asked.clone());
+        // What is due is done first.
+        if let Some(session) = self.session_of(client) {
+            self.do_what_is_due(session, messages);
+        }
         let known = self.session_of(client);
         let expected = known.is_some() && !asked.clean;
         ensure!(
@@ -192,9 +196,7 @@ impl Reference {
         let keep_alive = u64::from(record.asked.keep_alive) * 1500;
         let silent = self.now.since(record.last_heard);
         let fine = match reason {
-            CloseReason::Client(reason) => {
-                record.goodbye.is_some_and(|(known, _)| known == reason)
-            }
+            CloseReason::Client(reason) => record.goodbye.is_some_and(|(known, _)| known == reason),
             CloseReason::Eof => record.abandoned,
             CloseReason::TakenOver => record.taken_over,
             CloseReason::Violation(Violation::KeepAliveTimeout) => {
@@ -235,19 +237,26 @@ impl Reference {
     /// A worker looked at its timers: wills are out and sessions over whose time has come.
     pub fn timers_ran(&mut self, worker: usize, messages: &Messages) {
         for session in 0..self.sessions.len() {
-            let record = &mut self.sessions[session];
-            if record.ended || record.conn.is_some() || record.worker != worker {
-                continue;
+            if self.sessions[session].worker == worker {
+                self.do_what_is_due(session, messages);
             }
-            let now = self.now;
-            let will = record.will.take_if(|(due, _)| *due <= now);
-            let over = record.ends.is_some_and(|ends| ends <= now);
-            if let Some((_, message)) = will {
-                self.publish_will(session, message, messages);
-            }
-            if over {
-                self.end_session(session, messages);
-            }
+        }
+    }
+
+    /// A session's will, and its end, if their time has come.
+    fn do_what_is_due(&mut self, session: usize, messages: &Messages) {
+        let record = &mut self.sessions[session];
+        if record.ended || record.conn.is_some() {
+            return;
+        }
+        let now = self.now;
+        let will = record.will.take_if(|(due, _)| *due <= now);
+        let over = record.ends.is_some_and(|ends| ends <= now);
+        if let Some((_, message)) = will {
+            self.publish_will(session, message, messages);
+        }
+        if over {
+            self.end_session(session, messages);
         }
     }
 

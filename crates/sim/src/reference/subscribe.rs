@@ -77,6 +77,11 @@ impl Reference {
             if let Some(old) = old {
                 record.subscriptions[old].until = Some(step);
                 removed.push(old);
+                for earlier in &mut record.subscriptions[..old] {
+                    if earlier.filter == filter {
+                        earlier.replaced = false;
+                    }
+                }
                 // A replay ends with its subscription.
                 record.owed.retain(|due| !due.replay);
             }
@@ -109,7 +114,7 @@ impl Reference {
     fn owe_replay(&mut self, session: usize, place: usize, messages: &Messages) {
         let record = &self.sessions[session];
         let subscription = &record.subscriptions[place];
-        let unsure = self.plan.tight_queue || self.plan.tight_mail;
+        let unsure = self.plan.tight_queue || self.plan.is_loose();
         // Another subscription in the same packet may have replaced this one already.
         if !subscription.replays || subscription.until.is_some() || unsure || record.conn.is_none()
         {
@@ -145,7 +150,7 @@ impl Reference {
             return Ok(());
         };
         ensure!(
-            reasons.is_empty() || reasons == expected || self.plan.tight_mail,
+            reasons.is_empty() || reasons == expected || self.plan.is_loose(),
             "client{}: UNSUBACK with {reasons:?}, not {expected:?} (MQTT-3.11.3-1)",
             record.client
         );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Simulation;
+use super::{Simulation, Way};
 use crate::client::State;
 use crate::failure::Failure;
 use crate::universe::LinkId;
@@ -56,13 +56,13 @@ impl Simulation {
 
     fn bytes_arrive(&mut self) -> Result<(), Failure> {
         let waiting: Vec<usize> = (0..self.clients.len())
-            .filter(|&number| !self.clients[number].outbox.is_empty())
+            .filter(|&number| self.may_arrive(number) > 0)
             .collect();
         if waiting.is_empty() {
             return Ok(());
         }
         let number = self.rng.pick(&waiting);
-        let all = self.clients[number].outbox.len();
+        let all = self.may_arrive(number);
         let count = if self.rng.percent(70) {
             all
         } else {
@@ -93,8 +93,9 @@ impl Simulation {
     pub(super) fn connect(&mut self, number: usize, clean: bool) {
         if let Some(old) = self.clients[number].link {
             self.reference.abandoned(old);
+            self.given_up.push(old);
         }
-        self.arrived[number].clear();
+        self.ways[number] = Way::default();
         let worker = self.rng.below(self.universe.workers());
         self.begin();
         let link = self.universe.open_at(worker);
@@ -105,7 +106,9 @@ impl Simulation {
             &mut self.rng,
             &mut self.messages,
         );
-        self.note(format_args!("client{number} connects on {link:?}: {asked:?}"));
+        self.note(format_args!(
+            "client{number} connects on {link:?}: {asked:?}"
+        ));
         self.reference.opened(link, number, asked);
     }
 
@@ -117,10 +120,21 @@ impl Simulation {
         self.begin();
         self.reference.abandoned(link);
         self.clients[number].lose_link();
-        self.arrived[number].clear();
+        self.ways[number] = Way::default();
         let worker = self.universe.worker_of(link);
         self.universe.hang_up(link);
         self.turn_now(worker, &[])
+    }
+
+    /// Links that were given up are closed at last.
+    pub(super) fn close_given_up(&mut self) -> Result<(), Failure> {
+        for link in std::mem::take(&mut self.given_up) {
+            self.begin();
+            let worker = self.universe.worker_of(link);
+            self.universe.hang_up(link);
+            self.turn_now(worker, &[])?;
+        }
+        Ok(())
     }
 
     fn open_client_acts(&mut self, number: usize) -> Result<(), Failure> {

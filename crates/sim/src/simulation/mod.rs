@@ -48,6 +48,15 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
+/// The way from a client to the server.
+#[derive(Clone, Debug, Default)]
+struct Way {
+    /// Bytes that reached the server and are no packet yet.
+    arrived: Vec<u8>,
+    /// Questions that reached the server and are not answered.
+    asked: usize,
+}
+
 /// One run.
 pub struct Simulation {
     plan: Plan,
@@ -59,8 +68,10 @@ pub struct Simulation {
     reference: Reference,
     trace: Trace,
     received: usize,
-    /// For each link of a client that is in use, what reached the server and is no packet yet.
-    arrived: Vec<Vec<u8>>,
+    /// For each client, what is on its link to the server.
+    ways: Vec<Way>,
+    /// Links that clients gave up without closing them.
+    given_up: Vec<LinkId>,
 }
 
 impl Simulation {
@@ -83,13 +94,16 @@ impl Simulation {
             reference: Reference::new(&plan),
             trace: Trace::new(keep_trace),
             received: 0,
-            arrived: vec![Vec::new(); plan.clients.len()],
+            ways: vec![Way::default(); plan.clients.len()],
+            given_up: Vec::new(),
             plan,
         }
     }
 
     /// Runs to the end or to the first rule that is broken.
     pub fn run(mut self) -> Outcome {
+        let plan = self.plan.clone();
+        self.note(format_args!("{plan:?}"));
         let failure = self.play().err();
         Outcome {
             hash: self.trace.hash(),
@@ -119,12 +133,13 @@ impl Simulation {
     }
 
     /// Something happened to the server: what it says of it, and what clients hear.
-    fn observe(&mut self) -> Result<(), Failure> {
+    fn observe(&mut self, worker: usize) -> Result<(), Failure> {
         let events =
             std::mem::take(&mut *self.ear.0.lock().unwrap_or_else(PoisonError::into_inner));
         for event in events {
             self.on_event(event)?;
         }
+        self.reference.timers_ran(worker, &self.messages);
         for number in 0..self.clients.len() {
             self.listen(number)?;
         }
@@ -142,6 +157,9 @@ impl Simulation {
             } => {
                 let link = self.link_of(peer)?;
                 let worker = self.universe.worker_of(link);
+                if let Some(client) = self.clients.iter_mut().find(|one| one.link == Some(link)) {
+                    client.let_in(session_present);
+                }
                 self.reference
                     .connected(link, worker, session_present, messages)
             }
@@ -194,7 +212,7 @@ impl Simulation {
             self.note(format_args!("client{number}: the server closed {link:?}"));
             self.reference.abandoned(link);
             self.clients[number].lose_link();
-            self.arrived[number].clear();
+            self.ways[number] = Way::default();
         }
         Ok(())
     }
@@ -208,10 +226,14 @@ impl Simulation {
                 self.reference.told(link, &told, &self.messages)
             }
             Heard::Subscribed(id) => {
+                self.ways[number].asked -= 1;
                 self.reference.subscribed(link, id, &self.messages);
                 Ok(())
             }
-            Heard::Unsubscribed(id, reasons) => self.reference.unsubscribed(link, id, &reasons),
+            Heard::Unsubscribed(id, reasons) => {
+                self.ways[number].asked -= 1;
+                self.reference.unsubscribed(link, id, &reasons)
+            }
         }
     }
 
@@ -222,7 +244,7 @@ impl Simulation {
             return Ok(());
         };
         self.begin();
-        let count = count.min(self.clients[number].outbox.len());
+        let count = count.min(self.may_arrive(number));
         let bytes: Vec<u8> = self.clients[number].outbox.drain(..count).collect();
         let worker = self.universe.worker_of(link);
         self.universe.arrive(link, &bytes);
@@ -230,10 +252,38 @@ impl Simulation {
         self.turn_now(worker, lanes)
     }
 
+    /// How much of what a client has sent may reach the server. The server keeps what is
+    /// behind a question until that is answered; so that it is known when it takes what in,
+    /// it comes no earlier, except in runs that are about just this.
+    fn may_arrive(&self, number: usize) -> usize {
+        let outbox = &self.clients[number].outbox;
+        if self.plan.pipelines {
+            return outbox.len();
+        }
+        let way = &self.ways[number];
+        if way.asked > 0 {
+            return 0;
+        }
+        let all = [way.arrived.as_slice(), outbox].concat();
+        let mut end = 0;
+        while let Ok(Frame::Complete {
+            first_byte,
+            total_len,
+            ..
+        }) = codec::frame(&all[end..], u32::MAX)
+        {
+            end += total_len;
+            if is_question(first_byte) {
+                return end - way.arrived.len();
+            }
+        }
+        outbox.len()
+    }
+
     /// The reference hears what the server hears.
     fn hear(&mut self, number: usize, link: LinkId, bytes: &[u8]) -> Result<(), Failure> {
         let version = self.clients[number].habits.version;
-        let mut all = std::mem::take(&mut self.arrived[number]);
+        let mut all = std::mem::take(&mut self.ways[number].arrived);
         all.extend_from_slice(bytes);
         let mut used = 0;
         while let Ok(Frame::Complete {
@@ -251,14 +301,17 @@ impl Simulation {
                 format_args!("client{number} said {packet:?}"),
             );
             if let codec::Packet::PubAck(ack) | codec::Packet::PubRec(ack) = &packet
-                && !self.plan.tight_mail
+                && !self.plan.is_loose()
             {
                 self.clients[number].acknowledgement_arrived(ack.packet_id);
+            }
+            if is_question(first_byte) {
+                self.ways[number].asked += 1;
             }
             self.reference.heard(link, &packet, &self.messages)?;
         }
         all.drain(..used);
-        self.arrived[number] = all;
+        self.ways[number].arrived = all;
         Ok(())
     }
 
@@ -266,16 +319,13 @@ impl Simulation {
     fn turn(&mut self, worker: usize, lanes: &[usize]) -> Result<bool, Failure> {
         self.begin();
         let busy = self.universe.turn_with(worker, lanes);
-        self.observe()?;
-        self.reference.timers_ran(worker, &self.messages);
+        self.observe(worker)?;
         Ok(busy)
     }
 
     fn turn_now(&mut self, worker: usize, lanes: &[usize]) -> Result<(), Failure> {
         self.universe.turn_with(worker, lanes);
-        self.observe()?;
-        self.reference.timers_ran(worker, &self.messages);
-        Ok(())
+        self.observe(worker)
     }
 
     /// All letters that wait for a worker, by lane.
@@ -291,4 +341,9 @@ impl Simulation {
     fn has_link(&self, number: usize) -> bool {
         self.clients[number].state != State::Away
     }
+}
+
+/// SUBSCRIBE or UNSUBSCRIBE.
+fn is_question(first_byte: u8) -> bool {
+    matches!(first_byte >> 4, 8 | 10)
 }

@@ -1,10 +1,11 @@
 //! Until nothing happens any more, and what must be true then.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use broker::metrics::Gauge;
 use broker::DropReason;
+use broker::metrics::Gauge;
 use types::{ProtocolVersion, QoS, ReasonCode, WorkerId};
 
 use super::Simulation;
@@ -26,6 +27,7 @@ impl Simulation {
             self.universe.worker(worker).set_index_batch(256);
         }
         self.settle()?;
+        self.close_given_up()?;
         for number in 0..self.clients.len() {
             let back = last || self.rng.percent(50);
             if self.reference.is_away(number) && back {
@@ -33,6 +35,8 @@ impl Simulation {
                 self.settle()?;
             }
         }
+        self.close_given_up()?;
+        self.settle()?;
         for number in 0..self.clients.len() {
             let client = &self.clients[number];
             ensure!(
@@ -44,6 +48,13 @@ impl Simulation {
         }
         self.begin();
         let counts = self.counts();
+        let shared = Arc::clone(&self.universe.shared);
+        for reason in DropReason::ALL {
+            let dropped = shared.totals().drops(reason);
+            if dropped > 0 {
+                self.note(format_args!("{dropped} dropped: {reason:?}"));
+            }
+        }
         self.reference.quiet(counts, &self.messages)?;
         self.check_gauges()?;
         self.check_retained()
@@ -59,7 +70,7 @@ impl Simulation {
             let mut busy = false;
             for number in 0..self.clients.len() {
                 self.clients[number].acknowledge(usize::MAX);
-                let waiting = self.clients[number].outbox.len();
+                let waiting = self.may_arrive(number);
                 if waiting > 0 {
                     busy = true;
                     self.deliver(number, waiting, &[])?;
@@ -142,7 +153,7 @@ impl Simulation {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clear();
         ensure!(
-            found == expected || self.plan.tight_mail,
+            found == expected || self.plan.is_loose(),
             "retained is {found:?}, not {expected:?}"
         );
         Ok(())
@@ -156,6 +167,7 @@ impl Simulation {
             }
         }
         self.settle()?;
+        self.close_given_up()?;
         // Wills first, then what they left in sessions that live on.
         for _ in 0..3 {
             self.universe.pass(Duration::from_secs(8 * 24 * 3600));
@@ -183,7 +195,7 @@ impl Simulation {
         let retained = self.reference.retained().len();
         let count = self.universe.shared.retained.count();
         ensure!(
-            count == retained || self.plan.tight_mail,
+            count == retained || self.plan.is_loose(),
             "{count} messages are retained, not {retained}"
         );
         Ok(())
