@@ -167,9 +167,14 @@ impl Session {
     /// PUBREC arrived; `failed` if its reason is 0x80 or above, which ends the flow
     /// (MQTT-4.3.3-4 and 4.3.3-13).
     pub fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
+        let unknown = if failed {
+            Released::Refused
+        } else {
+            Released::Unknown
+        };
         self.flows
             .as_mut()
-            .map_or(Released::Unknown, |flows| flows.inflight.pubrec(id, failed))
+            .map_or(unknown, |flows| flows.inflight.pubrec(id, failed))
     }
 
     /// PUBCOMP arrived (QoS 2 is done).
