@@ -34,7 +34,6 @@ mod write;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -81,7 +80,7 @@ pub struct Worker {
     routes: RouteCache,
     pool: BufferPool,
     actions: VecDeque<Action<Mail>>,
-    touched: Vec<ConnId>,
+    touched: VecDeque<ConnId>,
     /// Links without a client that hold bytes, oldest first, with entries of such as are gone.
     greeting: VecDeque<ConnId>,
     /// Connections whose next packet waits for room and is to be tried again.
@@ -135,7 +134,7 @@ impl Worker {
             routes: RouteCache::new(ROUTE_CACHE_ENTRIES, ROUTE_CACHE_BYTES, seed),
             pool: BufferPool::default(),
             actions: VecDeque::new(),
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             greeting: VecDeque::new(),
             waiting_for_room: Vec::new(),
             unanswerable: Vec::new(),
@@ -219,7 +218,7 @@ impl Worker {
             && !conn.touched
         {
             conn.touched = true;
-            self.touched.push(id);
+            self.touched.push_back(id);
         }
     }
 
@@ -359,7 +358,7 @@ impl Core for Worker {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
         }
-        let conn = self.touched.pop()?;
+        let conn = self.touched.pop_front()?;
         if let Some(record) = self.conns.at_mut(conn) {
             record.touched = false;
         }

@@ -189,9 +189,11 @@ impl Worker {
                 .session
                 .take_shared(|filter| groups.binary_search(filter).is_ok())
         });
+        // A member that is away gets it back if all others turn out to have left the group.
+        let tried = if session_ends { vec![me] } else { Vec::new() };
         for outbound in taken {
             if let Some(group) = outbound.share {
-                self.share_again(&group, outbound.message, vec![me], None, now);
+                self.share_again(&group, outbound.message, tried.clone(), None, now);
             }
         }
         self.recount(key);
