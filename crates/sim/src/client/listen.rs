@@ -152,6 +152,11 @@ impl Client {
             connack.session_present
         );
         self.resumed = self.session_found;
+        // An earlier connection may have ended the session without the client's knowing: what
+        // it remembers of the server's identifiers means nothing then.
+        if std::mem::take(&mut self.session_is_new) {
+            self.incoming.clear();
+        }
         if self.resumed {
             self.resend(messages);
         } else {

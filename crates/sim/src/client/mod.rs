@@ -104,6 +104,8 @@ pub struct Client {
     resumed: bool,
     /// What the server says of the session beside CONNACK: MQTT 3.1 has no Session Present.
     session_found: bool,
+    /// The session is new since the last CONNACK that the client has read.
+    session_is_new: bool,
     // What was agreed on the connection.
     window: usize,
     server_window: usize,
@@ -139,6 +141,7 @@ impl Client {
             connection: 0,
             resumed: false,
             session_found: false,
+            session_is_new: false,
             window: usize::MAX,
             server_window: 0,
             server_aliases: 0,
@@ -192,9 +195,12 @@ impl Client {
         self.owed.len()
     }
 
-    /// The server lets the client in, with its session or without.
-    pub fn let_in(&mut self, session_found: bool) {
-        self.session_found = session_found;
+    /// The server lets the client in, on this link or one that was given up, with its session or without.
+    pub fn let_in(&mut self, link: LinkId, session_found: bool) {
+        if self.link == Some(link) {
+            self.session_found = session_found;
+        }
+        self.session_is_new |= !session_found;
     }
 
     /// An acknowledgement has reached the server.

@@ -182,7 +182,7 @@ impl Reference {
                     one.must_match(publication.from, publication.to) && one.until.is_none()
                 });
             sure |= stays;
-            again |= record.was_away && high == QoS::AtLeastOnce;
+            again |= record.was_away && (low..=high).contains(&QoS::AtLeastOnce);
             let got = record.got.get(&message).copied().unwrap_or_default();
             let got = got.live + got.retained;
             at_most += got;

@@ -106,9 +106,10 @@ impl Reference {
             if !wants(one, sent.topic) {
                 continue;
             }
+            // Replays of one filter follow each other and end with what is retained by then.
+            let last = one.sure.filter(|_| !one.replaced).unwrap_or(Step::MAX);
             let overlaps = spans.iter().any(|(since, until)| {
-                until.is_none_or(|until| until >= one.from)
-                    && *since <= one.sure.unwrap_or(Step::MAX)
+                until.is_none_or(|until| until >= one.from) && *since <= last
             });
             if overlaps {
                 allowed.replays += 1;
@@ -126,6 +127,7 @@ impl Reference {
         told: &Told,
         allowed: &Allowed,
     ) -> Result<(), Failure> {
+        let handed_on = allowed.shared && self.may_be_handed_on(message, sent);
         let record = &mut self.sessions[session];
         let client = record.client;
         let got = record.got.entry(message).or_default();
@@ -141,7 +143,7 @@ impl Reference {
             sent.topic
         );
         // A group may give QoS 1 to the same member again after it was away.
-        let again = allowed.shared && record.was_away && told.qos == QoS::AtLeastOnce;
+        let again = handed_on && record.was_away;
         ensure!(
             got.live <= allowed.live || again,
             "client{client} gets {message:?} {} times and may {} times",
@@ -170,6 +172,16 @@ impl Reference {
         Ok(())
     }
 
+    /// Whether some member of a group may get a message at QoS 1 and leave it to another.
+    fn may_be_handed_on(&self, message: MessageId, sent: &Sent) -> bool {
+        self.publications_of(message).any(|publication| {
+            self.sessions
+                .iter()
+                .flat_map(|session| session.groups(publication, sent.topic))
+                .any(|one| one.options.qos.min(sent.qos) == QoS::AtLeastOnce)
+        })
+    }
+
     fn check_expiry(
         &self,
         link: LinkId,
@@ -188,7 +200,7 @@ impl Reference {
             told.expiry,
             sent.expiry
         );
-        if lagging || sent.expiry.is_none() || told.dup {
+        if lagging || sent.expiry.is_none() || told.dup || self.plan.is_loose() {
             return Ok(());
         }
         let alive = |at: &Time| *at > self.now;
@@ -279,6 +291,10 @@ impl Reference {
         }
         let number = *number;
         let publisher = self.publications[number].publisher;
+        // What a link brought that ended may have been taken in only when it was sent again.
+        if self.plan.is_loose() && self.sessions[publisher].was_away {
+            return Ok(());
+        }
         let record: &mut Session = &mut self.sessions[session];
         let key = (publisher, sent.topic.to_owned(), told.qos);
         let last = record.last.insert(key, number);

@@ -151,14 +151,16 @@ impl Simulation {
         let messages = &self.messages;
         match event {
             Event::Connected {
+                client,
                 peer,
                 session_present,
                 ..
             } => {
                 let link = self.link_of(peer)?;
                 let worker = self.universe.worker_of(link);
-                if let Some(client) = self.clients.iter_mut().find(|one| one.link == Some(link)) {
-                    client.let_in(session_present);
+                let name = client.as_str();
+                if let Some(client) = self.clients.iter_mut().find(|one| one.id == name) {
+                    client.let_in(link, session_present);
                 }
                 self.reference
                     .connected(link, worker, session_present, messages)

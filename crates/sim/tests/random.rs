@@ -1,0 +1,54 @@
+//! Seeds against the reference broker: those that failed once, and some that nobody has seen.
+
+use sim::Simulation;
+
+/// Seeds that failed once and showed an error of the server, with what it was.
+const ONCE_FAILED: &str = include_str!("seeds.txt");
+
+/// How many seeds an ordinary test run looks at; `SIM_SEEDS` says otherwise.
+const SEEDS: u64 = 1_500;
+
+fn run(seed: u64) -> u64 {
+    let outcome = Simulation::new(seed, false).run();
+    if let Some(failure) = outcome.failure {
+        panic!(
+            "seed {seed}: {failure}\nreplay: cargo run -p sim --release -- --seed {seed} --trace"
+        );
+    }
+    outcome.hash
+}
+
+#[test]
+fn seeds_that_failed_once_pass() {
+    let seeds: Vec<u64> = ONCE_FAILED
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|seed| seed.parse().expect("a seed is a number"))
+        .collect();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        run(seed);
+    }
+}
+
+#[test]
+fn random_seeds_pass() {
+    let seeds = std::env::var("SIM_SEEDS")
+        .ok()
+        .map_or(SEEDS, |seeds| seeds.parse().expect("SIM_SEEDS is a number"));
+    for seed in 0..seeds {
+        run(seed);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let hashes: Vec<u64> = (0..20).map(run).collect();
+    let again: Vec<u64> = (0..20).map(run).collect();
+    assert_eq!(hashes, again);
+    let mut different = hashes;
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), 20);
+}
