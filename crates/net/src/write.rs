@@ -82,7 +82,13 @@ impl<C: Core> Worker<C> {
             return Wrote::Nothing;
         }
         let written = loop {
-            match (&link.socket).write_vectored(slices) {
+            let mut socket = &link.socket;
+            // One piece is the common case, and cheaper to send than a list of one.
+            let wrote = match slices {
+                [one] => socket.write(one),
+                many => socket.write_vectored(many),
+            };
+            match wrote {
                 Ok(written) => break written,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::Part,

@@ -76,7 +76,7 @@ impl Worker {
         fanout.heads = heads;
         if !conn.touched {
             conn.touched = true;
-            self.touched.push(conn_id);
+            self.touched.push_back(conn_id);
         }
         if written == Err(TooLarge) {
             self.give_up(key, packet_id, fanout.parts.payload.len());
