@@ -289,14 +289,25 @@ impl<T: Send + 'static> Client<T> {
                 return Turn::Input(input);
             }
             let now = Instant::now();
-            if deadline.is_some_and(|at| at <= now) {
+            if deadline.is_some_and(|at| at <= now) && !self.must_write() {
                 return Turn::Deadline;
             }
-            match self.receive(self.patience(deadline, now)) {
+            // What is there already goes out in the same write.
+            let arrival = if !self.must_write() {
+                self.receive(self.patience(deadline, now))
+            } else if self.session.output().len() < WRITE_BYTES {
+                self.inbox.try_recv().ok()
+            } else {
+                None
+            };
+            match arrival {
                 Some(Arrival::Input(input)) => return Turn::Input(input),
                 Some(Arrival::Bytes { link, bytes }) => {
                     if self.is_current(link) {
-                        self.session.handle_bytes(&bytes, self.now());
+                        let now = self.now();
+                        self.session.handle_bytes(&bytes, now);
+                        // A server that never pauses must hear from us too.
+                        self.session.handle_timeout(now);
                     }
                 }
                 Some(Arrival::End { link, end }) => {
@@ -304,25 +315,24 @@ impl<T: Send + 'static> Client<T> {
                         self.session.handle_closed(end);
                     }
                 }
+                None if self.must_write() => self.write_some(),
                 None => self.session.handle_timeout(self.now()),
             }
         }
     }
 
-    /// The session's next event, after all that waits is written.
+    /// Whether something waits to be written, and there is a link to write it to.
+    fn must_write(&self) -> bool {
+        self.link.is_some() && !self.session.output().is_empty()
+    }
+
+    /// The session's next event.
     fn next_event(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.session.poll_event() {
-                if let Event::Closed(reason) = &event {
-                    self.finish_link(reason);
-                }
-                return Some(event);
-            }
-            if self.link.is_none() || self.session.output().is_empty() {
-                return None;
-            }
-            self.write_some();
+        let event = self.session.poll_event()?;
+        if let Event::Closed(reason) = &event {
+            self.finish_link(reason);
         }
+        Some(event)
     }
 
     fn write_some(&mut self) {
@@ -441,6 +451,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 const LINGER: Duration = Duration::from_millis(500);
 const INBOX_PLACES: usize = 64;
 const READ_BYTES: usize = 64 * 1024;
+/// So much is written at once, though more might come.
+const WRITE_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests;

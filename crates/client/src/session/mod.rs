@@ -134,6 +134,8 @@ impl Session {
     /// so that nothing is acknowledged before its turn has come.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Time) {
         self.last_received = now;
+        // Whatever comes is a sign of life; with PINGRESP it has done its work.
+        self.ping_sent = None;
         // What is left of the last bytes is less than one packet.
         self.input.drain(..self.consumed.min(self.input.len()));
         self.consumed = 0;
@@ -377,7 +379,7 @@ impl Session {
             Packet::PubComp(ack) => self.handle_flight_end(FlightEnd::Completed, ack),
             Packet::SubAck(list) => self.handle_answer(RequestKind::Subscribe, list)?,
             Packet::UnsubAck(list) => self.handle_answer(RequestKind::Unsubscribe, list)?,
-            Packet::PingResp => self.ping_sent = None,
+            Packet::PingResp => {}
             Packet::Disconnect(disconnect) => {
                 return Err(CloseReason::Disconnected {
                     reason: disconnect.reason,

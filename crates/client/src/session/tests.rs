@@ -668,7 +668,13 @@ fn keep_alive_pings_and_gives_up() {
     assert_eq!(events(&mut session), []);
     assert_eq!(session.poll_timeout(), Some(at(20)));
     session.handle_timeout(at(20));
+    assert_eq!(server.take(&mut session), ["PINGREQ"]);
+    // Messages are a sign of life, but no reason to be silent.
+    session.handle_bytes(&[0x30, 0x04, 0x00, 0x01, b't', 0x00], at(25));
+    assert_eq!(messages(&mut session).len(), 1);
     session.handle_timeout(at(30));
+    assert_eq!(server.take(&mut session), ["PINGREQ"]);
+    session.handle_timeout(at(40));
     assert_eq!(
         events(&mut session),
         [Event::Closed(CloseReason::KeepAlive)]
