@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{check, serve};
 
+mod chance;
 mod client_args;
 mod conversation;
 mod failure;
@@ -16,6 +17,7 @@ mod properties;
 mod publish;
 mod refused;
 mod subscribe;
+mod url;
 
 /// Runs what the command line asks for.
 pub(crate) fn run() -> ExitCode {

@@ -7,7 +7,6 @@ use clap::Args;
 
 /// Options that are refused.
 #[derive(Args, Debug, Default)]
-#[command(next_help_heading = "Not yet supported")]
 pub(crate) struct RefusedArgs {
     #[arg(long, hide = true)]
     cafile: Option<OsString>,

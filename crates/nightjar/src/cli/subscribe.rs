@@ -1,7 +1,5 @@
 //! `nightjar sub`: subscribes and prints messages, with the options of mosquitto_sub.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,6 +9,7 @@ use client::{
 };
 use types::{QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilter, TopicName};
 
+use super::chance::Chance;
 use super::client_args::{ClientArgs, Plan, read_options};
 use super::conversation::{Conversation, Persistence, Step};
 use super::failure::Failure;
@@ -463,37 +462,6 @@ fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     }
 }
 
-/// Says yes as often as was asked for.
-#[derive(Debug)]
-struct Chance {
-    /// Of 1,000 draws.
-    wins: Option<u64>,
-    seed: RandomState,
-    draws: u64,
-}
-
-impl Chance {
-    fn new(percent: Option<f64>) -> Self {
-        // 1 to 1,000: the range was checked.
-        let wins = percent.map(|percent| (percent * 10.0).round() as u64);
-        Self {
-            wins,
-            seed: RandomState::new(),
-            draws: 0,
-        }
-    }
-
-    fn draw(&mut self) -> bool {
-        let Some(wins) = self.wins else {
-            return true;
-        };
-        self.draws = self.draws.wrapping_add(1);
-        let mut hasher = self.seed.build_hasher();
-        hasher.write_u64(self.draws);
-        hasher.finish() % 1000 < wins
-    }
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
@@ -505,17 +473,6 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn chance_follows_the_percentage() {
-        let mut always = Chance::new(None);
-        assert!((0..100).all(|_| always.draw()));
-        let mut all = Chance::new(Some(100.0));
-        assert!((0..1000).all(|_| all.draw()));
-        let mut half = Chance::new(Some(50.0));
-        let wins = (0..10_000).filter(|_| half.draw()).count();
-        assert!((4_000..6_000).contains(&wins), "{wins}");
-    }
 
     #[test]
     fn mistakes_are_told_before_connecting() {
