@@ -79,7 +79,7 @@ fn c09_the_count_begins_anew_with_each_connection_mqtt_4_9_0_1() {
     );
 }
 
-/// A message again that was not released takes no second place.
+/// MQTT-4.3.3-10, §4.9: a message again that was not released takes no second place.
 #[test]
 fn c09_a_repeated_message_takes_no_second_place_mqtt_4_3_3_10() {
     let mut story = Story::with_limits(|limits| limits.receive_maximum = 1);
