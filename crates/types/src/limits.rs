@@ -6,7 +6,7 @@ use std::time::Duration;
 /// docs/limits.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest packet taken from or sent to a client, in bytes. Larger: 0x95 and close.
+    /// Largest packet taken from a client, in bytes. Larger: 0x95 and close.
     pub packet_size: u32,
     /// Largest CONNECT packet, in bytes. Larger: 0x95 and close.
     pub connect_packet_size: u32,
