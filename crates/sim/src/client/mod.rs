@@ -104,8 +104,10 @@ pub struct Client {
     resumed: bool,
     /// What the server says of the session beside CONNACK: MQTT 3.1 has no Session Present.
     session_found: bool,
-    /// The session is new since the last CONNACK that the client has read.
-    session_is_new: bool,
+    /// Counts the client's sessions at the server; each link's, and the one it knows of.
+    epoch: u32,
+    epochs: BTreeMap<LinkId, u32>,
+    known_epoch: u32,
     // What was agreed on the connection.
     window: usize,
     server_window: usize,
@@ -141,7 +143,9 @@ impl Client {
             connection: 0,
             resumed: false,
             session_found: false,
-            session_is_new: false,
+            epoch: 0,
+            epochs: BTreeMap::new(),
+            known_epoch: 0,
             window: usize::MAX,
             server_window: 0,
             server_aliases: 0,
@@ -200,7 +204,8 @@ impl Client {
         if self.link == Some(link) {
             self.session_found = session_found;
         }
-        self.session_is_new |= !session_found;
+        self.epoch += u32::from(!session_found);
+        self.epochs.insert(link, self.epoch);
     }
 
     /// An acknowledgement has reached the server.
