@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::{Credentials, Identity};
 use codec::{ConnAck, ConnAckProperties, Connect, Packet};
 use protocol::connection::negotiate::session_expiry_seconds;
-use protocol::{Connection, Negotiated, Violation, negotiate};
+use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
 use types::{
     Action, ClientId, ConnId, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName, WorkerId,
 };
@@ -139,59 +139,69 @@ impl Worker {
         enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
         now: Time,
     ) -> Flow {
-        let version = connect.version;
-        let agreed = match negotiate(connect, &self.limits) {
-            Ok(agreed) => agreed,
-            Err(refusal) => return self.refuse(id, version, refusal.reason, refusal.why, now),
-        };
+        let admitted = self
+            .admission(connect, identity, enhanced)
+            .and_then(|admission| self.carry_out(id, &admission, now));
+        match admitted {
+            Ok(()) => Flow::Continue,
+            Err(Refusal { reason, why }) => self.refuse(id, connect.version, reason, why, now),
+        }
+    }
+
+    /// All that can be known and checked before anything is changed.
+    fn admission<'a>(
+        &mut self,
+        connect: &'a Connect<'a>,
+        identity: Identity,
+        enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
+    ) -> Result<Admission<'a>, Refusal> {
+        let agreed = negotiate(connect, &self.limits)?;
         let (client_id, assigned) = match ClientId::new(connect.client_id) {
             Some(client_id) => (client_id, false),
             None => (self.new_client_id(), true),
         };
-        let will = match connect.will.as_ref().map(keep_will).transpose() {
-            Ok(will) => will.map(Box::new),
-            Err(_) => {
-                let why = "the will cannot be kept";
-                return self.refuse(
-                    id,
-                    version,
-                    ReasonCode::ImplementationSpecificError,
-                    why,
-                    now,
-                );
-            }
-        };
+        let will = connect.will.as_ref().map(keep_will).transpose();
+        let will = will.map_err(|_| {
+            let reason = ReasonCode::ImplementationSpecificError;
+            refusal(reason, "the will cannot be kept")
+        })?;
         let admission = Admission {
             connect,
             agreed,
             client_id,
             assigned,
             identity,
-            will,
+            will: will.map(Box::new),
             enhanced,
         };
-        if let Err((reason, why)) = self.check_admission(&admission) {
-            return self.refuse(id, version, reason, why, now);
-        }
+        self.check_admission(&admission)?;
+        Ok(admission)
+    }
+
+    /// The client gets its session, CONNACK, and what waits for it.
+    fn carry_out(
+        &mut self,
+        id: ConnId,
+        admission: &Admission<'_>,
+        now: Time,
+    ) -> Result<(), Refusal> {
         let shared = Arc::clone(&self.shared);
-        let Some(properties) = self.connack_properties(&admission, &shared.config) else {
-            let violation = Violation::NoRoomToAnswer;
-            return self.refuse(id, version, violation.reason(), violation.explain(), now);
-        };
+        let no_room = Violation::NoRoomToAnswer;
+        let properties = self
+            .connack_properties(admission, &shared.config)
+            .ok_or(refusal(no_room.reason(), no_room.explain()))?;
         self.beyond = true;
-        let taken = self.take_session(id, &admission, now);
+        let taken = self.take_session(id, admission, now);
         self.beyond = false;
-        let (key, session_present) = match taken {
-            Ok(taken) => taken,
-            Err((reason, why)) => return self.refuse(id, version, reason, why, now),
-        };
-        self.open_connection(id, key, &admission, now);
+        let (key, session_present) = taken?;
+        self.open_connection(id, key, admission, now);
         let connack = ConnAck {
             session_present,
             reason: ReasonCode::Success,
             properties,
         };
-        self.write(id, version, &Packet::ConnAck(Box::new(connack)));
+        let connect = admission.connect;
+        self.write(id, connect.version, &Packet::ConnAck(Box::new(connack)));
         self.announce_connected(id, key, connect, session_present, now);
         if session_present {
             if let Some(client) = self.clients.at_mut(key) {
@@ -200,7 +210,7 @@ impl Worker {
             self.pump(key, now);
             self.wake_replay(key);
         }
-        Flow::Continue
+        Ok(())
     }
 
     /// A client id that nobody has, at home here (MQTT-3.1.3-6).
@@ -217,7 +227,7 @@ impl Worker {
         }
     }
 
-    fn check_admission(&self, admission: &Admission<'_>) -> Result<(), (ReasonCode, &'static str)> {
+    fn check_admission(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
         let Admission {
             connect,
             client_id,
@@ -226,7 +236,7 @@ impl Worker {
         } = admission;
         if let Some(will) = &connect.will {
             let topic = TopicName::parse(will.topic, self.limits.topic_levels)
-                .map_err(|_| (ReasonCode::TopicNameInvalid, "not a topic name"))?;
+                .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
             let access = auth::Access::Publish(topic);
             if !self
                 .shared
@@ -234,7 +244,7 @@ impl Worker {
                 .policy
                 .allows(identity, client_id.as_str(), access)
             {
-                return Err((
+                return Err(refusal(
                     ReasonCode::NotAuthorized,
                     "not authorized to publish the will",
                 ));
@@ -246,15 +256,17 @@ impl Worker {
             .and_then(|&key| self.clients.at(key))
         {
             // A session belongs to the identity that made it (S25).
-            Some(client) if client.identity != *identity => Err((
+            Some(client) if client.identity != *identity => Err(refusal(
                 ReasonCode::NotAuthorized,
                 "the session belongs to another user",
             )),
             Some(_) => Ok(()),
-            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => Err((
-                ReasonCode::QuotaExceeded,
-                "the server has no room for another session",
-            )),
+            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => {
+                Err(refusal(
+                    ReasonCode::QuotaExceeded,
+                    "the server has no room for another session",
+                ))
+            }
             None => Ok(()),
         }
     }
@@ -266,7 +278,7 @@ impl Worker {
         id: ConnId,
         admission: &Admission<'_>,
         now: Time,
-    ) -> Result<(SessionKey, bool), (ReasonCode, &'static str)> {
+    ) -> Result<(SessionKey, bool), Refusal> {
         let Admission {
             connect,
             agreed,
@@ -301,7 +313,7 @@ impl Worker {
         }
         let client = Client::new(client_id.clone(), identity.clone(), agreed.session_expiry);
         let Some(key) = self.clients.insert(client) else {
-            return Err((
+            return Err(refusal(
                 ReasonCode::QuotaExceeded,
                 "the server has no room for another session",
             ));
@@ -497,6 +509,10 @@ impl Worker {
             );
         }
     }
+}
+
+fn refusal(reason: ReasonCode, why: &'static str) -> Refusal {
+    Refusal { reason, why }
 }
 
 /// The will as it is kept; an error if its properties cannot be passed on.
