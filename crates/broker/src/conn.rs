@@ -28,6 +28,8 @@ pub(crate) struct Conn {
     pub(crate) touched: bool,
     /// Why reading has stopped.
     pub(crate) pause: Option<Pause>,
+    /// The loop was told to stop reading. While a packet is tried again it stays so.
+    pub(crate) stopped: bool,
     /// Bytes that count against `limits.unauthenticated_bytes`.
     pub(crate) unauthenticated: usize,
     /// The link takes no more for now.
@@ -114,6 +116,7 @@ impl Conn {
             last_written: now,
             touched: false,
             pause: None,
+            stopped: false,
             unauthenticated: 0,
             blocked: false,
             watched: false,

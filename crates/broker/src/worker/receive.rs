@@ -154,7 +154,8 @@ impl Worker {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
-        if conn.pause.replace(pause).is_none() {
+        conn.pause = Some(pause);
+        if !std::mem::replace(&mut conn.stopped, true) {
             self.actions.push_back(Action::Pause(id));
         }
         if pause == Pause::Room {
@@ -185,7 +186,10 @@ impl Worker {
             // The pause is ours, so the keep alive does not run meanwhile.
             conn.last_received = now;
             self.consume_input(id, now);
-            if self.conns.at(id).is_some_and(|conn| conn.pause.is_none()) {
+            if let Some(conn) = self.conns.at_mut(id)
+                && conn.pause.is_none()
+            {
+                conn.stopped = false;
                 self.actions.push_back(Action::Resume(id));
             }
         }
