@@ -118,6 +118,40 @@ fn s26_who_fails_to_prove_who_it_is_disturbs_nobody() {
     others.are_alone(&mut universe);
 }
 
+/// Says no with codes that CONNACK does not have.
+struct Confused;
+
+impl Policy for Confused {
+    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, ReasonCode> {
+        match credentials.username {
+            None => Ok(Identity::Anonymous),
+            Some("yes") => Err(ReasonCode::Success),
+            Some("two") => Err(ReasonCode::GrantedQoS2),
+            Some(_) => Err(ReasonCode::TopicFilterInvalid),
+        }
+    }
+
+    fn allows(&self, _: &Identity, _: &str, _: Access<'_>) -> bool {
+        true
+    }
+}
+
+#[test]
+fn s26_a_no_stays_a_no_whatever_code_it_comes_with() {
+    let mut config = BrokerConfig::open(1, 11);
+    config.policy = Arc::new(Confused);
+    let mut universe = Universe::new(config);
+    let mut others = Others::new(&mut universe);
+    for name in ["yes", "two", "no"] {
+        let mut peer = Peer::connect(&mut universe, user(connect(V5, "m"), name, ""));
+        sent_away(&mut peer, &mut universe, Some(ReasonCode::UnspecifiedError));
+        let mut peer = Peer::connect(&mut universe, user(connect(V311, "m"), name, ""));
+        assert!(universe.is_closed(peer.link));
+        assert!(told(&mut peer, &mut universe).is_some_and(ReasonCode::is_error));
+    }
+    others.are_alone(&mut universe);
+}
+
 #[test]
 fn s32_rights_that_are_revoked_between_the_halves_of_a_handshake() {
     let (mut universe, guard) = guarded(1);

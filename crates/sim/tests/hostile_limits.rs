@@ -5,13 +5,14 @@ mod hostile;
 use std::time::Duration;
 
 use broker::metrics::Gauge;
-use broker::{Counter, DropReason};
+use broker::{BrokerConfig, Control, Counter, DropReason};
 use codec::{
     Packet, Subscribe, SubscribeFiltersBuf, Unsubscribe, UnsubscribeFiltersBuf, UserPropertiesBuf,
 };
 use hostile::*;
 use sim::peer::publish;
 use sim::{Peer, Universe};
+use store::MemoryStore;
 use types::limits::QueuePolicy;
 use types::{Limits, PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
 
@@ -93,6 +94,71 @@ fn s23_what_waits_is_counted_with_topic_and_properties() {
     universe.advance(Duration::from_secs(3_601));
     assert_eq!(waiting(&universe), (0, 0));
     others.are_alone(&mut universe);
+}
+
+#[test]
+fn s23_a_message_above_the_mailbox_goes_when_it_is_empty() {
+    let limits = Limits {
+        packet_size: 8 << 20,
+        mailbox_bytes: 1 << 20,
+        ..Default::default()
+    };
+    let mut universe = limited(4, limits);
+    let mut others = Others::new(&mut universe);
+    let mut listeners: Vec<Peer> = (0..12)
+        .map(|number| {
+            let mut peer = Peer::join(&mut universe, V5, &format!("listener{number}"));
+            peer.subscribe(&mut universe, "t", QoS::AtMostOnce);
+            peer.received(&mut universe);
+            peer
+        })
+        .collect();
+    let mut peer = Peer::join(&mut universe, V5, "m");
+    let payload = vec![7; 4 << 20];
+    for number in 1..=5 {
+        peer.publish(&mut universe, "t", &payload, QoS::AtLeastOnce, number);
+        universe.advance(Duration::from_millis(10));
+        let answers = peer.received(&mut universe);
+        assert!(matches!(packets(&answers).last(), Some(Packet::PubAck(_))));
+        for listener in &mut listeners {
+            assert_eq!(listener.messages(&mut universe).len(), 1);
+        }
+    }
+    listeners.push(peer);
+    for mut client in listeners {
+        client.hang_up(&mut universe);
+    }
+    others.are_alone(&mut universe);
+}
+
+#[test]
+fn s30_a_slow_store_holds_no_more_answers_than_receive_maximum() {
+    let store = MemoryStore::default();
+    let mut config = BrokerConfig::open(1, 11);
+    config.limits.receive_maximum = 10;
+    let mut universe = Universe::with_stores(config, |_| Box::new(store.clone()));
+    let sync = |universe: &mut Universe| {
+        store.sync();
+        universe.control(&Control::StoreReady);
+        universe.advance(Duration::from_millis(10));
+    };
+    let mut away = Peer::connect(&mut universe, lasting("away"));
+    away.subscribe(&mut universe, "t", QoS::AtLeastOnce);
+    away.hang_up(&mut universe);
+    let mut peer = Peer::join(&mut universe, V311, "m");
+    sync(&mut universe);
+    for number in 1..=25 {
+        peer.publish(&mut universe, "t", b"", QoS::AtLeastOnce, number);
+    }
+    assert!(peer.received(&mut universe).is_empty());
+    assert!(universe.is_paused(peer.link));
+    assert_eq!(waiting(&universe).0, 10);
+    for (answered, waits) in [(10, 20), (10, 25), (5, 25)] {
+        sync(&mut universe);
+        assert_eq!(peer.received(&mut universe).len(), answered);
+        assert_eq!(waiting(&universe).0, waits);
+    }
+    assert!(!universe.is_paused(peer.link));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! ways to see how somebody was sent away.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use broker::BrokerConfig;
+use broker::{BrokerConfig, Counter};
 use codec::{Connect, ConnectProperties, Packet};
 use sim::peer::connect;
 use sim::{Peer, Received, Universe};
@@ -48,8 +48,11 @@ impl Others {
         }
     }
 
-    /// A message goes through and is acknowledged.
+    /// A message goes through and is acknowledged, and nobody was owed a packet that could
+    /// not be encoded.
     pub(crate) fn are_served(&mut self, universe: &mut Universe) {
+        let unencodable = universe.shared.totals().counter(Counter::Unencodable);
+        assert_eq!(unencodable, 0);
         self.said += 1;
         let payload = self.said.to_be_bytes();
         let qos = QoS::AtLeastOnce;
