@@ -45,8 +45,8 @@ e2e: ## Real clients against the real server, over real sockets
 	$(CARGO) test --workspace --locked --no-run
 	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
 
-sim: ## Search more seeds than the tests do (SEEDS=how many)
-	SIM_SEEDS=$(or $(SEEDS),1000) $(CARGO) test --release --locked -p sim
+sim: ## Search seeds that the tests do not reach (FROM=the first, SEEDS=how many)
+	$(CARGO) run --release --locked -p sim -- --from $(or $(FROM),10000) --runs $(or $(SEEDS),20000)
 
 fmt: ## Format all code
 	$(CARGO) fmt --all

@@ -6,7 +6,7 @@ use sim::Simulation;
 const ONCE_FAILED: &str = include_str!("seeds.txt");
 
 /// How many seeds an ordinary test run looks at; `SIM_SEEDS` says otherwise.
-const SEEDS: u64 = 1_500;
+const SEEDS: u64 = 5_000;
 
 fn run(seed: u64) -> u64 {
     let outcome = Simulation::new(seed, false).run();

@@ -107,6 +107,13 @@ impl Client {
             Packet::PubComp(ack) => self.hear_end(&ack, QoS::ExactlyOnce).map(|()| None),
             Packet::PubRec(ack) => self.hear_pubrec(&ack).map(|()| None),
             Packet::PubRel(ack) => {
+                let known = self.incoming.get(&ack.packet_id);
+                ensure!(
+                    known.is_none_or(|known| !known.refused),
+                    "{}: PUBREL for {} that was refused (MQTT-4.3.3-4)",
+                    self.id,
+                    ack.packet_id.get()
+                );
                 self.owed.push_back(Owed::Pubcomp(ack.packet_id));
                 if !rng.percent(self.habits.late) {
                     self.acknowledge(usize::MAX);
@@ -287,6 +294,7 @@ impl Client {
                     qos: publish.qos,
                     connection,
                     done: false,
+                    refused: false,
                     acknowledged: false,
                 },
             );

@@ -64,6 +64,8 @@ struct Incoming {
     connection: usize,
     /// The last packet that the flow needs from this side is sent.
     done: bool,
+    /// PUBREC said that it is not wanted.
+    refused: bool,
     /// PUBACK or PUBREC has reached the server: no PUBLISH may follow.
     acknowledged: bool,
 }

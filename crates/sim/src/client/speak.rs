@@ -257,6 +257,9 @@ impl Client {
                 }
                 Owed::Pubcomp(id) => (Packet::PubComp(Ack::new(id, ReasonCode::Success)), id, true),
             };
+            if let (Owed::Pubrec(_, refused), Some(incoming)) = (owed, self.incoming.get_mut(&id)) {
+                incoming.refused = refused;
+            }
             if done {
                 self.counted.remove(&id);
                 if let Some(incoming) = self.incoming.get_mut(&id) {
