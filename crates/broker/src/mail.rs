@@ -61,13 +61,15 @@ pub struct Share {
 #[derive(Clone, Debug)]
 pub enum Control {
     /// End all connections and then the worker. 5.0 clients hear `ServerShuttingDown`, or
-    /// `UseAnotherServer` with this reference.
-    Drain {
-        /// The Server Reference, if there is another server to go to.
-        reference: Option<Arc<str>>,
-    },
+    /// `UseAnotherServer` if there is a reference to one.
+    Drain,
     /// The store has made a batch safe.
     StoreReady,
-    /// New limits hold from now on.
-    Reload(Arc<Limits>),
+    /// These hold from now on.
+    Reload {
+        /// The limits.
+        limits: Arc<Limits>,
+        /// Where clients are sent that a full or ending server cannot keep.
+        reference: Option<Arc<str>>,
+    },
 }

@@ -28,6 +28,9 @@ pub struct BrokerConfig {
     pub strategy: Strategy,
     /// How often `$SYS` is published; zero is never.
     pub sys_interval: Duration,
+    /// Another server for clients that this one cannot keep: Server Reference in CONNACK when
+    /// there is no room for another session, and in DISCONNECT when the server ends (4.13).
+    pub server_reference: Option<String>,
     /// Response Information for clients that ask for it (MQTT-3.1.2-28).
     pub response_information: Option<String>,
     /// Who may do what.
@@ -50,6 +53,7 @@ impl BrokerConfig {
             limits: Limits::default(),
             strategy: Strategy::RoundRobin,
             sys_interval: Duration::ZERO,
+            server_reference: None,
             response_information: None,
             policy: Arc::new(auth::Open),
             mechanisms: Vec::new(),
@@ -162,8 +166,7 @@ impl Shared {
 
     /// Bytes on their way to a worker.
     pub fn mailbox_bytes(&self, worker: WorkerId) -> usize {
-        self.mailbox(worker)
-            .map_or(0, Mailbox::bytes)
+        self.mailbox(worker).map_or(0, Mailbox::bytes)
     }
 
     /// Bytes that links without a client hold, which `limits.unauthenticated_bytes` bounds.

@@ -24,7 +24,7 @@ pub struct Config {
     /// How often the server publishes its figures below `$SYS`. 0: never.
     pub sys_interval: Duration,
     /// Server Reference (MQTT 5.0, 4.13): the server that a client is sent to when this one
-    /// shuts down.
+    /// shuts down, or has no room for another session.
     pub server_reference: Option<String>,
     /// Response Information (MQTT 5.0, 3.2.2.3.15): given to a client that asks for it, as
     /// the prefix of its response topics.

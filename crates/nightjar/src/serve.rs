@@ -159,6 +159,7 @@ fn broker_config(plan: &Plan, log: &Log, descriptors: Option<u64>) -> BrokerConf
         limits: effective(&config.limits, descriptors),
         strategy: strategy(config.strategy),
         sys_interval: config.sys_interval,
+        server_reference: config.server_reference.clone(),
         response_information: config.response_information.clone(),
         policy: Arc::new(auth::Open),
         mechanisms: Vec::new(),
@@ -309,7 +310,11 @@ impl Server {
             error!(%error, "the log keeps its level");
         }
         let limits = Arc::new(effective(&self.config.limits, self.descriptors));
-        self.tell_all(|| Control::Reload(Arc::clone(&limits)));
+        let reference: Option<Arc<str>> = self.config.server_reference.as_deref().map(Arc::from);
+        self.tell_all(|| Control::Reload {
+            limits: Arc::clone(&limits),
+            reference: reference.clone(),
+        });
         let applied = changes.applied.join(" ");
         info!(applied, "configuration taken over");
         if !changes.after_restart.is_empty() {
@@ -321,10 +326,7 @@ impl Server {
     /// Says goodbye to all clients and waits for the workers' end, but not for ever.
     fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
         info!("ending: a second signal ends at once");
-        let reference: Option<Arc<str>> = self.config.server_reference.as_deref().map(Arc::from);
-        self.tell_all(|| Control::Drain {
-            reference: reference.clone(),
-        });
+        self.tell_all(|| Control::Drain);
         let deadline = Instant::now() + DRAIN;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

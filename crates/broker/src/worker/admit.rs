@@ -105,10 +105,6 @@ impl Worker {
 
     fn admit(&mut self, id: ConnId, connect: &Connect<'_>, packet: &[u8], now: Time) -> Flow {
         let version = connect.version;
-        if self.draining {
-            let why = "the server is shutting down";
-            return self.refuse(id, version, ReasonCode::ServerUnavailable, why, now);
-        }
         if let Err(refusal) = negotiate(connect, &self.limits) {
             return self.refuse(id, version, refusal.reason, refusal.why, now);
         }
@@ -261,14 +257,20 @@ impl Worker {
                 "the session belongs to another user",
             )),
             Some(_) => Ok(()),
-            None if self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions => {
-                Err(refusal(
-                    ReasonCode::QuotaExceeded,
-                    "the server has no room for another session",
-                ))
-            }
+            None if self.sessions_are_full() && self.reference.is_some() => Err(refusal(
+                ReasonCode::UseAnotherServer,
+                "the server has no room for another session",
+            )),
+            None if self.sessions_are_full() => Err(refusal(
+                ReasonCode::QuotaExceeded,
+                "the server has no room for another session",
+            )),
             None => Ok(()),
         }
+    }
+
+    fn sessions_are_full(&self) -> bool {
+        self.shared.sessions.load(Ordering::Relaxed) >= self.limits.sessions
     }
 
     /// Resumes the session of the client id or makes a new one (MQTT-3.1.2-4 to -6). A
@@ -489,6 +491,10 @@ impl Worker {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let mut connack = ConnAck::new(reason);
         connack.properties.reason_string = Some(why).filter(|why| !why.is_empty());
+        let reference = self.reference.clone();
+        connack.properties.server_reference = reference
+            .as_deref()
+            .filter(|_| reason == ReasonCode::UseAnotherServer);
         let mut packet = Packet::ConnAck(Box::new(connack));
         if codec::encoded_len(&packet, version) > room {
             // MQTT-3.2.2-19.

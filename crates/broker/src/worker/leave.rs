@@ -359,9 +359,8 @@ impl Worker {
     }
 
     /// Ends every connection and takes no new one.
-    pub(super) fn drain(&mut self, reference: Option<Arc<str>>, now: Time) {
+    pub(super) fn drain(&mut self, now: Time) {
         self.draining = true;
-        self.reference = reference;
         let all: Vec<ConnId> = self.conns.iter().map(|(id, _)| id).collect();
         for id in all {
             self.close(id, CloseReason::ShuttingDown, now);

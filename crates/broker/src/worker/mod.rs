@@ -105,7 +105,7 @@ pub struct Worker {
     /// At work on more than one connection: a panic now leaves the worker broken.
     beyond: bool,
     draining: bool,
-    /// Where clients are sent while draining.
+    /// Where clients are sent that this server cannot keep.
     reference: Option<Arc<str>>,
     scratch: Vec<u8>,
 }
@@ -153,7 +153,7 @@ impl Worker {
             promises: Promises::default(),
             beyond: false,
             draining: false,
-            reference: None,
+            reference: shared.config.server_reference.as_deref().map(Arc::from),
             scratch: Vec::new(),
             shared,
         };
@@ -242,10 +242,11 @@ impl Worker {
 
     fn on_control(&mut self, control: Control, now: Time) {
         match control {
-            Control::Drain { reference } => self.drain(reference, now),
+            Control::Drain => self.drain(now),
             // The end of this turn looks at the store anyway.
             Control::StoreReady => {}
-            Control::Reload(limits) => {
+            Control::Reload { limits, reference } => {
+                self.reference = reference;
                 self.limits = limits;
                 self.event(Event::Reloaded { worker: self.id });
             }
