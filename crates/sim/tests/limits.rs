@@ -1,0 +1,235 @@
+//! Bounds that no other story meets, and what the server says and counts at each of them.
+
+use std::time::Duration;
+
+use broker::{BrokerConfig, Control, DropReason};
+use codec::{ConnectProperties, Packet, UserPropertiesBuf};
+use sim::peer::{connect, publish};
+use sim::{Peer, Universe};
+use types::{Limits, ProtocolVersion, QoS, ReasonCode};
+
+const V311: ProtocolVersion = ProtocolVersion::V311;
+const V5: ProtocolVersion = ProtocolVersion::V5;
+
+fn bounded(change: impl FnOnce(&mut Limits)) -> Universe {
+    let mut config = BrokerConfig::open(1, 5);
+    change(&mut config.limits);
+    Universe::new(config)
+}
+
+fn drops(universe: &Universe, reason: DropReason) -> u64 {
+    universe.shared.totals().drops(reason)
+}
+
+#[test]
+fn connect_deadline_counts_from_accept_not_from_the_last_byte() {
+    let mut universe = bounded(|limits| limits.connect_deadline = Duration::from_secs(10));
+    let link = universe.open();
+    for byte in [0x10, 0x20, 0x00, 0x04] {
+        universe.advance(Duration::from_secs(2));
+        universe.send(link, &[byte]);
+    }
+    assert!(!universe.is_closed(link));
+    universe.advance(Duration::from_millis(2_100));
+    assert!(universe.is_closed(link));
+}
+
+#[test]
+fn user_properties_beyond_the_bound_end_the_connection_with_0x97() {
+    let mut universe = bounded(|limits| limits.user_properties = 2);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    let mut user = UserPropertiesBuf::new();
+    for _ in 0..3 {
+        user.push("k", "v").unwrap();
+    }
+    let mut packet = publish("a", b"", QoS::AtMostOnce, 0);
+    packet.properties.forward.user = user.as_borrowed();
+    bob.send(&mut universe, &Packet::Publish(packet));
+    let received = bob.received(&mut universe);
+    let Packet::Disconnect(last) = received[0].packet() else {
+        panic!("{received:?}")
+    };
+    assert_eq!(last.reason, ReasonCode::QuotaExceeded);
+    assert!(universe.is_closed(bob.link));
+}
+
+#[test]
+fn inflight_holds_for_clients_that_allow_more() {
+    let mut universe = bounded(|limits| limits.inflight = 3);
+    let mut alice = Peer::join(&mut universe, V5, "alice");
+    alice.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    for id in 1..=5 {
+        bob.publish(&mut universe, "a", b"", QoS::AtLeastOnce, id);
+    }
+    let received = alice.received(&mut universe);
+    let ids: Vec<_> = received
+        .iter()
+        .filter_map(|received| match received.packet() {
+            Packet::Publish(publish) => publish.packet_id,
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ids.len(), 3);
+    let ack = Peer::ack(ids[0], ReasonCode::Success);
+    alice.send(&mut universe, &Packet::PubAck(ack));
+    assert_eq!(alice.messages(&mut universe).len(), 1);
+}
+
+#[test]
+fn topic_alias_out_bounds_what_the_server_uses() {
+    let mut universe = bounded(|limits| limits.topic_alias_out = 1);
+    let mut packet = connect(V5, "alice");
+    packet.properties = ConnectProperties {
+        topic_alias_maximum: Some(10),
+        ..Default::default()
+    };
+    let mut alice = Peer::connect(&mut universe, packet);
+    alice.subscribe(&mut universe, "#", QoS::AtMostOnce);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    for topic in ["a", "b", "a", "b"] {
+        bob.publish(&mut universe, topic, b"", QoS::AtMostOnce, 0);
+    }
+    let seen: Vec<_> = alice
+        .received(&mut universe)
+        .iter()
+        .filter_map(|received| match received.packet() {
+            Packet::Publish(publish) => {
+                Some((publish.topic.to_owned(), publish.properties.topic_alias))
+            }
+            _ => None,
+        })
+        .collect();
+    let plain = |topic: &str, alias| (topic.to_owned(), alias);
+    let wanted = [
+        plain("a", Some(1)),
+        plain("b", None),
+        plain("", Some(1)),
+        plain("b", None),
+    ];
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn retained_bytes_are_refused_with_0x97_and_counted() {
+    let mut universe = bounded(|limits| limits.retained_bytes = 1_000);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    let mut packet = publish("a", &[0; 2_000], QoS::AtLeastOnce, 1);
+    packet.retain = true;
+    bob.send(&mut universe, &Packet::Publish(packet));
+    let received = bob.received(&mut universe);
+    let Packet::PubAck(ack) = received[0].packet() else {
+        panic!("{received:?}")
+    };
+    assert_eq!(ack.reason, ReasonCode::QuotaExceeded);
+    assert_eq!(drops(&universe, DropReason::Quota), 1);
+    assert_eq!(universe.shared.retained.count(), 0);
+}
+
+#[test]
+fn write_stall_closes_a_client_that_takes_nothing_and_spares_one_that_is_slow() {
+    let mut universe = bounded(|limits| limits.write_stall = Duration::from_secs(30));
+    let mut stuck = Peer::join(&mut universe, V311, "stuck");
+    let mut slow = Peer::join(&mut universe, V311, "slow");
+    for peer in [&mut stuck, &mut slow] {
+        peer.subscribe(&mut universe, "a", QoS::AtMostOnce);
+        universe.set_takes(peer.link, 0);
+    }
+    let mut bob = Peer::join(&mut universe, V311, "bob");
+    for _ in 0..100 {
+        bob.publish(&mut universe, "a", &[0; 1_000], QoS::AtMostOnce, 0);
+    }
+    for _ in 0..4 {
+        universe.advance(Duration::from_secs(10));
+        universe.set_takes(slow.link, 10);
+    }
+    assert!(universe.is_closed(stuck.link));
+    assert!(!universe.is_closed(slow.link));
+    bob.publish(&mut universe, "b", b"", QoS::AtLeastOnce, 1);
+    assert_eq!(bob.received(&mut universe).len(), 1);
+}
+
+#[test]
+fn short_of_memory_qos_0_goes_first_from_the_slowest_and_then_nothing_is_taken() {
+    let mut universe = bounded(|limits| {
+        limits.memory = 1_000_000;
+        limits.output_bytes = 160_000;
+    });
+    let mut slow = Peer::join(&mut universe, V5, "slow");
+    let mut quick = Peer::join(&mut universe, V5, "quick");
+    for peer in [&mut slow, &mut quick] {
+        peer.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+        peer.received(&mut universe);
+    }
+    universe.set_takes(slow.link, 0);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    let mut tell = |universe: &mut Universe, resident: u64, qos: QoS, id: u16| {
+        universe.shared.set_resident(resident);
+        bob.publish(universe, "a", &[0; 1_000], qos, id);
+        let received = bob.received(universe);
+        received.first().map(|received| match received.packet() {
+            Packet::PubAck(ack) => ack.reason,
+            other => panic!("{other:?}"),
+        })
+    };
+    // With room, the slow one has a backlog; near the budget a small one is still borne.
+    for _ in 0..12 {
+        tell(&mut universe, 100_000, QoS::AtMostOnce, 0);
+    }
+    assert_eq!(drops(&universe, DropReason::Memory), 0);
+    tell(&mut universe, 950_000, QoS::AtMostOnce, 0);
+    assert_eq!(drops(&universe, DropReason::Memory), 1);
+    assert_eq!(quick.messages(&mut universe).len(), 13);
+    // QoS 1 is taken until the budget is used up.
+    let taken = tell(&mut universe, 950_000, QoS::AtLeastOnce, 1);
+    assert_eq!(taken, Some(ReasonCode::Success));
+    let refused = tell(&mut universe, 1_000_001, QoS::AtLeastOnce, 2);
+    assert_eq!(refused, Some(ReasonCode::QuotaExceeded));
+    assert_eq!(drops(&universe, DropReason::Memory), 2);
+}
+
+#[test]
+fn a_full_or_ending_server_names_another_one_4_13() {
+    let mut config = BrokerConfig::open(1, 5);
+    config.limits.sessions = 1;
+    config.server_reference = Some("other.example:1883".into());
+    let mut universe = Universe::new(config);
+    let mut first = Peer::join(&mut universe, V5, "first");
+    let mut second = Peer::connect(&mut universe, connect(V5, "second"));
+    let received = second.received(&mut universe);
+    let Packet::ConnAck(connack) = received[0].packet() else {
+        panic!("{received:?}")
+    };
+    assert_eq!(connack.reason, ReasonCode::UseAnotherServer);
+    assert_eq!(
+        connack.properties.server_reference,
+        Some("other.example:1883")
+    );
+    universe.control(&Control::Drain);
+    universe.settle();
+    let received = first.received(&mut universe);
+    let Packet::Disconnect(last) = received[0].packet() else {
+        panic!("{received:?}")
+    };
+    assert_eq!(last.reason, ReasonCode::UseAnotherServer);
+    assert_eq!(last.server_reference, Some("other.example:1883"));
+    assert!(universe.is_closed(first.link));
+}
+
+#[test]
+fn an_ending_server_says_so_and_takes_nobody_0x8b() {
+    let mut universe = bounded(|_| {});
+    let mut five = Peer::join(&mut universe, V5, "five");
+    let mut three = Peer::join(&mut universe, V311, "three");
+    universe.control(&Control::Drain);
+    universe.settle();
+    let received = five.received(&mut universe);
+    let Packet::Disconnect(last) = received[0].packet() else {
+        panic!("{received:?}")
+    };
+    assert_eq!(last.reason, ReasonCode::ServerShuttingDown);
+    assert!(three.received(&mut universe).is_empty());
+    assert!(universe.is_closed(three.link));
+    let late = universe.open();
+    assert!(universe.is_closed(late));
+}
