@@ -224,7 +224,7 @@ fn s36_a_subscriber_waits_for_the_index_and_all_is_answered() {
     let none = subscribe(std::iter::repeat_n("#/".to_owned(), 1), V5);
     let mut packets = 0;
     while !peers.iter().any(|peer| universe.is_paused(peer.link)) {
-        assert!(packets < 1_000_000, "nothing holds the flood back");
+        assert!(packets < 100, "nothing holds the flood back");
         for peer in &peers {
             for bytes in [&on, &off, &none] {
                 universe.send(peer.link, bytes);

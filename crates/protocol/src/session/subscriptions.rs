@@ -26,7 +26,10 @@ pub struct Subscriptions {
 #[derive(Debug)]
 enum List {
     Few(Vec<(SubscriptionFilter, Subscription)>),
-    #[allow(clippy::box_collection, reason = "sessions with few stay 8 bytes smaller")]
+    #[allow(
+        clippy::box_collection,
+        reason = "sessions with few stay 8 bytes smaller"
+    )]
     Many(Box<BTreeMap<SubscriptionFilter, Subscription>>),
 }
 
