@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use types::{Limits, QoS};
 use types::limits::QueuePolicy;
+use types::{Limits, QoS};
 
 use super::Outbound;
 
