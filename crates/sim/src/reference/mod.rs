@@ -160,6 +160,10 @@ struct Kept {
     message: MessageId,
     expires: Option<Time>,
     since: Step,
+    /// It is a will.
+    is_will: bool,
+    /// Or it is one of these: which of several wills of one step came last is not known.
+    or: Vec<MessageId>,
 }
 
 impl Subscription {

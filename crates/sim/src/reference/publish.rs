@@ -83,16 +83,22 @@ impl Reference {
             messages.at(message).topic == topic,
             "a client mixed its aliases up"
         );
-        self.publish(session, message, messages);
+        self.publish(session, message, false, messages);
         Ok(())
     }
 
     pub(super) fn publish_will(&mut self, session: usize, message: MessageId, messages: &Messages) {
-        self.publish(session, message, messages);
+        self.publish(session, message, true, messages);
     }
 
     /// The server takes a message in.
-    fn publish(&mut self, publisher: usize, message: MessageId, messages: &Messages) {
+    fn publish(
+        &mut self,
+        publisher: usize,
+        message: MessageId,
+        is_will: bool,
+        messages: &Messages,
+    ) {
         let sent = messages.at(message);
         let step = self.step;
         let publication = Publication {
@@ -114,7 +120,7 @@ impl Reference {
         earlier.push(number);
         let first = earlier.len() == 1;
         if sent.retain {
-            self.retain(&publication, sent.topic);
+            self.retain(&publication, sent.topic, is_will);
         }
         self.publications.push(publication.clone());
         if self.plan.is_loose() || !first {
@@ -128,13 +134,22 @@ impl Reference {
         }
     }
 
-    fn retain(&mut self, publication: &Publication, topic: &str) {
-        self.drop_retained(topic);
+    fn retain(&mut self, publication: &Publication, topic: &str, is_will: bool) {
         let message = publication.message;
+        let step = self.step;
+        let mut or = Vec::new();
+        match self.retained.get(topic) {
+            Some(old) if old.since == step && (old.is_will || is_will) => {
+                or = [&[old.message], old.or.as_slice()].concat();
+            }
+            _ => self.drop_retained(topic),
+        }
         let kept = Kept {
             message,
             expires: publication.expires,
-            since: self.step,
+            since: step,
+            is_will,
+            or,
         };
         self.retained.insert(topic.to_owned(), kept);
         let spans = self.kept.entry(message).or_default();
@@ -146,12 +161,11 @@ impl Reference {
         let Some(kept) = self.retained.remove(topic) else {
             return;
         };
-        if let Some((_, until)) = self
-            .kept
-            .get_mut(&kept.message)
-            .and_then(|spans| spans.last_mut())
-        {
-            *until = Some(self.step);
+        for message in [&[kept.message], kept.or.as_slice()].concat() {
+            let spans = self.kept.get_mut(&message);
+            if let Some((_, until)) = spans.and_then(|spans| spans.last_mut()) {
+                *until = Some(self.step);
+            }
         }
         for session in &mut self.sessions {
             session

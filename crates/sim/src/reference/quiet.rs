@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use types::{QoS, SubscriptionFilter};
 
 use super::publish::wants;
-use super::{Publication, Reference};
+use super::{Kept, Publication, Reference};
 use crate::failure::{Failure, ensure};
 use crate::messages::{MessageId, Messages};
 
@@ -86,11 +86,12 @@ impl Reference {
         }
     }
 
-    /// Everything that is retained: topic and message.
-    pub fn retained(&self) -> BTreeMap<String, MessageId> {
+    /// Everything that is retained: topic and message, or those of which one is.
+    pub fn retained(&self) -> BTreeMap<String, Vec<MessageId>> {
+        let all = |kept: &Kept| [&[kept.message], kept.or.as_slice()].concat();
         self.retained
             .iter()
-            .map(|(topic, kept)| (topic.clone(), kept.message))
+            .map(|(topic, kept)| (topic.clone(), all(kept)))
             .collect()
     }
 
@@ -182,7 +183,7 @@ impl Reference {
                     one.must_match(publication.from, publication.to) && one.until.is_none()
                 });
             sure |= stays;
-            again |= record.was_away && (low..=high).contains(&QoS::AtLeastOnce);
+            again |= record.was_away && self.may_be_handed_on(message, sent);
             let got = record.got.get(&message).copied().unwrap_or_default();
             let got = got.live + got.retained;
             at_most += got;

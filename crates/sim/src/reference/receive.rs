@@ -107,13 +107,22 @@ impl Reference {
                 continue;
             }
             // Replays of one filter follow each other and end with what is retained by then.
-            let last = one.sure.filter(|_| !one.replaced).unwrap_or(Step::MAX);
+            let followed = record
+                .subscriptions
+                .iter()
+                .any(|other| other.filter == one.filter && other.from > one.from);
+            let last = one.sure.filter(|_| !followed).unwrap_or(Step::MAX);
             let overlaps = spans.iter().any(|(since, until)| {
                 until.is_none_or(|until| until >= one.from) && *since <= last
             });
             if overlaps {
                 allowed.replays += 1;
-                allowed.granted = allowed.granted.max(one.options.qos);
+                // A replay that goes on takes the options of the last SUBSCRIBE.
+                let same = record.subscriptions.iter();
+                let same = same.filter(|other| other.filter == one.filter);
+                for other in same {
+                    allowed.granted = allowed.granted.max(other.options.qos);
+                }
             }
         }
         allowed
@@ -173,7 +182,7 @@ impl Reference {
     }
 
     /// Whether some member of a group may get a message at QoS 1 and leave it to another.
-    fn may_be_handed_on(&self, message: MessageId, sent: &Sent) -> bool {
+    pub(super) fn may_be_handed_on(&self, message: MessageId, sent: &Sent) -> bool {
         self.publications_of(message).any(|publication| {
             self.sessions
                 .iter()

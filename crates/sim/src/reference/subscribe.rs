@@ -124,6 +124,7 @@ impl Reference {
             .retained
             .iter()
             .filter(|(topic, kept)| wants(subscription, topic) && kept.since < subscription.from)
+            .filter(|(_, kept)| kept.or.is_empty())
             .map(|(_, kept)| Due {
                 message: kept.message,
                 qos: messages.at(kept.message).qos.min(subscription.options.qos),
