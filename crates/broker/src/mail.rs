@@ -1,5 +1,6 @@
 //! What workers say to each other, and what the control plane says to them.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ pub struct Share {
     /// The group.
     pub group: Arc<SubscriptionFilter>,
     /// Members that could not take the message.
-    pub tried: Vec<SessionRef>,
+    pub tried: BTreeSet<SessionRef>,
     /// Whom to tell when it is safe.
     pub receipt: Option<Receipt>,
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p topics --example measure`
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -259,7 +259,7 @@ fn groups() {
                     publisher: n,
                     topic: "jobs",
                     random,
-                    skip: &[],
+                    skip: &BTreeSet::new(),
                 };
                 black_box(group.choose(strategy, &pick));
             }

@@ -1,5 +1,6 @@
 //! Shared subscriptions: which one member of a group gets a message (MQTT 5.0, 4.8.2).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -139,7 +140,7 @@ pub struct Pick<'a> {
     /// A number from the caller's generator.
     pub random: u64,
     /// Members that were tried already.
-    pub skip: &'a [SessionRef],
+    pub skip: &'a BTreeSet<SessionRef>,
 }
 
 /// What a group remembers between choices, whatever happens to its members.

@@ -4,10 +4,11 @@
 //! themselves: connected, and with room. The chosen one's home delivers; if it is gone by
 //! then, its home chooses again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::Outbound;
-use topics::{Pick, Route, Strategy};
+use topics::{GroupRoute, Member, Pick, Route, Strategy};
 use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
@@ -26,7 +27,7 @@ impl Worker {
         now: Time,
     ) {
         self.await_receipt(receipt);
-        self.share_beside(route, group, message, Vec::new(), receipt, now);
+        self.share_beside(route, group, message, BTreeSet::new(), receipt, now);
     }
 
     /// The same, passing over members that could not take it.
@@ -35,24 +36,14 @@ impl Worker {
         route: &Arc<Route>,
         group: usize,
         message: Arc<Message>,
-        tried: Vec<SessionRef>,
+        mut tried: BTreeSet<SessionRef>,
         receipt: Option<Receipt>,
         now: Time,
     ) {
-        let random = self.next_random();
         let Some(group) = route.groups().get(group) else {
             return;
         };
-        let pick = Pick {
-            publisher: match self.shared.config.strategy {
-                Strategy::HashClient => self.publisher_hash(&message),
-                _ => 0,
-            },
-            topic: route.topic(),
-            random,
-            skip: &tried,
-        };
-        let Some(member) = group.choose(self.shared.config.strategy, &pick) else {
+        let Some(member) = self.choose_member(group, &message, &mut tried) else {
             self.metrics()
                 .dropped(DropReason::NoMember, 1, message.payload().len());
             self.settle_receipt(receipt);
@@ -80,6 +71,46 @@ impl Worker {
         }
     }
 
+    /// The member that gets a message. Whoever is at home here and has left the group, which the
+    /// index does not know yet, joins those that were tried: all at once, because as many may
+    /// have left as the index lags behind.
+    fn choose_member<'a>(
+        &mut self,
+        group: &'a GroupRoute,
+        message: &Message,
+        tried: &mut BTreeSet<SessionRef>,
+    ) -> Option<&'a Member> {
+        let strategy = self.shared.config.strategy;
+        let publisher = match strategy {
+            Strategy::HashClient => self.publisher_hash(message),
+            _ => 0,
+        };
+        let random = self.next_random();
+        loop {
+            let pick = Pick {
+                publisher,
+                topic: message.topic(),
+                random,
+                skip: tried,
+            };
+            let chosen = group.choose(strategy, &pick)?;
+            if !self.has_left(chosen.subscriber, group.filter()) {
+                return Some(chosen);
+            }
+            let members = group.members().iter().map(|member| member.subscriber);
+            tried.extend(members.filter(|member| self.has_left(*member, group.filter())));
+        }
+    }
+
+    /// Whether a session that is at home here is in the group no more.
+    fn has_left(&self, member: SessionRef, group: &SubscriptionFilter) -> bool {
+        member.worker == self.id
+            && self
+                .clients
+                .at(member.key)
+                .is_none_or(|client| client.session.subscriptions.subscription(group).is_none())
+    }
+
     fn publisher_hash(&self, message: &Message) -> u64 {
         match message.publisher() {
             Some(publisher) => {
@@ -103,15 +134,12 @@ impl Worker {
             mut tried,
             receipt,
         } = share;
-        let subscribed = self
-            .clients
-            .at(to)
-            .is_some_and(|client| client.session.subscriptions.subscription(&group).is_some());
-        if !subscribed {
-            tried.push(SessionRef {
-                worker: self.id,
-                key: to,
-            });
+        let member = SessionRef {
+            worker: self.id,
+            key: to,
+        };
+        if self.has_left(member, &group) {
+            tried.insert(member);
             self.share_again(&group, message, tried, receipt, now);
             return;
         }
@@ -134,7 +162,7 @@ impl Worker {
         &mut self,
         group: &SubscriptionFilter,
         message: Arc<Message>,
-        tried: Vec<SessionRef>,
+        tried: BTreeSet<SessionRef>,
         receipt: Option<Receipt>,
         now: Time,
     ) {
@@ -190,7 +218,7 @@ impl Worker {
                 .take_shared(|filter| groups.binary_search(filter).is_ok())
         });
         // A member that is away gets it back if all others turn out to have left the group.
-        let tried = if session_ends { vec![me] } else { Vec::new() };
+        let tried: BTreeSet<SessionRef> = session_ends.then_some(me).into_iter().collect();
         for outbound in taken {
             if let Some(group) = outbound.share {
                 self.share_again(&group, outbound.message, tried.clone(), None, now);
