@@ -49,8 +49,8 @@ pub(crate) struct Replay {
     pub(crate) qos: QoS,
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
-    /// Found, and waiting for room in the client's queue.
-    pub(crate) found: VecDeque<Arc<Message>>,
+    /// Found, and waiting for room at the client, each with its sequence.
+    pub(crate) found: VecDeque<(u64, Arc<Message>)>,
     /// The walk is over; only what was found is left.
     pub(crate) walked: bool,
     /// Values stored later were published after the subscription and arrive by it.

@@ -219,6 +219,15 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         self.value(topic.as_str(), now).map(|(_, value)| value)
     }
 
+    /// Whether the value with this sequence number is still the one that its topic has.
+    pub fn is_newest(&self, topic: &str, sequence: u64) -> bool {
+        let hash = self.hash(topic);
+        let shard = self.shard(hash);
+        shard
+            .find(hash, topic)
+            .is_some_and(|at| shard.values[at].sequence == sequence)
+    }
+
     /// Goes on with a scan: adds up to `max` values whose topics match the filter to `out`,
     /// each with its sequence number, in the order of the topics' bytes.
     ///

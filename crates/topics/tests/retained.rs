@@ -241,6 +241,17 @@ fn limits_refuse_and_keep_what_was_there() {
 }
 
 #[test]
+fn the_newest_value_is_known_by_its_sequence() {
+    let store = RetainedStore::new(OPEN, 5);
+    let first = set(&store, "a", 0);
+    assert!(store.is_newest("a", first) && !store.is_newest("b", first));
+    let second = set(&store, "a", 0);
+    assert!(store.is_newest("a", second) && !store.is_newest("a", first));
+    store.clear("a");
+    assert!(!store.is_newest("a", second));
+}
+
+#[test]
 fn a_full_store_drops_what_expired_in_its_part() {
     let store = RetainedStore::new(
         RetainedLimits {

@@ -330,7 +330,7 @@ impl Core for Worker {
     }
 
     fn end_turn(&mut self, now: Time) {
-        self.apply_index_changes(now);
+        self.apply_index_changes();
         self.retry_waiting(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);

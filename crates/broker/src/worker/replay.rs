@@ -13,6 +13,8 @@ use types::{Limits, Message, SessionKey, SubscriptionFilter, Time, TopicFilter};
 use super::Worker;
 use super::deliver::PUMP_UP_TO;
 use crate::client::{Client, Replay};
+use crate::conn::Conn;
+use crate::slots::Slots;
 use crate::timers::Timer;
 
 /// How often expired retained messages are looked for.
@@ -34,7 +36,6 @@ impl Worker {
         key: SessionKey,
         filter: TopicFilter,
         subscription: Subscription,
-        _: Time,
     ) {
         if self.shared.retained.count() == 0 {
             return;
@@ -95,12 +96,7 @@ impl Worker {
         if client.replays.is_none() || client.replaying {
             return;
         }
-        let Some(conn) = client.conn else { return };
-        let backlog = self
-            .conns
-            .at(conn)
-            .map_or(usize::MAX, |conn| conn.output.len());
-        if backlog < PUMP_UP_TO && has_room(client, &self.limits, 0) {
+        if has_room(client, &self.conns, &self.limits, 0) {
             client.replaying = true;
             self.replaying.push_back(key);
         }
@@ -133,27 +129,31 @@ impl Worker {
         }
     }
 
-    /// Walks on and hands over what the client's queue has room for, so that none of it is
-    /// ever dropped there.
+    /// Walks on and hands over what the client has room for, so that none of it is ever
+    /// dropped for the flood that it is itself.
     fn step(&mut self, key: SessionKey, replays: &mut BTreeMap<TopicFilter, Replay>, now: Time) {
         let Some(mut first) = replays.first_entry() else {
             return;
         };
         let filter = first.key().clone();
         let replay = first.get_mut();
-        if replay.found.is_empty() && !replay.walked {
+        let waited = !replay.found.is_empty();
+        if !waited && !replay.walked {
             self.walk(&filter, replay, now);
         }
-        while let Some(message) = replay.found.front() {
+        while let Some((_, message)) = replay.found.front() {
             let size = message.size();
-            let room = |client: &Client| has_room(client, &self.limits, size);
+            let room = |client: &Client| has_room(client, &self.conns, &self.limits, size);
             if !self.clients.at(key).is_some_and(room) {
                 return;
             }
-            let Some(message) = replay.found.pop_front() else {
+            let Some((sequence, message)) = replay.found.pop_front() else {
                 return;
             };
-            if message.is_expired(now) {
+            // What took its place meanwhile came by the subscription: the client must not end
+            // up with the older value.
+            let replaced = waited && !self.shared.retained.is_newest(message.topic(), sequence);
+            if replaced || message.is_expired(now) {
                 continue;
             }
             let outbound = Outbound {
@@ -188,7 +188,7 @@ impl Worker {
         replay.walked = progress == ScanProgress::Done;
         let until = replay.until;
         let wanted = found.into_iter().filter(|(sequence, _)| *sequence <= until);
-        replay.found.extend(wanted.map(|(_, message)| message));
+        replay.found.extend(wanted);
     }
 
     pub(super) fn purge_retained(&mut self, now: Time) {
@@ -197,9 +197,17 @@ impl Worker {
     }
 }
 
-/// Whether a message of this size finds room in the client's queue, were it to wait there. An
-/// empty queue has room for any: what it cannot hold at all is its policy's to drop.
-fn has_room(client: &Client, limits: &Limits, size: usize) -> bool {
+/// Whether a client is connected, takes what it is sent, and has room for a message of this
+/// size in its queue, were it to wait there. An empty queue has room for any: what it cannot
+/// hold at all is its policy's to drop.
+fn has_room(client: &Client, conns: &Slots<Conn>, limits: &Limits, size: usize) -> bool {
+    let Some(conn) = client.conn.and_then(|conn| conns.at(conn)) else {
+        return false;
+    };
+    let backlog = conn.output.len();
+    if backlog >= PUMP_UP_TO || backlog > limits.output_bytes {
+        return false;
+    }
     let most = usize::try_from(limits.queued_messages).unwrap_or(usize::MAX);
     let waiting = client.session.queued_len();
     let bytes = client.session.queued_bytes().saturating_add(size);

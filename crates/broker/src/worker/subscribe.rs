@@ -251,7 +251,7 @@ impl Worker {
     }
 
     /// Lets the index take a batch of changes over, and sends what waited for it.
-    pub(super) fn apply_index_changes(&mut self, now: Time) {
+    pub(super) fn apply_index_changes(&mut self) {
         if !self.changes.is_empty() && self.index_batch > 0 {
             let applied = self.shared.index.apply(&mut self.changes, self.index_batch);
             self.changes_applied = self
@@ -280,7 +280,7 @@ impl Worker {
                 Then::Suback(key, replays) => {
                     self.write_reasons(conn, packet_id, &reasons, |a| Packet::SubAck(a));
                     for (filter, subscription) in replays {
-                        self.begin_replay(key, filter.filter, subscription, now);
+                        self.begin_replay(key, filter.filter, subscription);
                     }
                 }
                 Then::Unsuback => {
