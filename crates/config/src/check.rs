@@ -1,5 +1,7 @@
 //! What must hold between keys.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::config::Anonymous;
 use crate::error::Place;
 use crate::source::Reading;
@@ -48,20 +50,25 @@ impl Reading<'_> {
         if self.config.listeners.is_empty() {
             self.wrong(
                 self.place("listener"),
-                "no listener: the server could not be reached",
+                "no listener: the server could not be reached; name one, or leave the key out",
             );
         }
-        let mut seen = Vec::new();
+        let mut seen: Vec<SocketAddr> = Vec::new();
         let mut twice = Vec::new();
         for (listener, place) in self.config.listeners.iter().zip(&self.listener_places) {
-            let free_port = listener.address.port() == 0;
-            if !free_port && seen.contains(&listener.address) {
-                twice.push((listener.address, place.clone()));
+            let address = listener.address;
+            if let Some(other) = seen.iter().find(|other| overlap(**other, address)) {
+                let message = if *other == address {
+                    format!("{address} is there twice")
+                } else {
+                    format!("{address} and {other} overlap; leave one of them out")
+                };
+                twice.push((place.clone(), message));
             }
-            seen.push(listener.address);
+            seen.push(address);
         }
-        for (address, place) in twice {
-            self.wrong(place, format!("{address} is there twice"));
+        for (place, message) in twice {
+            self.wrong(place, message);
         }
     }
 
@@ -83,4 +90,12 @@ impl Reading<'_> {
     fn place(&self, key: &str) -> Place {
         self.places.get(key).cloned().unwrap_or(Place::Default)
     }
+}
+
+/// Whether the system would refuse the second of two listeners. `[::]` takes IPv4 too.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers =
+        |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
+    let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
+    one.port() == other.port() && one.port() != 0 && (a == b || covers(a, b) || covers(b, a))
 }

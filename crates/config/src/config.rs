@@ -13,7 +13,7 @@ pub struct Config {
     /// Name of this server in `$SYS` and in the log: letters, digits, `-`, `_` and `.`, at
     /// most 64. Without it the machine's name.
     pub node: Option<String>,
-    /// Folder for what must outlive a restart. Without it `$XDG_DATA_HOME/nightjar`, or
+    /// Folder for what must outlive a restart; nothing does yet. Without it `$XDG_DATA_HOME/nightjar`, or
     /// `~/.local/share/nightjar`.
     pub data_dir: Option<PathBuf>,
     /// Event loops, each a thread with its own connections. 0: one for each processor core.
@@ -94,9 +94,9 @@ pub enum LogLevel {
     Warn,
     /// What an operator wants to know of a day.
     Info,
-    /// Each connection and subscription.
+    /// What a developer wants to know.
     Debug,
-    /// Each packet, without its payload.
+    /// So far the same as debug.
     Trace,
 }
 

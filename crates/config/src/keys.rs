@@ -96,7 +96,7 @@ pub(crate) const KEYS: &[Key] = &[
         "",
         response_information,
         Kind::Text(mqtt_text),
-        Reload,
+        Restart,
         response_information
     ),
     key!(

@@ -82,7 +82,10 @@ fn read_file(path: &Path) -> Result<String, String> {
             "is no configuration: it has {size} bytes, more than {MAX_FILE}"
         ));
     }
-    std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => "is not text in UTF-8".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    })
 }
 
 /// A configuration on its way: what is known so far, and what was wrong.
@@ -132,7 +135,16 @@ impl<'a> Reading<'a> {
                 || Place::WholeFile(path.to_owned()),
                 |span| file.place(span),
             );
-            self.wrong(place, error.message());
+            let written = error.span().and_then(|span| text.get(span));
+            match (error.message(), written) {
+                ("duplicate key", Some(key)) => {
+                    self.wrong(
+                        place,
+                        format!("{} is there twice", key.trim().escape_debug()),
+                    );
+                }
+                (message, _) => self.wrong(place, message),
+            }
         }
         ConfigErrors::none_of(std::mem::take(&mut self.errors))?;
         for (name, value) in root.get_ref() {
@@ -201,6 +213,8 @@ impl<'a> Reading<'a> {
         };
         self.config.listeners.clear();
         self.listener_places.clear();
+        self.places
+            .insert(LISTENER.to_owned(), file.place(value.span()));
         for entry in list.iter() {
             self.read_listener(file, entry);
         }
@@ -261,6 +275,12 @@ impl<'a> Reading<'a> {
             let path = path.to_ascii_lowercase().replace("__", ".");
             if path == LISTENER {
                 self.replace_listeners(value.split(','), &place);
+            } else if path.split('.').next() == Some(LISTENER) {
+                let message = format!("write {PREFIX}LISTENER=ADDRESS:PORT, more with commas");
+                self.wrong(place, message);
+            } else if SECTIONS.contains(&path.as_str()) {
+                let message = format!("{path} is a table; write {name}__KEY, one for each key");
+                self.wrong(place, message);
             } else {
                 self.override_key(&path, value, place);
             }
@@ -344,7 +364,10 @@ impl<'a> Reading<'a> {
 
 /// What to say of a key that does not exist, with the nearest that does.
 fn unknown(section: &str, name: &str) -> String {
-    let shown = name.escape_debug();
+    let shown = match name {
+        "" => "\"\"".to_owned(),
+        name => name.escape_debug().to_string(),
+    };
     let mut message = if section.is_empty() {
         format!("unknown key {shown}")
     } else {
@@ -368,12 +391,18 @@ fn unknown(section: &str, name: &str) -> String {
     };
     if let Some(near) = near {
         message.push_str(&format!("; did you mean {near}?"));
+    } else if section == LISTENER {
+        message.push_str(&format!("; a listener has only {ADDRESS}"));
     } else if let Some(key) = elsewhere {
         if key.section.is_empty() {
             message.push_str("; it belongs above the first table");
         } else {
             message.push_str(&format!("; it belongs below [{}]", key.section));
         }
+    } else if section == LIMITS {
+        message.push_str("; docs/limits.md lists the keys");
+    } else {
+        message.push_str("; docs/configuration.md lists the keys");
     }
     message
 }
@@ -397,6 +426,8 @@ impl File<'_> {
     }
 }
 
+/// The table that has a page of its own.
+const LIMITS: &str = "limits";
 /// What a variable's name starts with when it overrides a key.
 const PREFIX: &str = "NIGHTJAR__";
 /// In bytes; more is not a file of ours.

@@ -144,7 +144,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Size { min, max } => write!(
                 f,
-                "write a size from {} to {}, in bytes or with B, KiB, MiB, GiB, kB, MB, GB",
+                "write a size from {} to {}, in bytes or with B, KiB, MiB, GiB, TiB, kB, MB, GB",
                 show_size(*min),
                 show_size(*max)
             ),
