@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use config::Anonymous;
 
 use crate::plan::Plan;
 
 /// The lines of the start: what runs, and what to try next.
-pub(crate) fn text(plan: &Plan, addresses: &[SocketAddr]) -> String {
+pub(crate) fn text(plan: &Plan, addresses: &[SocketAddr], program: &str) -> String {
     let mut text = format!(
         "Nightjar {} serves MQTT 5.0, 3.1.1 and 3.1\n",
         env!("CARGO_PKG_VERSION")
@@ -16,34 +17,42 @@ pub(crate) fn text(plan: &Plan, addresses: &[SocketAddr]) -> String {
     for address in addresses {
         line(&mut text, "listening", &address.to_string());
     }
-    line(
-        &mut text,
-        "anonymous",
-        anonymous(plan.config.allow_anonymous),
-    );
-    line(&mut text, "data", &plan.data_dir.display().to_string());
+    line(&mut text, "anonymous", who(plan.config.allow_anonymous));
+    line(&mut text, "data", "in memory only: a restart forgets it");
     line(&mut text, "workers", &plan.workers.to_string());
     if let Some(address) = addresses.first() {
         let target = target(*address);
-        text.push_str("\nTry next, in two other terminals:\n");
-        line(
-            &mut text,
-            "nightjar sub",
-            &format!("{target} -t 'hello/#' -v"),
-        );
-        line(
-            &mut text,
-            "nightjar pub",
-            &format!("{target} -t hello/world -m 'it works'"),
-        );
-        line(
-            &mut text,
-            "mosquitto_sub",
-            &format!("{target} -t 'hello/#' -v"),
-        );
-        text.push_str("Ctrl-C ends the server.\n");
+        text.push_str(&format!(
+            "\n\
+             Try next, in two other terminals:\n  \
+               {program} sub {target} -t 'hello/#' -v\n  \
+               {program} pub {target} -t hello/world -m 'it works'\n\
+             or any other MQTT client:\n  \
+               mosquitto_sub {target} -t 'hello/#' -v\n\
+             Ctrl-C ends the server.\n"
+        ));
     }
     text
+}
+
+/// How this program is called in a terminal, from whatever folder.
+pub(crate) fn program() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&called).components().count() > 1
+        && let Ok(path) = std::env::current_exe()
+    {
+        return quoted(&path.to_string_lossy());
+    }
+    "nightjar".to_owned()
+}
+
+/// A word that a shell takes as it is.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+".contains(letter);
+    if word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn line(text: &mut String, name: &str, value: &str) {
@@ -51,7 +60,8 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _infallible = writeln!(text, "  {name:<13} {value}");
 }
 
-fn anonymous(anonymous: Anonymous) -> &'static str {
+/// Who may connect.
+pub(crate) fn who(anonymous: Anonymous) -> &'static str {
     match anonymous {
         Anonymous::FromLoopback => "anyone on this machine may connect, nobody else",
         Anonymous::FromAnywhere => "anyone who reaches a listener may connect",
@@ -78,5 +88,11 @@ mod tests {
         assert_eq!(target("0.0.0.0:7".parse().unwrap()), "-h 127.0.0.1 -p 7");
         assert_eq!(target("[::]:7".parse().unwrap()), "-h ::1 -p 7");
         assert_eq!(target("192.0.2.1:7".parse().unwrap()), "-h 192.0.2.1 -p 7");
+    }
+
+    #[test]
+    fn a_path_with_a_space_is_one_word_for_a_shell() {
+        assert_eq!(quoted("/opt/nightjar-1.0/bin"), "/opt/nightjar-1.0/bin");
+        assert_eq!(quoted("/my files/it's"), "'/my files/it'\\''s'");
     }
 }

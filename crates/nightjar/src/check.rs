@@ -38,9 +38,12 @@ fn summary(plan: &Plan) -> String {
         .map(|listener| listener.address.to_string())
         .collect();
     format!(
-        "The configuration is good: {} with {} workers would listen on {} and keep its data in {}.\n",
+        "The configuration is good: {} with {} would listen on {}; its data folder is {}.\n",
         plan.node,
-        plan.workers,
+        match plan.workers {
+            1 => "1 worker".to_owned(),
+            workers => format!("{workers} workers"),
+        },
         listeners.join(", "),
         plan.data_dir.display()
     )

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use broker::{CloseReason, Event};
 use tracing::{Level, debug, error, info, warn};
+use types::ProtocolVersion;
 
 /// How grave an event is.
 pub(crate) fn level(event: &Event) -> Level {
@@ -34,7 +35,7 @@ pub(crate) fn log(event: &Event) {
         } => info!(
             client = &*shown(client.as_str()),
             %peer,
-            version = ?version,
+            version = spoken(*version),
             keep_alive,
             resumed = session_present,
             bridge,
@@ -57,7 +58,7 @@ pub(crate) fn log(event: &Event) {
         } => {
             let (reason, detail) = words(reason);
             let client = client.as_ref().map(|client| shown(client.as_str()));
-            info!(client = client.as_deref(), %peer, reason, detail, why, "connection refused");
+            info!(client = client.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
         }
         Event::TakenOver { client, old, new } => warn!(
             client = &*shown(client.as_str()),
@@ -93,13 +94,27 @@ pub(crate) fn log(event: &Event) {
     }
 }
 
+/// A version as people write it.
+fn spoken(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::V31 => "3.1",
+        ProtocolVersion::V311 => "3.1.1",
+        ProtocolVersion::V5 => "5.0",
+    }
+}
+
+/// Words, if there are any.
+fn said(words: &str) -> Option<&str> {
+    Some(words).filter(|words| !words.is_empty())
+}
+
 /// The reason in one word, and what more there is to say.
 fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
     match reason {
         CloseReason::Client(code) => ("disconnect", Some(code.as_str().to_owned())),
         CloseReason::Eof => ("closed_without_disconnect", None),
         CloseReason::LinkError => ("link_error", None),
-        CloseReason::Violation(violation) => ("violation", Some(format!("{violation:?}"))),
+        CloseReason::Violation(violation) => ("violation", Some(violation.explain().to_owned())),
         CloseReason::Refused(code) => ("refused", Some(code.as_str().to_owned())),
         CloseReason::NotMqtt => ("not_mqtt", None),
         CloseReason::ConnectDeadline => ("connect_deadline", None),

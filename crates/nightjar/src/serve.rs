@@ -58,7 +58,19 @@ impl fmt::Display for StartError {
                 "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
                  end that one, or choose another port with --listen"
             ),
-            Self::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Listen(address, error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; this machine has no such address, try 0.0.0.0 (all that it has) or \
+                         127.0.0.1 (this machine only)"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "; low ports are for the superuser, choose one above 1023"
+                    }
+                    _ => "",
+                };
+                write!(f, "cannot listen on {address}: {error}{advice}")
+            }
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -248,7 +260,7 @@ fn log_panics() {
 
 fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
     if form == Form::Text {
-        let text = banner::text(plan, addresses);
+        let text = banner::text(plan, addresses, &banner::program());
         if let Err(error) = io::stdout().write_all(text.as_bytes()) {
             warn!(%error, "standard output does not take the greeting");
         }
@@ -259,7 +271,7 @@ fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node = plan.node,
-        anonymous = ?plan.config.allow_anonymous,
+        anonymous = banner::who(plan.config.allow_anonymous),
         data_dir = &*plan.data_dir.to_string_lossy(),
         workers = plan.workers,
         "serving"
@@ -293,6 +305,9 @@ impl Server {
 
     /// Reads the configuration again. If it is wrong, all stays as it is.
     fn reload(&mut self) {
+        if self.sources.file.is_none() {
+            return info!("no reload: the server was started without a configuration file");
+        }
         let new = match Config::load(&self.sources) {
             Ok(new) => new,
             Err(errors) => {
@@ -315,6 +330,9 @@ impl Server {
             limits: Arc::clone(&limits),
             reference: reference.clone(),
         });
+        if changes.is_empty() {
+            return info!("configuration read again: nothing has changed");
+        }
         let applied = changes.applied.join(" ");
         info!(applied, "configuration taken over");
         if !changes.after_restart.is_empty() {

@@ -255,6 +255,8 @@ fn mistakes_are_told_in_one_line() {
         ),
         (&["pub", "-m", "x"], "no topic"),
         (&["pub", "-t", "a"], "no message"),
+        (&["pub", "-t", "", "-m", "x"], "it is empty"),
+        (&["sub", "-t", ""], "it is empty"),
         (&["pub", "-t", "a/+", "-m", "x"], "'a/+' is not a topic"),
         (&["sub", "-t", "a/#/b"], "'a/#/b' is not a topic filter"),
         (&["sub", "-t", "a", "-F", "%k"], "unknown %k"),

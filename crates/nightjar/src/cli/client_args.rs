@@ -210,8 +210,8 @@ impl ClientArgs {
     pub(crate) fn plan(&self, command: &str) -> Result<Plan, Failure> {
         if let Some(option) = self.refused.first() {
             return Err(Failure::new(format!(
-                "Error: {option} is not yet supported by nightjar {command} over TCP; use -h and \
-                 -p with a plain listener, or a client with TLS and WebSocket"
+                "Error: {option} is not yet supported: nightjar {command} speaks MQTT over plain \
+                 TCP only; use -h and -p, or a client with TLS and WebSocket"
             )));
         }
         let usage = |error: String| Failure::new(format!("Error: {error}"));
@@ -352,12 +352,22 @@ impl ClientArgs {
 pub(crate) fn check_topic(topic: &str, what: &str) -> Result<(), Failure> {
     match types::TopicName::parse(topic, u16::MAX) {
         Ok(_) => Ok(()),
-        Err(types::TopicError::Wildcard) => Err(Failure::new(format!(
-            "Error: '{topic}' is not a {what}: + and # are for subscriptions only"
-        ))),
         Err(error) => Err(Failure::new(format!(
-            "Error: '{topic}' is not a {what}: {error:?}"
+            "Error: '{topic}' is not a {what}: {}",
+            explain(error)
         ))),
+    }
+}
+
+/// What is wrong with a topic or a filter, in words.
+pub(crate) fn explain(error: types::TopicError) -> &'static str {
+    use types::TopicError;
+    match error {
+        TopicError::Empty => "it is empty",
+        TopicError::Wildcard => "+ and # are for subscriptions only",
+        TopicError::Nul | TopicError::ControlCharacter => "it has a control character",
+        TopicError::TooManyLevels => "it has too many levels",
+        TopicError::TooLong => "it has more than 65535 bytes",
     }
 }
 

@@ -69,7 +69,7 @@ pub(crate) struct ServeArgs {
     /// Accept connections here, in place of the configuration's listeners; may be repeated
     #[arg(short, long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Vec<String>,
-    /// Folder for what must outlive a restart
+    /// Folder for what must outlive a restart; nothing does yet
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Let anyone connect who reaches a listener, even from other machines

@@ -10,7 +10,7 @@ use client::{
 use types::{QoS, ReasonCode, RetainHandling, SubscriptionOptions, TopicFilter, TopicName};
 
 use super::chance::Chance;
-use super::client_args::{ClientArgs, Plan, read_options};
+use super::client_args::{ClientArgs, Plan, explain, read_options};
 use super::conversation::{Conversation, Persistence, Step};
 use super::failure::Failure;
 use super::format::{Format, Layout};
@@ -447,10 +447,10 @@ impl<'a> Subscriber<'a> {
 fn not_a_filter(filter: &str, error: &types::FilterError) -> Failure {
     use types::FilterError;
     let why = match error {
-        FilterError::MisplacedHash => "# stands only at the end, behind a /".to_owned(),
-        FilterError::MisplacedPlus => "+ stands only between slashes".to_owned(),
-        FilterError::ShareName => "a shared one is $share/NAME/FILTER".to_owned(),
-        FilterError::Topic(error) => format!("{error:?}"),
+        FilterError::MisplacedHash => "# stands only at the end, behind a /",
+        FilterError::MisplacedPlus => "+ stands only between slashes",
+        FilterError::ShareName => "a shared one is $share/NAME/FILTER",
+        FilterError::Topic(error) => explain(*error),
     };
     Failure::new(format!("Error: '{filter}' is not a topic filter: {why}"))
 }

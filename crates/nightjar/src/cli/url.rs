@@ -19,9 +19,7 @@ impl Url {
         match scheme {
             "mqtt" => {}
             "mqtts" | "ws" | "wss" => {
-                return Err(format!(
-                    "{scheme}:// is not yet supported over TCP; use mqtt://"
-                ));
+                return Err(format!("{scheme}:// is not yet supported; use mqtt://"));
             }
             _ => return Err(format!("-L knows mqtt://, not {scheme}://")),
         }
