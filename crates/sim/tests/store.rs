@@ -129,3 +129,26 @@ fn a_store_that_failed_promises_nothing_more_f04() {
     };
     assert_eq!(ack.reason, ReasonCode::QuotaExceeded);
 }
+
+fn tape(store: &MemoryStore) -> Vec<String> {
+    store.with(|tape| {
+        let texts = tape.records.iter().map(|(_, record)| record.clone());
+        texts.collect()
+    })
+}
+
+#[test]
+fn a_retained_message_that_is_cleared_has_a_later_place_in_the_order() {
+    let (mut universe, stores) = universe(1);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.retain(&mut universe, "a", b"1");
+    bob.retain(&mut universe, "a", b"");
+    bob.retain(&mut universe, "a", b"2");
+    let records = tape(&stores[0]);
+    let places: Vec<&str> = records
+        .iter()
+        .filter_map(|record| record.rsplit_once("sequence: "))
+        .map(|(_, place)| place)
+        .collect();
+    assert_eq!(places, ["1 }", "2 }", "3 }"], "{records:?}");
+}

@@ -169,7 +169,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     }
 
     /// Keeps a value in place of the one before (MQTT-3.3.1-5) and returns its sequence
-    /// number, which grows with each value of the store.
+    /// number, which grows with each change of the store.
     ///
     /// Before it refuses, it drops some of what has expired at `now` in this shard.
     ///
@@ -192,7 +192,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             self.order_mut().insert(Arc::clone(topic));
         }
         // After the order, so that whoever knows of this number finds the topic in a scan.
-        let sequence = self.sequence.fetch_add(1, Ordering::AcqRel) + 1;
+        let sequence = self.next_sequence();
         let kept = Retained {
             topic: Arc::clone(topic),
             sequence,
@@ -202,16 +202,16 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         Ok(sequence)
     }
 
-    /// Forgets the value of a topic (MQTT-3.3.1-6) and says whether there was one.
-    pub fn clear(&self, topic: &str) -> bool {
+    /// Forgets the value of a topic (MQTT-3.3.1-6), if there is one, and returns the sequence
+    /// number of this change: above that of the value, below that of the next one.
+    pub fn clear(&self, topic: &str) -> u64 {
         let hash = self.hash(topic);
         let mut shard = self.shard(hash);
-        let Some(at) = shard.find(hash, topic) else {
-            return false;
-        };
-        let kept = shard.take(hash, at);
-        self.forget(&kept);
-        true
+        if let Some(at) = shard.find(hash, topic) {
+            let kept = shard.take(hash, at);
+            self.forget(&kept);
+        }
+        self.next_sequence()
     }
 
     /// The value of one topic.
@@ -266,7 +266,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         }
     }
 
-    /// The sequence number of the newest value.
+    /// The sequence number of the newest change.
     pub fn sequence(&self) -> u64 {
         // A read-modify-write, not a load: a publisher whose number is higher then sees all
         // that this thread did before, the subscription that it applied above all.
@@ -353,6 +353,10 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         self.order_mut().remove(&kept.topic);
         self.count.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(kept.value.size(), Ordering::Relaxed);
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     fn hash(&self, topic: &str) -> u64 {

@@ -317,8 +317,8 @@ impl Worker {
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
-            self.shared.retained.clear(topic);
-            self.record_retained(fanout, self.shared.retained.sequence());
+            let sequence = self.shared.retained.clear(topic);
+            self.record_retained(fanout, sequence);
             return Ok(());
         }
         let now = fanout.now;
