@@ -25,6 +25,8 @@ pub enum CloseReason {
     ConnectDeadline,
     /// Too many bytes of links without CONNECT; this one was the oldest.
     UnauthenticatedBytes,
+    /// The server has as many connections as it takes.
+    ConnectionLimit,
     /// The client connected again.
     TakenOver,
     /// The client took nothing for `limits.write_stall`.
@@ -47,6 +49,7 @@ impl CloseReason {
             Self::NotMqtt => "not MQTT",
             Self::ConnectDeadline => "connect deadline",
             Self::UnauthenticatedBytes => "too many bytes without CONNECT",
+            Self::ConnectionLimit => "too many connections",
             Self::TakenOver => "session taken over",
             Self::WriteStall => "write stall",
             Self::ShuttingDown => "server shutting down",

@@ -28,6 +28,8 @@ pub enum Counter {
     ConnectsReceived,
     /// Links that were accepted.
     LinksOpened,
+    /// Links that were closed at once, for `limits.connections`.
+    LinksRefused,
     /// Sessions that expired.
     SessionsExpired,
     /// Connections that took over another.
@@ -40,7 +42,7 @@ pub enum Counter {
     Unencodable,
 }
 
-const COUNTERS: usize = 15;
+const COUNTERS: usize = 16;
 const GAUGES: usize = 4;
 
 /// What is measured, by worker.

@@ -119,6 +119,7 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
         CloseReason::NotMqtt => ("not_mqtt", None),
         CloseReason::ConnectDeadline => ("connect_deadline", None),
         CloseReason::UnauthenticatedBytes => ("unauthenticated_bytes", None),
+        CloseReason::ConnectionLimit => ("connection_limit", None),
         CloseReason::TakenOver => ("taken_over", None),
         CloseReason::WriteStall => ("write_stall", None),
         CloseReason::ShuttingDown => ("shutting_down", None),

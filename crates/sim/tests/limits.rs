@@ -233,3 +233,14 @@ fn an_ending_server_says_so_and_takes_nobody_0x8b() {
     let late = universe.open();
     assert!(universe.is_closed(late));
 }
+
+#[test]
+fn connections_above_the_bound_are_closed_and_counted() {
+    let mut universe = bounded(|limits| limits.connections = 1);
+    let first = universe.open();
+    let second = universe.open();
+    assert!(!universe.is_closed(first));
+    assert!(universe.is_closed(second));
+    let totals = universe.shared.totals();
+    assert_eq!(totals.counter(broker::Counter::LinksRefused), 1);
+}

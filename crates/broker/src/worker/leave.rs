@@ -106,6 +106,7 @@ impl Worker {
             | CloseReason::NotMqtt
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
+            | CloseReason::ConnectionLimit
             | CloseReason::WriteStall => return,
         };
         if !version.has_properties() {

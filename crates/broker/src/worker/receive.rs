@@ -8,7 +8,7 @@ use types::{Action, ConnId, LinkInfo, ReasonCode, Time};
 
 use super::Worker;
 use crate::conn::{Conn, Pause, Phase};
-use crate::event::CloseReason;
+use crate::event::{CloseReason, Event};
 use crate::metrics::Counter;
 use crate::timers::Timer;
 
@@ -28,6 +28,15 @@ impl Worker {
         let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
         if open >= self.limits.connections || self.draining {
             self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            if !self.draining {
+                self.count(Counter::LinksRefused, 1);
+                self.event(Event::Rejected {
+                    peer: info.peer,
+                    client: None,
+                    reason: CloseReason::ConnectionLimit,
+                    why: "",
+                });
+            }
             return None;
         }
         let deadline = info.accepted + self.limits.connect_deadline;

@@ -89,6 +89,7 @@ impl Worker {
             ("clients/total", sessions),
             ("clients/maximum", wide(most)),
             ("clients/expired", totals.counter(Counter::SessionsExpired)),
+            ("clients/refused", totals.counter(Counter::LinksRefused)),
             (
                 "messages/received",
                 totals.counter(Counter::PacketsReceived),

@@ -209,6 +209,7 @@ impl Reference {
             | CloseReason::NotMqtt
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
+            | CloseReason::ConnectionLimit
             | CloseReason::ShuttingDown
             | CloseReason::Panic => false,
         };
