@@ -21,6 +21,8 @@ pub(crate) struct Client {
     pub(crate) conn: Option<ConnId>,
     /// How long the session outlives its connection.
     pub(crate) expiry: Duration,
+    /// The store knows of the session, and must hear of its end.
+    pub(crate) recorded: bool,
     /// When the session ends; only while away.
     pub(crate) ends: Option<Time>,
     /// When the session is looked at next; one timer, however often the client comes and goes.
@@ -69,6 +71,7 @@ impl Client {
             session: Session::default(),
             conn: None,
             expiry,
+            recorded: false,
             ends: None,
             wakes: None,
             will: None,

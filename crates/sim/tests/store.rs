@@ -1,7 +1,7 @@
 //! What the store promises, the server promises: acknowledgements wait for it.
 
 use broker::{BrokerConfig, Control};
-use codec::{ConnectProperties, Packet};
+use codec::{ConnectProperties, Disconnect, Packet};
 use sim::peer::connect;
 use sim::{Peer, Received, Universe};
 use store::MemoryStore;
@@ -135,6 +135,68 @@ fn tape(store: &MemoryStore) -> Vec<String> {
         let texts = tape.records.iter().map(|(_, record)| record.clone());
         texts.collect()
     })
+}
+
+/// DISCONNECT with a new session expiry.
+fn leave(peer: &mut Peer, universe: &mut Universe, session_expiry: u32) {
+    let disconnect = Disconnect {
+        reason: ReasonCode::Success,
+        session_expiry: Some(session_expiry),
+        reason_string: None,
+        user: Default::default(),
+        server_reference: None,
+    };
+    peer.send(universe, &Packet::Disconnect(disconnect));
+}
+
+#[test]
+fn a_session_that_disconnect_gives_up_is_given_up_in_the_store() {
+    let (mut universe, stores) = universe(1);
+    let mut alice = durable(&mut universe, "alice");
+    leave(&mut alice, &mut universe, 0);
+    let records = tape(&stores[0]);
+    assert!(records[0].starts_with("Session {"), "{records:?}");
+    let last = records.last().expect("a record");
+    assert!(last.starts_with("SessionEnded {"), "{records:?}");
+}
+
+#[test]
+fn an_expiry_that_disconnect_changes_is_changed_in_the_store() {
+    let (mut universe, stores) = universe(1);
+    let mut alice = durable(&mut universe, "alice");
+    leave(&mut alice, &mut universe, 60);
+    let records = tape(&stores[0]);
+    assert!(records[0].contains("expiry: 3600s"), "{records:?}");
+    assert!(records[1].contains("expiry: 60s"), "{records:?}");
+}
+
+#[test]
+fn a_session_resumed_for_one_connection_only_is_said_so_to_the_store() {
+    let (mut universe, stores) = universe(1);
+    let mut alice = durable(&mut universe, "alice");
+    alice.hang_up(&mut universe);
+    let mut packet = connect(V5, "alice");
+    packet.clean_start = false;
+    let mut alice = Peer::connect(&mut universe, packet);
+    let records = tape(&stores[0]);
+    assert!(records[1].starts_with("Session {"), "{records:?}");
+    assert!(records[1].contains("expiry: 0ns"), "{records:?}");
+    alice.hang_up(&mut universe);
+    let records = tape(&stores[0]);
+    assert!(records[2].starts_with("SessionEnded {"), "{records:?}");
+}
+
+#[test]
+fn what_dies_with_its_connection_leaves_no_identifier_in_the_store() {
+    let (mut universe, stores) = universe(1);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.publish(&mut universe, "a", b"1", QoS::ExactlyOnce, 1);
+    // Nothing has to be safe, so nothing is waited for.
+    assert_eq!(
+        acks(&mut bob, &mut universe),
+        [(1, ReasonCode::NoMatchingSubscribers)]
+    );
+    assert_eq!(tape(&stores[0]), [String::new(); 0]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub enum Record<'a> {
         session: SessionKey,
         /// Whose it is.
         client: &'a ClientId,
-        /// How long it outlives its connection.
+        /// How long it outlives its connection. Zero: a replay need not bring it back.
         expiry: Duration,
     },
     /// A session ended with all that belongs to it.

@@ -43,11 +43,13 @@ impl Worker {
         if let Err(violation) = Connection::check_disconnect_expiry(client.expiry, asked) {
             return self.violate(id, violation, now);
         }
-        if let Some(seconds) = asked {
-            client.expiry = cap_session_expiry(seconds, &self.limits).0;
-        }
         if disconnect_discards_will(disconnect.reason) {
             open.will = None;
+        }
+        if let Some(seconds) = asked {
+            client.expiry = cap_session_expiry(seconds, &self.limits).0;
+            let session = open.session;
+            self.record_session(session);
         }
         self.close(id, CloseReason::Client(disconnect.reason), now);
         Flow::Gone

@@ -75,14 +75,15 @@ impl Worker {
         }
     }
 
-    /// A QoS 2 identifier is known from now on; PUBREC waits until that is safe.
+    /// A QoS 2 identifier is known from now on; PUBREC waits until that is safe, if the
+    /// session outlives its connection.
     pub(super) fn record_received(
         &mut self,
         session: SessionKey,
         id: PacketId,
         receipt: Option<Receipt>,
     ) {
-        if let Some(receipt) = receipt {
+        if let Some(receipt) = receipt.filter(|_| self.keeps(session)) {
             self.record(Record::Received { session, id });
             self.await_receipt(Some(receipt));
             self.promises.in_batch.push(receipt);
@@ -278,12 +279,13 @@ impl Worker {
         }
     }
 
-    /// A session that outlives its connection began or was resumed.
+    /// A session that outlives its connection began or was resumed, or its expiry changed.
     pub(super) fn record_session(&mut self, session: SessionKey) {
-        let Some(client) = self.clients.at(session) else {
+        let Some(client) = self.clients.at_mut(session) else {
             return;
         };
-        if self.durable && client.keeps() {
+        if self.durable && (client.keeps() || client.recorded) {
+            client.recorded = true;
             let (client, expiry) = (client.id.clone(), client.expiry);
             self.record(Record::Session {
                 session,
@@ -295,7 +297,7 @@ impl Worker {
 
     /// A session is gone.
     pub(super) fn record_session_ended(&mut self, session: SessionKey, client: &Client) {
-        if client.keeps() {
+        if client.recorded {
             self.record(Record::SessionEnded { session });
         }
     }
