@@ -186,10 +186,8 @@ impl Worker {
         let properties = self
             .connack_properties(admission, &shared.config)
             .ok_or(refusal(no_room.reason(), no_room.explain()))?;
-        self.beyond = true;
-        let taken = self.take_session(id, admission, now);
-        self.beyond = false;
-        let (key, session_present) = taken?;
+        let (key, session_present) =
+            self.go_beyond(|worker| worker.take_session(id, admission, now))?;
         self.open_connection(id, key, admission, now);
         let connack = ConnAck {
             session_present,
@@ -198,7 +196,9 @@ impl Worker {
         };
         let connect = admission.connect;
         self.write(id, connect.version, &Packet::ConnAck(Box::new(connack)));
-        self.announce_connected(id, key, connect, session_present, now);
+        self.go_beyond(|worker| {
+            worker.announce_connected(id, key, connect, session_present, now);
+        });
         if session_present {
             if let Some(client) = self.clients.at_mut(key) {
                 client.session.resume();

@@ -75,9 +75,7 @@ impl Worker {
             conn.output.flatten(&mut self.pool)
         };
         self.actions.push_back(Action::Close { conn: id, output });
-        self.beyond = true;
-        self.depart(conn, reason, now);
-        self.beyond = false;
+        self.go_beyond(|worker| worker.depart(conn, reason, now));
     }
 
     /// DISCONNECT with the reason; only 5.0 has it from a server, and a packet that is too

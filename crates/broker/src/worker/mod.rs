@@ -190,6 +190,15 @@ impl Worker {
         }
     }
 
+    /// Does what touches more than one connection: a panic in there leaves the worker broken.
+    #[inline]
+    fn go_beyond<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.beyond, true);
+        let done = work(self);
+        self.beyond = before;
+        done
+    }
+
     #[inline]
     fn metrics(&self) -> &Metrics {
         self.shared.metrics_of(self.id)

@@ -193,9 +193,7 @@ impl Worker {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
         };
-        self.beyond = true;
-        let taken = self.take_publish(way, publish, receipt, now);
-        self.beyond = false;
+        let taken = self.go_beyond(|worker| worker.take_publish(way, publish, receipt, now));
         self.acknowledge(id, session, publish, receipt, taken)
     }
 
