@@ -53,7 +53,7 @@ pub enum Gauge {
     Connected,
     /// Sessions, connected or not.
     Sessions,
-    /// Messages that wait in queues or for acknowledgements.
+    /// Messages that wait in queues.
     Waiting,
     /// Bytes of messages that wait in queues.
     WaitingBytes,
