@@ -60,7 +60,7 @@ impl Worker {
     }
 
     /// The client releases its QoS 2 message: the identifier is free (MQTT-4.3.3-11, -12).
-    pub(super) fn on_pubrel(&mut self, id: ConnId, ack: &Ack<'_>, _: Time) -> Flow {
+    pub(super) fn on_pubrel(&mut self, id: ConnId, ack: &Ack<'_>) -> Flow {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };

@@ -344,7 +344,7 @@ impl Worker {
             Packet::Publish(publish) => self.on_publish(id, &publish, now),
             Packet::PubAck(ack) => self.on_puback(id, &ack, now),
             Packet::PubRec(ack) => self.on_pubrec(id, &ack, now),
-            Packet::PubRel(ack) => self.on_pubrel(id, &ack, now),
+            Packet::PubRel(ack) => self.on_pubrel(id, &ack),
             Packet::PubComp(ack) => self.on_pubcomp(id, &ack, now),
             Packet::Subscribe(subscribe) => self.on_subscribe(id, &subscribe, now),
             Packet::Unsubscribe(unsubscribe) => self.on_unsubscribe(id, &unsubscribe, now),

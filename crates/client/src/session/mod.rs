@@ -89,11 +89,6 @@ impl Session {
         }
     }
 
-    /// What the session says of itself; changes count from the next link on.
-    pub fn options_mut(&mut self) -> &mut ConnectOptions {
-        &mut self.options
-    }
-
     /// What the session says of itself.
     pub fn options(&self) -> &ConnectOptions {
         &self.options

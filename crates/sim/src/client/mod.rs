@@ -196,11 +196,6 @@ impl Client {
         self.outgoing.len() + self.questions.len()
     }
 
-    /// Acknowledgements that are held back.
-    pub fn owes(&self) -> usize {
-        self.owed.len()
-    }
-
     /// The server lets the client in, on this link or one that was given up, with its session or without.
     pub fn let_in(&mut self, link: LinkId, session_found: bool) {
         if self.link == Some(link) {
