@@ -12,8 +12,8 @@ use std::time::Instant;
 use broker::{BrokerConfig, Shared, Worker};
 use codec::{Connect, ConnectProperties, Packet, Subscribe, SubscribeFiltersBuf};
 use types::{
-    Action, ConnId, Core, LinkInfo, PacketId, ProtocolVersion, QoS, SubscriptionOptions, Time,
-    WorkerId,
+    Action, Arrival, ConnId, Core, LinkInfo, PacketId, ProtocolVersion, QoS, SubscriptionOptions,
+    Time, WorkerId,
 };
 
 fn resident() -> usize {
@@ -74,7 +74,11 @@ fn turn(workers: &mut [Worker], at: usize, infos: &LinkInfo) {
     }
     for (to, received) in moves {
         let home = &mut workers[to.index()];
-        if let Some(conn) = home.handle_open(infos.clone(), Time::ZERO) {
+        let moved = LinkInfo {
+            arrival: Arrival::Moved,
+            ..infos.clone()
+        };
+        if let Some(conn) = home.handle_open(moved, Time::ZERO) {
             home.handle_bytes(conn, &received, Time::ZERO);
         }
         turn(workers, to.index(), infos);
@@ -106,6 +110,7 @@ fn main() {
         peer: ([127, 0, 0, 1], 1).into(),
         listener: 0,
         accepted: Time::ZERO,
+        arrival: Arrival::Accepted,
     };
     let before = resident();
     let start = Instant::now();

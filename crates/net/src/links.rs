@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use types::{ConnId, LinkInfo, Time};
+use types::{Arrival, ConnId, LinkInfo, Time};
 
 use crate::poller::{Interest, Poller, Token};
 
@@ -56,6 +56,7 @@ impl Link {
                 peer,
                 listener,
                 accepted,
+                arrival: Arrival::Moved,
             },
         )
     }
@@ -196,6 +197,7 @@ mod tests {
             peer,
             listener: 0,
             accepted: Time::ZERO,
+            arrival: Arrival::Accepted,
         };
         Link::new(socket, &info, generation)
     }

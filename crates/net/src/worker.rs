@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use types::{Action, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
+use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 use crate::accept::{Accepted, Acceptor};
 use crate::clock::Clock;
@@ -257,6 +257,7 @@ impl<C: Core> Worker<C> {
                         peer,
                         listener,
                         accepted: shell.now,
+                        arrival: Arrival::Accepted,
                     };
                     self.open(socket, info, &[]);
                 }

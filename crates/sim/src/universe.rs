@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use broker::{BrokerConfig, Control, Mail, Shared, Worker};
 use store::{NoStore, Store};
-use types::{Action, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
+use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 /// One link between a client and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,6 +113,7 @@ impl Universe {
             peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
             listener: 0,
             accepted: self.now,
+            arrival: Arrival::Accepted,
         };
         let conn = self.workers[worker].handle_open(info.clone(), self.now);
         self.links.push(Link {
@@ -385,7 +386,10 @@ impl Universe {
 
     /// A link arrives at its home, with what was received from it before and on the way.
     fn take_in(&mut self, number: usize, at: usize, received: &[u8]) {
-        let info = self.links[at].info.clone();
+        let info = LinkInfo {
+            arrival: Arrival::Moved,
+            ..self.links[at].info.clone()
+        };
         let conn = self.workers[number].handle_open(info, self.now);
         let link = &mut self.links[at];
         link.worker = number;

@@ -244,3 +244,21 @@ fn connections_above_the_bound_are_closed_and_counted() {
     let totals = universe.shared.totals();
     assert_eq!(totals.counter(broker::Counter::LinksRefused), 1);
 }
+
+#[test]
+fn a_link_that_moves_home_and_its_bytes_count_once() {
+    for workers in [1, 4] {
+        let mut universe = Universe::new(BrokerConfig::open(workers, 3));
+        let mut bytes = 0;
+        for number in 0..16 {
+            let client_id = format!("client{number:02}");
+            let packet = Packet::Connect(Box::new(connect(V5, &client_id)));
+            bytes += u64::try_from(codec::encoded_len(&packet, V5)).unwrap();
+            Peer::join(&mut universe, V5, &client_id);
+        }
+        let totals = universe.shared.totals();
+        assert_eq!(totals.counter(broker::Counter::LinksOpened), 16);
+        assert_eq!(totals.counter(broker::Counter::BytesReceived), bytes);
+        assert_eq!(universe.shared.connections_and_sessions().0, 16);
+    }
+}

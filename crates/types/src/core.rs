@@ -32,6 +32,17 @@ pub struct LinkInfo {
     pub listener: u16,
     /// When the link was accepted; the connect deadline counts from here.
     pub accepted: Time,
+    /// How the link came to this worker.
+    pub arrival: Arrival,
+}
+
+/// How a link came to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// From a listener.
+    Accepted,
+    /// From another worker, which has counted it and the bytes that come along.
+    Moved,
 }
 
 /// Why a link ended without the core asking for it.
@@ -62,8 +73,8 @@ pub enum Action<M> {
         output: Vec<u8>,
     },
     /// Hand the link to another worker, with all that was received from it. The core has
-    /// forgotten the connection; the other worker sees a new link with the same
-    /// [`LinkInfo`] and then these bytes.
+    /// forgotten the connection; the other worker sees a new link with the same [`LinkInfo`],
+    /// except that it is [`Arrival::Moved`], and then these bytes.
     Move {
         /// The connection.
         conn: ConnId,

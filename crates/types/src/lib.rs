@@ -26,7 +26,7 @@ pub mod time;
 pub mod topic;
 pub mod version;
 
-pub use crate::core::{Action, Core, LinkEnd, LinkInfo};
+pub use crate::core::{Action, Arrival, Core, LinkEnd, LinkInfo};
 pub use ids::{ClientId, ConnId, PacketId, SessionKey, SessionRef, Ticket, WorkerId};
 pub use limits::Limits;
 pub use message::{Message, MessageParts};

@@ -93,7 +93,7 @@ impl Worker {
 
     /// Hands the link to the worker that is home to its client.
     fn send_home(&mut self, id: ConnId, to: WorkerId, bytes: &[u8]) -> Flow {
-        if self.forget(id).is_some() {
+        if self.forget_moved(id).is_some() {
             self.actions.push_back(Action::Move {
                 conn: id,
                 to,

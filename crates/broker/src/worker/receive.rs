@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use codec::{Frame, Packet};
 use protocol::Violation;
-use types::{Action, ConnId, LinkInfo, ReasonCode, Time};
+use types::{Action, Arrival, ConnId, LinkInfo, ReasonCode, Time};
 
 use super::Worker;
 use crate::conn::{Conn, Pause, Phase};
@@ -25,7 +25,11 @@ pub(super) enum Flow {
 
 impl Worker {
     pub(super) fn open_link(&mut self, info: LinkInfo, now: Time) -> Option<ConnId> {
-        let open = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        // A link that moves home is counted already, and has its place.
+        let open = match info.arrival {
+            Arrival::Accepted => self.shared.connections.fetch_add(1, Ordering::Relaxed),
+            Arrival::Moved => 0,
+        };
         if open >= self.limits.connections || self.draining {
             self.shared.connections.fetch_sub(1, Ordering::Relaxed);
             if !self.draining {
@@ -39,21 +43,28 @@ impl Worker {
             }
             return None;
         }
+        let accepted = info.arrival == Arrival::Accepted;
         let deadline = info.accepted + self.limits.connect_deadline;
         let Some(conn) = self.conns.insert(Conn::new(info, now)) else {
             self.shared.connections.fetch_sub(1, Ordering::Relaxed);
             return None;
         };
-        self.count(Counter::LinksOpened, 1);
+        if accepted {
+            self.count(Counter::LinksOpened, 1);
+        }
         self.timers.set(deadline, Timer::ConnectDeadline(conn));
         Some(conn)
     }
 
     pub(super) fn receive(&mut self, id: ConnId, bytes: &[u8], now: Time) {
-        self.count(
-            Counter::BytesReceived,
-            u64::try_from(bytes.len()).unwrap_or(0),
-        );
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
+        let arrival = std::mem::replace(&mut conn.info.arrival, Arrival::Accepted);
+        if arrival == Arrival::Accepted {
+            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.count(Counter::BytesReceived, count);
+        }
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
@@ -148,10 +159,16 @@ impl Worker {
         }
     }
 
-    /// Forgets a connection.
+    /// Forgets a connection whose link ends.
     pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
-        let conn = self.conns.remove(id)?;
+        let conn = self.forget_moved(id)?;
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        Some(conn)
+    }
+
+    /// Forgets a connection whose link goes on elsewhere.
+    pub(super) fn forget_moved(&mut self, id: ConnId) -> Option<Conn> {
+        let conn = self.conns.remove(id)?;
         self.shared
             .unauthenticated_bytes
             .fetch_sub(conn.unauthenticated, Ordering::Relaxed);

@@ -19,6 +19,8 @@ use crate::timers::Timer;
 
 /// How often expired retained messages are looked for.
 pub(super) const PURGE_INTERVAL: Duration = Duration::from_secs(1);
+/// How soon the next batch follows a full one.
+const PURGE_PAUSE: Duration = Duration::from_millis(100);
 /// Retained messages removed in one go.
 const PURGE_BATCH: usize = 1024;
 /// Retained messages that one subscriber gets in one step.
@@ -192,8 +194,14 @@ impl Worker {
     }
 
     pub(super) fn purge_retained(&mut self, now: Time) {
-        self.shared.retained.purge_expired(now, PURGE_BATCH);
-        self.timers.set(now + PURGE_INTERVAL, Timer::RetainedExpiry);
+        let purged = self.shared.retained.purge_expired(now, PURGE_BATCH);
+        // A full batch means that more wait; others have their turn in between.
+        let pause = if purged < PURGE_BATCH {
+            PURGE_INTERVAL
+        } else {
+            PURGE_PAUSE
+        };
+        self.timers.set(now + pause, Timer::RetainedExpiry);
     }
 }
 
