@@ -22,14 +22,8 @@ impl<'a> UserProperties<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let mut walk = Walk::new(self.bytes);
         std::iter::from_fn(move || {
-            // The bytes were checked when the list was made: no error can come up.
-            while let Some(id) = walk.next().ok()? {
-                if id == PropertyId::UserProperty {
-                    return walk.pair().ok();
-                }
-                walk.skip(id).ok()?;
-            }
-            None
+            walk.find(PropertyId::UserProperty)?;
+            walk.pair().ok()
         })
     }
 
@@ -73,13 +67,8 @@ impl<'a> SubscriptionIds<'a> {
     pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
         let mut walk = Walk::new(self.bytes);
         std::iter::from_fn(move || {
-            while let Some(id) = walk.next().ok()? {
-                if id == PropertyId::SubscriptionIdentifier {
-                    return walk.reader.varint(Field::Property(id)).ok();
-                }
-                walk.skip(id).ok()?;
-            }
-            None
+            let id = walk.find(PropertyId::SubscriptionIdentifier)?;
+            walk.reader.varint(Field::Property(id)).ok()
         })
     }
 
@@ -306,6 +295,18 @@ impl<'a> Walk<'a> {
             bytes: self.bytes(span),
             count: span.count,
         }
+    }
+
+    /// Walks to the value of the next property of a kind; `None` if there is no more. For lists
+    /// that were checked when they were made: no error can come up.
+    fn find(&mut self, wanted: PropertyId) -> Option<PropertyId> {
+        while let Some(id) = self.next().ok()? {
+            if id == wanted {
+                return Some(id);
+            }
+            self.skip(id).ok()?;
+        }
+        None
     }
 
     /// Passes over a value without looking at it.
