@@ -290,26 +290,30 @@ impl Worker {
             receipt,
             now,
         };
-        if parts.retain {
-            // Stored first, routed after: see `RetainedStore`.
+        // Stored first, routed after: see `RetainedStore`.
+        let newer = if parts.retain {
             self.retain(&mut fanout)?;
-            if !self.shared.index.is_current(route) {
-                let topic = TopicName::parse(route.topic(), u16::MAX);
-                let fresh =
-                    topic.map(|topic| Arc::clone(self.routes.route(&self.shared.index, topic)));
-                if let Ok(fresh) = fresh {
-                    let mut fanout = Fanout {
-                        route: &fresh,
-                        ..fanout
-                    };
-                    return Ok(self.deliver_route(&mut fanout));
-                }
-            }
-        }
+            self.newer_route(route)
+        } else {
+            None
+        };
+        let mut fanout = Fanout {
+            route: newer.as_ref().unwrap_or(route),
+            ..fanout
+        };
         fanout.heads.take_buffer(&mut self.scratch);
         let delivered = self.deliver_route(&mut fanout);
         fanout.heads.give_buffer(&mut self.scratch);
         Ok(delivered)
+    }
+
+    /// The route of the same topic as it is now, if it is another one.
+    fn newer_route(&mut self, route: &Route) -> Option<Arc<Route>> {
+        if self.shared.index.is_current(route) {
+            return None;
+        }
+        let topic = TopicName::parse(route.topic(), u16::MAX).ok()?;
+        Some(Arc::clone(self.routes.route(&self.shared.index, topic)))
     }
 
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
@@ -359,9 +363,9 @@ impl Worker {
                 self.mail_publish(worker, Arc::clone(route), message, fanout.receipt);
             }
         }
-        for group in 0..route.groups().len() {
+        for group in route.groups() {
             let message = Arc::clone(fanout.message());
-            self.share_out(route, group, message, fanout.receipt, fanout.now);
+            self.share_out(group, message, fanout.receipt, fanout.now);
         }
         true
     }

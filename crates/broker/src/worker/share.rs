@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::Outbound;
-use topics::{GroupRoute, Member, Pick, Route, Strategy};
+use topics::{GroupRoute, Member, Pick, Strategy};
 use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
@@ -17,32 +17,27 @@ use crate::mail::{Mail, Receipt, Share};
 use crate::shared::stable_hash;
 
 impl Worker {
-    /// Gives a message to one member of the route's group with this number.
+    /// Gives a message to one member of a group.
     pub(super) fn share_out(
         &mut self,
-        route: &Arc<Route>,
-        group: usize,
+        group: &GroupRoute,
         message: Arc<Message>,
         receipt: Option<Receipt>,
         now: Time,
     ) {
         self.await_receipt(receipt);
-        self.share_beside(route, group, message, BTreeSet::new(), receipt, now);
+        self.share_beside(group, message, BTreeSet::new(), receipt, now);
     }
 
     /// The same, passing over members that could not take it.
     fn share_beside(
         &mut self,
-        route: &Arc<Route>,
-        group: usize,
+        group: &GroupRoute,
         message: Arc<Message>,
         mut tried: BTreeSet<SessionRef>,
         receipt: Option<Receipt>,
         now: Time,
     ) {
-        let Some(group) = route.groups().get(group) else {
-            return;
-        };
         let Some(member) = self.choose_member(group, &message, &mut tried) else {
             self.metrics()
                 .dropped(DropReason::NoMember, 1, message.payload().len());
@@ -179,9 +174,9 @@ impl Worker {
         match route
             .groups()
             .iter()
-            .position(|known| **known.filter() == *group)
+            .find(|known| **known.filter() == *group)
         {
-            Some(place) => self.share_beside(&route, place, message, tried, receipt, now),
+            Some(group) => self.share_beside(group, message, tried, receipt, now),
             None => {
                 self.metrics()
                     .dropped(DropReason::NoMember, 1, message.payload().len());
