@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::{Exchange, Identity};
 use protocol::Connection;
 use topics::Route;
-use types::{LinkInfo, QoS, SessionKey, Time};
+use types::{ConnId, LinkInfo, QoS, SessionKey, Time};
 
 use crate::output::Output;
 use crate::worker::HeldAck;
@@ -131,6 +131,14 @@ impl Conn {
             Phase::Greeting => self.input.len(),
             Phase::Authenticating(state) => self.input.len().saturating_add(state.connect.len()),
             Phase::Open(_) => 0,
+        }
+    }
+
+    /// Puts the connection into the list of those to be flushed, once.
+    #[inline]
+    pub(crate) fn touch(&mut self, id: ConnId, touched: &mut VecDeque<ConnId>) {
+        if !std::mem::replace(&mut self.touched, true) {
+            touched.push_back(id);
         }
     }
 

@@ -74,10 +74,7 @@ impl Worker {
         let pool = &mut self.pool;
         let written = write_publish(conn, pool, metrics, &mut heads, &content, copy, fanout.now);
         fanout.heads = heads;
-        if !conn.touched {
-            conn.touched = true;
-            self.touched.push_back(conn_id);
-        }
+        conn.touch(conn_id, &mut self.touched);
         if written == Err(TooLarge) {
             self.give_up(key, packet_id, fanout.parts.payload.len());
         }

@@ -98,6 +98,8 @@ pub struct Worker {
     mail_taken: usize,
     random: u64,
     sys: SysState,
+    /// When the last turn ended.
+    last_turn: Time,
     store: Box<dyn Store>,
     /// Whether the store wants records.
     durable: bool,
@@ -148,6 +150,7 @@ impl Worker {
             mail_taken: 0,
             random: seed ^ u64::from(id.0).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             sys: SysState::default(),
+            last_turn: Time::ZERO,
             durable: store.is_durable(),
             store,
             promises: Promises::default(),
@@ -223,11 +226,8 @@ impl Worker {
     }
 
     fn touch(&mut self, id: ConnId) {
-        if let Some(conn) = self.conns.at_mut(id)
-            && !conn.touched
-        {
-            conn.touched = true;
-            self.touched.push_back(id);
+        if let Some(conn) = self.conns.at_mut(id) {
+            conn.touch(id, &mut self.touched);
         }
     }
 
@@ -360,7 +360,7 @@ impl Core for Worker {
             return next;
         }
         // Nobody tells when another worker has emptied its mailbox.
-        let retry = self.sys.last_turn + Duration::from_millis(RETRY_MILLIS);
+        let retry = self.last_turn + Duration::from_millis(RETRY_MILLIS);
         Some(next.map_or(retry, |next| next.min(retry)))
     }
 

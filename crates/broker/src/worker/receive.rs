@@ -63,11 +63,9 @@ impl Worker {
         let arrival = std::mem::replace(&mut conn.info.arrival, Arrival::Accepted);
         if arrival == Arrival::Accepted {
             let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            self.count(Counter::BytesReceived, count);
+            let metrics = self.shared.metrics_of(self.id);
+            metrics.add(Counter::BytesReceived, count);
         }
-        let Some(conn) = self.conns.at_mut(id) else {
-            return;
-        };
         conn.last_received = now;
         if conn.pause.is_some() {
             conn.input.extend_from_slice(bytes);
@@ -203,7 +201,7 @@ impl Worker {
 
     /// Tries the packets that waited for room.
     pub(super) fn retry_waiting(&mut self, now: Time) {
-        self.sys.last_turn = now;
+        self.last_turn = now;
         for id in std::mem::take(&mut self.waiting_for_room) {
             let Some(conn) = self.conns.at_mut(id) else {
                 continue;

@@ -15,8 +15,6 @@ use crate::timers::Timer;
 /// What `$SYS` needs to remember between two rounds (worker 0).
 #[derive(Debug, Default)]
 pub(super) struct SysState {
-    /// When the worker's last turn ended.
-    pub(super) last_turn: Time,
     last_round: Option<Time>,
     loads: [Load; LOADS.len()],
 }
@@ -225,7 +223,7 @@ impl Worker {
             publisher: None,
             expires: None,
         };
-        self.publish_message(topic, parts, self.sys.last_turn);
+        self.publish_message(topic, parts, self.last_turn);
     }
 
     pub(super) fn publish_connected(
