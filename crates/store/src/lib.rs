@@ -1,23 +1,28 @@
 //! The storage port: what a worker tells its store, and what the store promises back.
 //!
-//! **Never:** no files, no threads, no waiting. A worker appends records while it works and
-//! commits once at the end of a turn; the store answers later with the last ticket that is
-//! safe. What was promised to a client (PUBACK, PUBREC) is held back until then.
+//! **Never:** no files, no threads, no waiting. A worker hands messages and records over while it
+//! works and commits once at the end of a turn; the store answers later with the last ticket that
+//! is safe. What was promised to a client (PUBACK, PUBREC) is held back until then.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`record`] | [`Record`]: everything that a session or a retained message must survive by |
-//! | [`port`] | [`Store`], the port; [`StoreFailed`] |
+//! | [`port`] | [`Store`], the port, and the shapes of its questions and answers |
+//! | [`recovered`] | [`Recovered`]: what a store gives back at the start |
 //! | [`memory`] | [`NoStore`], which promises nothing; [`MemoryStore`], which does what tests tell it |
 //!
-//! A worker has a store of its own, and a session's records go to the store of the worker it
-//! is at home on: each recovers alone. A message for sessions of several workers is one record
-//! in each of their stores, however many sessions it has there.
+//! All workers stand before one store: a message is stored once, whoever owes it, and what one
+//! worker commits is safe only with all that any worker committed before.
 
 pub mod memory;
 pub mod port;
 pub mod record;
+pub mod recovered;
 
 pub use memory::{MemoryStore, NoStore, Tape};
-pub use port::{Store, StoreFailed};
-pub use record::{Record, Settled};
+pub use port::{COMMIT_BOUNDS, Figures, Found, Loaded, Progress, Room, Store, StoreFailed, Wish};
+pub use record::{Delivery, Record, Settled, WillParts};
+pub use recovered::{
+    Recovered, RecoveredDelivery, RecoveredRetained, RecoveredSession, RecoveredSubscription,
+    RecoveredWill, Stage,
+};

@@ -1,10 +1,11 @@
 //! Stores without a disk.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use types::Ticket;
+use types::{Message, MessageRef, SessionKey, StoredSession, Ticket, Time};
 
-use crate::port::{Store, StoreFailed};
+use crate::port::{Figures, Found, Loaded, Progress, Room, Store, StoreFailed, Wish};
 use crate::record::Record;
 
 /// Class `memory`: keeps nothing and promises nothing.
@@ -16,14 +17,36 @@ impl Store for NoStore {
         false
     }
 
+    fn new_session(&mut self) -> StoredSession {
+        StoredSession(0)
+    }
+
+    fn keep(&mut self, _: &Message, _: Time) -> MessageRef {
+        MessageRef(0)
+    }
+
     fn append(&mut self, _: Record<'_>) {}
 
-    fn commit(&mut self) -> Ticket {
+    fn commit(&mut self, _: Wish) -> Ticket {
         Ticket(0)
     }
 
-    fn safe(&self) -> Result<Option<Ticket>, StoreFailed> {
-        Ok(None)
+    fn progress(&self) -> Result<Progress, StoreFailed> {
+        Ok(Progress::default())
+    }
+
+    fn room(&self) -> Room {
+        Room::Enough
+    }
+
+    fn load(&mut self, _: SessionKey, _: &[MessageRef]) {}
+
+    fn loaded(&mut self) -> Option<Loaded> {
+        None
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        None
     }
 }
 
@@ -32,16 +55,26 @@ impl Store for NoStore {
 pub struct Tape {
     /// The records as text, with the ticket of their commit.
     pub records: Vec<(Ticket, String)>,
+    /// Messages that were kept.
+    pub messages: HashMap<MessageRef, Arc<Message>>,
+    /// What the next [`Store::room`] says.
+    pub room: Option<Room>,
+    /// The highest wish since the last [`MemoryStore::sync`].
+    pub wish: Wish,
     last: u64,
-    safe: u64,
+    written: u64,
+    synced: u64,
+    sessions: u64,
     failed: bool,
 }
 
 /// A store that makes batches safe only when it is told to, and fails when it is told to.
-/// Clones share what they hold: a test keeps one, a worker has the other.
+/// Clones share what they hold: a test keeps one, each worker has another.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tape: Arc<Mutex<Tape>>,
+    batch: Vec<String>,
+    loaded: VecDeque<Loaded>,
 }
 
 impl MemoryStore {
@@ -52,9 +85,20 @@ impl MemoryStore {
 
     /// Makes every batch so far safe, unless the store has failed.
     pub fn sync(&self) {
+        self.write();
         self.with(|tape| {
             if !tape.failed {
-                tape.safe = tape.last;
+                tape.synced = tape.last;
+                tape.wish = Wish::Lazy;
+            }
+        });
+    }
+
+    /// Hands every batch so far to the operating system, unless the store has failed.
+    pub fn write(&self) {
+        self.with(|tape| {
+            if !tape.failed {
+                tape.written = tape.last;
             }
         });
     }
@@ -67,7 +111,7 @@ impl MemoryStore {
     /// Loses what is not safe, as a power cut does.
     pub fn cut_power(&self) {
         self.with(|tape| {
-            let safe = tape.safe;
+            let safe = tape.synced;
             tape.records.retain(|(ticket, _)| ticket.0 <= safe);
             tape.last = safe;
         });
@@ -79,41 +123,91 @@ impl Store for MemoryStore {
         true
     }
 
-    fn append(&mut self, record: Record<'_>) {
+    fn new_session(&mut self) -> StoredSession {
         self.with(|tape| {
-            let ticket = Ticket(tape.last.saturating_add(1));
-            tape.records.push((ticket, format!("{record:?}")));
-        });
-    }
-
-    fn commit(&mut self) -> Ticket {
-        self.with(|tape| {
-            tape.last = tape.last.saturating_add(1);
-            Ticket(tape.last)
+            tape.sessions = tape.sessions.saturating_add(1);
+            StoredSession(tape.sessions)
         })
     }
 
-    fn safe(&self) -> Result<Option<Ticket>, StoreFailed> {
+    fn keep(&mut self, message: &Message, _: Time) -> MessageRef {
+        let message = Arc::new(Message::new(Arc::clone(message.topic()), message.parts()));
+        self.with(|tape| {
+            let number = u64::try_from(tape.messages.len()).unwrap_or(u64::MAX);
+            let reference = MessageRef(number.saturating_add(1));
+            message.reference_or(|| reference);
+            tape.messages.insert(reference, message);
+            reference
+        })
+    }
+
+    fn append(&mut self, record: Record<'_>) {
+        self.batch.push(format!("{record:?}"));
+    }
+
+    fn commit(&mut self, wish: Wish) -> Ticket {
+        let batch = std::mem::take(&mut self.batch);
+        self.with(|tape| {
+            tape.last = tape.last.saturating_add(1);
+            tape.wish = tape.wish.max(wish);
+            let ticket = Ticket(tape.last);
+            tape.records
+                .extend(batch.into_iter().map(|record| (ticket, record)));
+            ticket
+        })
+    }
+
+    fn progress(&self) -> Result<Progress, StoreFailed> {
         self.with(|tape| {
             if tape.failed {
                 return Err(StoreFailed);
             }
-            Ok((tape.safe > 0).then_some(Ticket(tape.safe)))
+            Ok(Progress {
+                written: Ticket(tape.written),
+                synced: Ticket(tape.synced),
+            })
+        })
+    }
+
+    fn room(&self) -> Room {
+        self.with(|tape| tape.room.unwrap_or(Room::Enough))
+    }
+
+    fn load(&mut self, reader: SessionKey, messages: &[MessageRef]) {
+        for &message in messages {
+            let found = self.with(|tape| match tape.messages.get(&message) {
+                Some(message) => Found::Message(Arc::clone(message)),
+                None => Found::Gone,
+            });
+            self.loaded.push_back(Loaded {
+                reader,
+                message,
+                found,
+            });
+        }
+    }
+
+    fn loaded(&mut self) -> Option<Loaded> {
+        self.loaded.pop_front()
+    }
+
+    fn figures(&self) -> Option<Figures> {
+        self.with(|tape| {
+            Some(Figures {
+                messages: u64::try_from(tape.messages.len()).unwrap_or(u64::MAX),
+                syncs: tape.synced,
+                ..Figures::default()
+            })
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use types::SessionKey;
-
     use super::*;
 
     const ENDED: Record<'_> = Record::SessionEnded {
-        session: SessionKey {
-            slot: 0,
-            generation: 0,
-        },
+        session: StoredSession(1),
     };
 
     #[test]
@@ -121,12 +215,19 @@ mod tests {
         let outside = MemoryStore::default();
         let mut store = outside.clone();
         store.append(ENDED);
-        let first = store.commit();
-        assert_eq!(store.safe(), Ok(None));
+        let first = store.commit(Wish::Synced);
+        assert_eq!(store.progress(), Ok(Progress::default()));
         outside.sync();
-        assert_eq!(store.safe(), Ok(Some(first)));
+        assert_eq!(store.progress().map(|progress| progress.synced), Ok(first));
         store.append(ENDED);
-        assert!(store.commit() > first);
+        let second = store.commit(Wish::Written);
+        assert!(second > first);
+        outside.write();
+        let progress = Progress {
+            written: second,
+            synced: first,
+        };
+        assert_eq!(store.progress(), Ok(progress));
         outside.cut_power();
         assert_eq!(outside.with(|tape| tape.records.len()), 1);
     }
@@ -136,9 +237,9 @@ mod tests {
         let outside = MemoryStore::default();
         let mut store = outside.clone();
         store.append(ENDED);
-        store.commit();
+        store.commit(Wish::Synced);
         outside.fail();
         outside.sync();
-        assert_eq!(store.safe(), Err(StoreFailed));
+        assert_eq!(store.progress(), Err(StoreFailed));
     }
 }

@@ -1,7 +1,7 @@
 //! Identifiers. Each is a type of its own, so that none can stand in for another.
 
 use std::fmt;
-use std::num::NonZeroU16;
+use std::num::{NonZeroU16, NonZeroU64};
 use std::sync::Arc;
 
 /// The identifier of a client, as it gave it or as the server assigned it.
@@ -103,6 +103,54 @@ pub struct SessionRef {
 }
 
 /// A promise that an answer comes back later as an input: from the store, from an
-/// authentication back end, from a quorum. Tickets of one source grow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// authentication back end, from a quorum. Tickets of one source grow, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
+
+/// A session that a store knows. The store never gives a number twice, so that it outlives the
+/// [`SessionKey`], which means something to one worker of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StoredSession(pub u64);
+
+/// A message in a store: never a place, because the store may move the message.
+///
+/// The upper 44 bits are the milliseconds of the store's clock (since 1970) at which the message
+/// came, the lower 20 count within the millisecond: references grow, and tell a message's age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageRef(pub u64);
+
+impl MessageRef {
+    /// Bits that count within a millisecond.
+    pub const COUNT_BITS: u32 = 20;
+
+    /// When the message came, in milliseconds of the store's clock.
+    pub fn millis(self) -> u64 {
+        self.0 >> Self::COUNT_BITS
+    }
+}
+
+/// The number of a message among all that a store ever owed to one session, from 1. It names a
+/// delivery until that is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryNumber(NonZeroU64);
+
+impl DeliveryNumber {
+    /// The number of the first delivery.
+    pub const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// `None` for zero.
+    pub fn new(number: u64) -> Option<Self> {
+        NonZeroU64::new(number).map(Self)
+    }
+
+    /// The number.
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+
+    /// The number of the delivery after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}

@@ -1,8 +1,8 @@
 //! The application message, in the form in which recipients share it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use crate::{QoS, SessionRef, Time};
+use crate::{Durability, MessageRef, QoS, SessionRef, Time};
 
 /// An application message behind one reference count.
 ///
@@ -20,6 +20,8 @@ pub struct Message {
     retain: bool,
     publisher: Option<SessionRef>,
     expires: Option<Time>,
+    durability: Durability,
+    reference: OnceLock<MessageRef>,
 }
 
 /// What a [`Message`] is made of.
@@ -37,6 +39,8 @@ pub struct MessageParts<'a> {
     pub publisher: Option<SessionRef>,
     /// When it expires (MQTT-3.3.2-5).
     pub expires: Option<Time>,
+    /// What its acknowledgement promises.
+    pub durability: Durability,
 }
 
 impl Message {
@@ -52,6 +56,8 @@ impl Message {
             retain: parts.retain,
             publisher: parts.publisher,
             expires: parts.expires,
+            durability: parts.durability,
+            reference: OnceLock::new(),
         }
     }
 
@@ -65,6 +71,7 @@ impl Message {
             retain: self.retain,
             publisher: self.publisher,
             expires: self.expires,
+            durability: self.durability,
         }
     }
 
@@ -108,6 +115,22 @@ impl Message {
         self.expires
     }
 
+    /// What the acknowledgement of the message promises.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// What the store calls the message, once it has it.
+    pub fn reference(&self) -> Option<MessageRef> {
+        self.reference.get().copied()
+    }
+
+    /// The same; `keep` hands the message to the store if nobody has yet. Others who ask at the
+    /// same time wait for it, so that a message is stored once however many workers owe it.
+    pub fn reference_or(&self, keep: impl FnOnce() -> MessageRef) -> MessageRef {
+        *self.reference.get_or_init(keep)
+    }
+
     /// Whether the message has expired at `now`.
     pub fn is_expired(&self, now: Time) -> bool {
         self.expires.is_some_and(|at| at <= now)
@@ -148,6 +171,7 @@ mod tests {
                 retain: false,
                 publisher: None,
                 expires: Some(start + Duration::from_secs(10)),
+                durability: Durability::Memory,
             },
         );
         assert_eq!(message.remaining_expiry(start), Some(10));

@@ -10,6 +10,8 @@ pub struct Time(u64);
 impl Time {
     /// The clock's start.
     pub const ZERO: Self = Self(0);
+    /// The clock's end.
+    pub const MAX: Self = Self(u64::MAX);
 
     /// A point so many milliseconds after the clock's start.
     pub fn from_millis(millis: u64) -> Self {

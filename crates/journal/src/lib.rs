@@ -1,0 +1,18 @@
+//! The embedded store: a journal on disk behind the storage port.
+//!
+//! **Never:** no topics matched, no group member chosen, no clock read but where the process
+//! starts. The journal alone is the truth; everything else is rebuilt from it. docs/storage.md has
+//! the format.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`disk`] | [`disk::Disk`]: the few things that are asked of a file system, and the real one |
+//! | [`faulty`] | a disk in memory that tears, loses, fails and flips what tests tell it to |
+//! | [`segment`] | headers, frames and their checksums |
+//! | [`log`] | segments as one log: append, sync, roll, recycle; what is found at the start |
+//! | [`record`] | records to bytes and back |
+//! | [`model`] | what the records come to: sessions, what they are owed, what lives where |
+//! | [`checkpoint`] | the model as records, a little at a time |
+//! | [`engine`] | log and model together: commit, load, compact, recover; no threads |
+//! | [`server`] | the threads around an engine, and [`server::Handle`], the port for one worker |
+//! | [`lines`] | export and import, one JSON object a line |
