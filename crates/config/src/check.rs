@@ -1,15 +1,19 @@
 //! What must hold between keys.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Anonymous;
 use crate::error::Place;
+use crate::lists::{LISTENER, TOPIC};
 use crate::source::Reading;
+use crate::value::quote;
 
 impl Reading<'_> {
     pub(crate) fn check(&mut self) {
         self.check_doors();
         self.check_listeners();
+        self.check_topics();
         self.check_sizes();
     }
 
@@ -27,7 +31,7 @@ impl Reading<'_> {
                     .config
                     .listeners
                     .iter()
-                    .zip(&self.listener_places)
+                    .zip(self.entry_places(LISTENER))
                     .filter(|(listener, _)| !listener.is_loopback())
                     .map(|(listener, place)| (listener.address, place.clone()))
                     .collect();
@@ -49,13 +53,18 @@ impl Reading<'_> {
     fn check_listeners(&mut self) {
         if self.config.listeners.is_empty() {
             self.wrong(
-                self.place("listener"),
+                self.place(LISTENER),
                 "no listener: the server could not be reached; name one, or leave the key out",
             );
         }
         let mut seen: Vec<SocketAddr> = Vec::new();
         let mut twice = Vec::new();
-        for (listener, place) in self.config.listeners.iter().zip(&self.listener_places) {
+        for (listener, place) in self
+            .config
+            .listeners
+            .iter()
+            .zip(self.entry_places(LISTENER))
+        {
             let address = listener.address;
             if let Some(other) = seen.iter().find(|other| overlap(**other, address)) {
                 let message = if *other == address {
@@ -66,6 +75,20 @@ impl Reading<'_> {
                 twice.push((place.clone(), message));
             }
             seen.push(address);
+        }
+        for (place, message) in twice {
+            self.wrong(place, message);
+        }
+    }
+
+    fn check_topics(&mut self) {
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut twice = Vec::new();
+        for (rule, place) in self.config.topics.iter().zip(self.entry_places(TOPIC)) {
+            if !seen.insert(&rule.prefix) {
+                let message = format!("topic.prefix: {} is there twice", quote(&rule.prefix));
+                twice.push((place.clone(), message));
+            }
         }
         for (place, message) in twice {
             self.wrong(place, message);

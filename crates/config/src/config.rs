@@ -4,17 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use types::Limits;
+use types::{Durability, Limits};
 
-/// Everything that a server can be told. A field's name is its key; its comment is its entry
-/// in docs/configuration.md.
+/// Everything that a server can be told. A field's name is its key (`segment_bytes` is
+/// `segment_size` there); its comment is its entry in docs/configuration.md.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Name of this server in `$SYS` and in the log: letters, digits, `-`, `_` and `.`, at
     /// most 64. Without it the machine's name.
     pub node: Option<String>,
-    /// Folder for what must outlive a restart; nothing does yet. Without it `$XDG_DATA_HOME/nightjar`, or
-    /// `~/.local/share/nightjar`.
+    /// Folder for what must outlive a restart: the store, in its folder `store`. Without it
+    /// `$XDG_DATA_HOME/nightjar`, or `~/.local/share/nightjar`.
     pub data_dir: Option<PathBuf>,
     /// Event loops, each a thread with its own connections. 0: one for each processor core.
     pub workers: u16,
@@ -31,6 +31,10 @@ pub struct Config {
     pub response_information: Option<String>,
     /// Where connections are accepted; one `[[listener]]` each.
     pub listeners: Vec<Listener>,
+    /// What is acknowledged when, by topic; one `[[topic]]` each.
+    pub topics: Vec<TopicRule>,
+    /// What an acknowledgement promises, and how that is kept.
+    pub store: Store,
     /// What is logged, and how.
     pub log: Log,
     /// Which member of a shared subscription's group gets the next message.
@@ -45,6 +49,8 @@ pub struct Listener {
     /// IP address and port, such as `127.0.0.1:1883`, `[::1]:1883` or `0.0.0.0:1883`. Port 0
     /// takes a free port and prints it.
     pub address: SocketAddr,
+    /// Takes the place of `store.durability` for what is published through this listener.
+    pub durability: Option<Durability>,
 }
 
 impl Listener {
@@ -52,6 +58,35 @@ impl Listener {
     pub fn is_loopback(&self) -> bool {
         self.address.ip().to_canonical().is_loopback()
     }
+}
+
+/// What holds for messages of some topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRule {
+    /// The beginning of the topics that it is about, such as `telemetry/`: literally, so `+` and
+    /// `#` cannot be in it. Of several that fit, the longest holds.
+    pub prefix: String,
+    /// Takes the place of `store.durability` and of the listener's for what is published to
+    /// these topics.
+    pub durability: Durability,
+}
+
+/// What an acknowledgement promises, and how that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// When a QoS 1 or 2 message is acknowledged that has to wait for somebody or is retained.
+    /// `disk`: once the disk has it, so that a power cut does not lose it. `os`: once the
+    /// operating system has it, so that a crash of the server does not lose it; a power cut may
+    /// take what was acknowledged within `sync_interval`. `memory`: at once, and a restart loses
+    /// it.
+    pub durability: Durability,
+    /// Longest time until the disk has what the operating system has: how much of class `os` a
+    /// power cut may take. Acknowledgements from subscribers wait for the disk no longer than
+    /// this either; those that a power cut takes bring their messages a second time.
+    pub sync_interval: Duration,
+    /// Size of the files that the store is made of; room for one of them is kept free. Space comes
+    /// back a whole file at a time. The files that exist keep their size.
+    pub segment_bytes: u64,
 }
 
 /// Who may connect without a name and a password.
@@ -129,7 +164,14 @@ impl Default for Config {
             response_information: None,
             listeners: vec![Listener {
                 address: DEFAULT_ADDRESS,
+                durability: None,
             }],
+            topics: Vec::new(),
+            store: Store {
+                durability: Durability::Disk,
+                sync_interval: Duration::from_secs(1),
+                segment_bytes: 64 * 1024 * 1024,
+            },
             log: Log {
                 format: LogFormat::Auto,
                 level: LogLevel::Info,

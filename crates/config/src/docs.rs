@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::keys::{Effect, KEYS, Key};
+use crate::lists::{Column, LISTS, List};
 use crate::value::Kind;
 
 const LIMITS_SOURCE: &str = include_str!("../../types/src/limits.rs");
@@ -49,10 +50,11 @@ fn keys_are_documented() {
     for key in KEYS.iter().filter(|key| key.section != "limits") {
         table.push_str(&row(key, CONFIG_SOURCE));
     }
-    table.push_str(&format!(
-        "| `listener.address` | `\"127.0.0.1:1883\"` | IP address and port | at a restart | {} |\n",
-        comment(CONFIG_SOURCE, "address")
-    ));
+    for list in LISTS {
+        for column in list.columns {
+            table.push_str(&list_row(list, column));
+        }
+    }
     compare("configuration.md", "keys", &table);
 }
 
@@ -69,8 +71,46 @@ fn row(key: &Key, source: &str) -> String {
         "| `{}` | {default} | {} | {effect} | {} |\n",
         key.path(),
         values(&key.kind),
-        comment(source, key.name)
+        comment(source, owner(key.section), field(key))
     )
+}
+
+fn list_row(list: &List, column: &Column) -> String {
+    let (owner, default) = match (list.name, column.name) {
+        ("listener", "address") => ("Listener", "`\"127.0.0.1:1883\"`"),
+        ("listener", _) => ("Listener", "not set"),
+        ("topic", _) => ("TopicRule", "required"),
+        (name, _) => panic!("the list {name} is new here"),
+    };
+    let values = match column.name {
+        "address" => "IP address and port".to_owned(),
+        _ => values(&column.kind),
+    };
+    format!(
+        "| `{}.{}` | {default} | {values} | at a restart | {} |\n",
+        list.name,
+        column.name,
+        comment(CONFIG_SOURCE, owner, column.name)
+    )
+}
+
+/// The type whose fields are the keys of a section.
+fn owner(section: &str) -> &'static str {
+    match section {
+        "" | "shared_subscriptions" => "Config",
+        "store" => "Store",
+        "log" => "Log",
+        "limits" => "Limits",
+        section => panic!("the section {section} is new here"),
+    }
+}
+
+/// The field that a key sets, where it is called otherwise.
+fn field(key: &Key) -> &'static str {
+    match key.name {
+        "segment_size" => "segment_bytes",
+        name => name,
+    }
 }
 
 /// What may be written, in a cell.
@@ -90,13 +130,19 @@ fn values(kind: &Kind) -> String {
     }
 }
 
-/// The documentation comment of a field, as one line.
-fn comment(source: &str, field: &str) -> String {
-    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+/// The documentation comment of a field of a struct, as one line.
+fn comment(source: &str, owner: &str, field: &str) -> String {
+    let (_, fields) = source
+        .split_once(&format!("\npub struct {owner} {{\n"))
+        .unwrap_or_else(|| panic!("no struct {owner}"));
+    let (fields, _) = fields.split_once("\n}\n").unwrap();
+    let lines: Vec<&str> = std::iter::once("")
+        .chain(fields.lines().map(str::trim))
+        .collect();
     let at = lines
         .iter()
         .position(|line| line.starts_with(&format!("pub {field}: ")))
-        .unwrap_or_else(|| panic!("no field {field}"));
+        .unwrap_or_else(|| panic!("no field {field} in {owner}"));
     let first = lines[..at]
         .iter()
         .rposition(|line| !line.starts_with("///"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::value::{
-    Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, QUEUE_POLICIES, STRATEGIES, Value,
+    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, QUEUE_POLICIES, STRATEGIES, Value,
 };
 
 /// A key of the file.
@@ -50,14 +50,9 @@ pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
         .find(|key| key.section == section && key.name == name)
 }
 
-/// The tables of the file, in the order of the documentation. `[[listener]]` is not among
-/// them: it is a list.
-pub(crate) const SECTIONS: &[&str] = &["log", "shared_subscriptions", "limits"];
-
-/// The list of listeners and its only key.
-pub(crate) const LISTENER: &str = "listener";
-/// The key of a listener.
-pub(crate) const ADDRESS: &str = "address";
+/// The tables of the file, in the order of the documentation. The lists of tables are in
+/// [`crate::lists`].
+pub(crate) const SECTIONS: &[&str] = &["store", "log", "shared_subscriptions", "limits"];
 
 macro_rules! key {
     ($section:literal, $name:ident, $kind:expr, $effect:ident, $($field:ident).+) => {
@@ -98,6 +93,30 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Text(mqtt_text),
         Restart,
         response_information
+    ),
+    key!(
+        "store",
+        durability,
+        Kind::Choice(DURABILITIES),
+        Restart,
+        store.durability
+    ),
+    key!(
+        "store",
+        sync_interval,
+        Kind::Span {
+            min: Duration::from_millis(10),
+            max: Duration::from_secs(3600),
+        },
+        Restart,
+        store.sync_interval
+    ),
+    key!(
+        "store",
+        segment_size,
+        size(1 << 20, 1 << 30),
+        Restart,
+        store.segment_bytes
     ),
     key!(
         "log",
@@ -141,6 +160,10 @@ pub(crate) const KEYS: &[Key] = &[
     limit!(write_stall, short_span(), Reload),
     limit!(mailbox_bytes, size(1 << 20, MAX_BYTES), Reload),
     limit!(memory, size(0, MAX_BYTES), Reload),
+    limit!(stored_memory, size(0, MAX_BYTES), Restart),
+    limit!(queued_age, span(0, 3650 * DAY), Reload),
+    limit!(store_bytes, size(0, MAX_BYTES), Restart),
+    limit!(store_backlog, size(1 << 20, MAX_BYTES), Restart),
 ];
 
 const fn size(min: u64, max: u64) -> Kind {

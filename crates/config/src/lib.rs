@@ -9,8 +9,9 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`config`](self) | [`Config`], [`Listener`], [`Anonymous`], [`Log`], [`SharedStrategy`] and the defaults |
+//! | [`config`](self) | [`Config`], its parts and the defaults |
 //! | `keys` | the one table of keys: name, kind, range, effect of a reload |
+//! | `lists` | the lists of tables, `[[listener]]` and `[[topic]]`, and how they are read |
 //! | `value` | sizes, spans, choices: from text and to text |
 //! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides |
 //! | `check` | what must hold between keys (S72: no open door that nobody asked for) |
@@ -40,6 +41,7 @@ mod check;
 mod config;
 mod error;
 mod keys;
+mod lists;
 mod reload;
 mod render;
 mod source;
@@ -51,7 +53,9 @@ mod docs;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Anonymous, Config, Listener, Log, LogFormat, LogLevel, SharedStrategy};
+pub use config::{
+    Anonymous, Config, Listener, Log, LogFormat, LogLevel, SharedStrategy, Store, TopicRule,
+};
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reload::Changes;
 pub use source::{Setting, Sources};

@@ -1,7 +1,8 @@
 //! What a reload changes, and what it cannot.
 
 use crate::config::Config;
-use crate::keys::{Effect, KEYS, LISTENER};
+use crate::keys::{Effect, KEYS};
+use crate::lists::LISTS;
 
 /// The keys that differ between a running configuration and a new one, by their paths such as
 /// `limits.packet_size`, in the order of the documentation.
@@ -33,8 +34,10 @@ impl Config {
                 Effect::Restart => changes.after_restart.push(key.path()),
             }
         }
-        if self.listeners != new.listeners {
-            changes.after_restart.push(LISTENER.to_owned());
+        for list in LISTS {
+            if (list.rows)(self) != (list.rows)(new) {
+                changes.after_restart.push(list.name.to_owned());
+            }
         }
         changes
     }

@@ -1,8 +1,8 @@
 //! A configuration as the file that would give it.
 
 use crate::config::Config;
-use crate::keys::{ADDRESS, KEYS, LISTENER, SECTIONS};
-use crate::value::toml_string;
+use crate::keys::{KEYS, SECTIONS};
+use crate::lists::LISTS;
 
 impl Config {
     /// The whole configuration as TOML, defaults included; what is not set is left out.
@@ -10,9 +10,15 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         self.render_section("", &mut text);
-        for listener in &self.listeners {
-            let address = toml_string(&listener.address.to_string());
-            text.push_str(&format!("\n[[{LISTENER}]]\n{ADDRESS} = {address}\n"));
+        for list in LISTS {
+            for values in (list.rows)(self) {
+                text.push_str(&format!("\n[[{}]]\n", list.name));
+                for (column, value) in list.columns.iter().zip(&values) {
+                    if let Some(value) = column.kind.show(value) {
+                        text.push_str(&format!("{} = {value}\n", column.name));
+                    }
+                }
+            }
         }
         for section in SECTIONS {
             text.push_str(&format!("\n[{section}]\n"));

@@ -1,16 +1,16 @@
 //! From the file, the environment and the command line to a [`Config`].
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::{Config, Listener};
+use crate::config::Config;
 use crate::error::{ConfigError, ConfigErrors, Place};
-use crate::keys::{ADDRESS, KEYS, Key, LISTENER, SECTIONS, find};
+use crate::keys::{KEYS, Key, SECTIONS, find};
+use crate::lists::{LISTS, List};
 use crate::suggest::nearest;
 use crate::value::{Raw, quote};
 
@@ -19,15 +19,15 @@ use crate::value::{Raw, quote};
 pub struct Sources {
     /// The file, if there is one.
     pub file: Option<PathBuf>,
-    /// The environment: `NIGHTJAR__SECTION__KEY` overrides the file (a list of listeners is
-    /// `NIGHTJAR__LISTENER=address,address`), and `${NAME}` in a string of the file stands
-    /// for any variable.
+    /// The environment: `NIGHTJAR__SECTION__KEY` overrides the file (a list is one variable,
+    /// such as `NIGHTJAR__LISTENER=address,address`), and `${NAME}` in a string of the file
+    /// stands for any variable.
     pub environment: Vec<(String, String)>,
     /// What the command line says; above all else.
     pub options: Vec<Setting>,
 }
 
-/// A setting of the command line. Several for `listener` add up to one list.
+/// A setting of the command line. Several for a list, such as `listener`, add up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The option, such as `--listen`.
@@ -92,18 +92,22 @@ fn read_file(path: &Path) -> Result<String, String> {
 pub(crate) struct Reading<'a> {
     pub(crate) config: Config,
     pub(crate) errors: Vec<ConfigError>,
-    /// Where each key was set, by its path.
+    /// Where each key was set, by its path, and each list, by its name.
     pub(crate) places: BTreeMap<String, Place>,
-    /// Where each listener was set; as long as the list of listeners.
-    pub(crate) listener_places: Vec<Place>,
+    /// Where each entry of a list was set, by the list's name; as long as the list.
+    pub(crate) entries: BTreeMap<&'static str, Vec<Place>>,
     environment: &'a [(String, String)],
 }
 
 impl<'a> Reading<'a> {
     fn new(environment: &'a [(String, String)]) -> Self {
         let config = Config::default();
+        let defaults = |list: &List| vec![Place::Default; (list.rows)(&config).len()];
         Self {
-            listener_places: vec![Place::Default; config.listeners.len()],
+            entries: LISTS
+                .iter()
+                .map(|list| (list.name, defaults(list)))
+                .collect(),
             config,
             errors: Vec::new(),
             places: BTreeMap::new(),
@@ -160,8 +164,8 @@ impl<'a> Reading<'a> {
         value: &Spanned<DeValue<'_>>,
     ) {
         let section = name.get_ref().as_ref();
-        if section == LISTENER {
-            return self.read_listeners(file, value);
+        if let Some(list) = LISTS.iter().find(|list| list.name == section) {
+            return self.read_list(file, list, value);
         }
         if !SECTIONS.contains(&section) {
             return self.read_key(file, "", name, value);
@@ -206,66 +210,6 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn read_listeners(&mut self, file: &File<'_>, value: &Spanned<DeValue<'_>>) {
-        let Some(list) = value.get_ref().as_array() else {
-            let message = "listener is a list; write [[listener]], then address = \"…\" below";
-            return self.wrong(file.place(value.span()), message);
-        };
-        self.config.listeners.clear();
-        self.listener_places.clear();
-        self.places
-            .insert(LISTENER.to_owned(), file.place(value.span()));
-        for entry in list.iter() {
-            self.read_listener(file, entry);
-        }
-    }
-
-    fn read_listener(&mut self, file: &File<'_>, entry: &Spanned<DeValue<'_>>) {
-        let place = file.place(entry.span());
-        let Some(table) = entry.get_ref().as_table() else {
-            return self.wrong(place, "write [[listener]], then address = \"…\" below");
-        };
-        // A misspelt key is one error, not two.
-        let mut answered = false;
-        for (name, value) in table {
-            answered = true;
-            if name.get_ref().as_ref() != ADDRESS {
-                let message = unknown(LISTENER, name.get_ref());
-                self.wrong(file.place(name.span()), message);
-                continue;
-            }
-            let place = file.place(value.span());
-            match self.raw(value.get_ref()) {
-                Ok(Raw::Text(text)) => self.add_listener(&text, place),
-                Ok(_) => self.wrong(place, "listener.address: write text in quotes"),
-                Err(reason) => self.wrong(place, format!("listener.address: {reason}")),
-            }
-        }
-        if !answered {
-            self.wrong(
-                place,
-                "a listener needs address = \"127.0.0.1:1883\" or another",
-            );
-        }
-    }
-
-    fn add_listener(&mut self, text: &str, place: Place) {
-        match text.trim().parse::<SocketAddr>() {
-            Ok(address) => {
-                self.config.listeners.push(Listener { address });
-                self.listener_places.push(place);
-            }
-            Err(_) => {
-                let message = format!(
-                    "{} is no address; write an IP address and a port, such as \
-                     \"127.0.0.1:1883\", \"[::1]:1883\" or \"0.0.0.0:1883\"",
-                    quote(text)
-                );
-                self.wrong(place, message);
-            }
-        }
-    }
-
     fn read_environment(&mut self) {
         for (name, value) in self.environment {
             let Some(path) = name.strip_prefix(PREFIX) else {
@@ -273,11 +217,15 @@ impl<'a> Reading<'a> {
             };
             let place = Place::Variable(name.clone());
             let path = path.to_ascii_lowercase().replace("__", ".");
-            if path == LISTENER {
-                self.replace_listeners(value.split(','), &place);
-            } else if path.split('.').next() == Some(LISTENER) {
-                let message = format!("write {PREFIX}LISTENER=ADDRESS:PORT, more with commas");
-                self.wrong(place, message);
+            let head = path.split('.').next().unwrap_or_default();
+            if let Some(list) = LISTS.iter().find(|list| list.name == head) {
+                if path == list.name {
+                    self.replace_list(list, value.split_terminator(','), &place);
+                } else {
+                    let name = list.name.to_ascii_uppercase();
+                    let message = format!("write {PREFIX}{name}={}, more with commas", list.short);
+                    self.wrong(place, message);
+                }
             } else if SECTIONS.contains(&path.as_str()) {
                 let message = format!("{path} is a table; write {name}__KEY, one for each key");
                 self.wrong(place, message);
@@ -288,27 +236,17 @@ impl<'a> Reading<'a> {
     }
 
     fn read_options(&mut self, options: &[Setting]) {
-        let listeners: Vec<&Setting> = options
-            .iter()
-            .filter(|setting| setting.key == LISTENER)
-            .collect();
-        if let Some(first) = listeners.first() {
-            let place = Place::Option(first.option);
-            self.replace_listeners(
-                listeners.iter().map(|setting| setting.value.as_str()),
-                &place,
-            );
+        for list in LISTS {
+            let of_list = || options.iter().filter(|setting| setting.key == list.name);
+            if let Some(first) = of_list().next() {
+                let place = Place::Option(first.option);
+                let values = of_list().map(|setting| setting.value.as_str());
+                self.replace_list(list, values, &place);
+            }
         }
-        for setting in options.iter().filter(|setting| setting.key != LISTENER) {
+        let is_list = |setting: &Setting| LISTS.iter().any(|list| list.name == setting.key);
+        for setting in options.iter().filter(|setting| !is_list(setting)) {
             self.override_key(setting.key, &setting.value, Place::Option(setting.option));
-        }
-    }
-
-    fn replace_listeners<'v>(&mut self, values: impl Iterator<Item = &'v str>, place: &Place) {
-        self.config.listeners.clear();
-        self.listener_places.clear();
-        for value in values {
-            self.add_listener(value, place.clone());
         }
     }
 
@@ -320,7 +258,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn raw(&self, value: &DeValue<'_>) -> Result<Raw, String> {
+    pub(crate) fn raw(&self, value: &DeValue<'_>) -> Result<Raw, String> {
         Ok(match value {
             DeValue::String(text) => Raw::Text(self.interpolate(text)?),
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
@@ -364,41 +302,33 @@ impl<'a> Reading<'a> {
 
 /// What to say of a key that does not exist, with the nearest that does.
 fn unknown(section: &str, name: &str) -> String {
-    let shown = match name {
-        "" => "\"\"".to_owned(),
-        name => name.escape_debug().to_string(),
-    };
     let mut message = if section.is_empty() {
-        format!("unknown key {shown}")
+        format!("unknown key {}", show_name(name))
     } else {
-        format!("unknown key {shown} in {}", section.escape_debug())
-    };
-    let elsewhere = KEYS.iter().find(|key| key.name == name);
-    let known = || {
-        KEYS.iter()
-            .filter(|key| key.section == section)
-            .map(|key| key.name)
-    };
-    let near = if section == LISTENER {
-        nearest(name, std::iter::once(ADDRESS))
-    } else if section.is_empty() {
-        nearest(
-            name,
-            known().chain(SECTIONS.iter().copied()).chain([LISTENER]),
+        format!(
+            "unknown key {} in {}",
+            show_name(name),
+            section.escape_debug()
         )
+    };
+    let known = KEYS.iter().filter(|key| key.section == section);
+    let known = known.map(|key| key.name);
+    let near = if section.is_empty() {
+        let lists = LISTS.iter().map(|list| list.name);
+        nearest(name, known.chain(SECTIONS.iter().copied()).chain(lists))
     } else {
-        nearest(name, known())
+        nearest(name, known)
     };
     if let Some(near) = near {
         message.push_str(&format!("; did you mean {near}?"));
-    } else if section == LISTENER {
-        message.push_str(&format!("; a listener has only {ADDRESS}"));
-    } else if let Some(key) = elsewhere {
+    } else if let Some(key) = KEYS.iter().find(|key| key.name == name) {
         if key.section.is_empty() {
             message.push_str("; it belongs above the first table");
         } else {
             message.push_str(&format!("; it belongs below [{}]", key.section));
         }
+    } else if let Some(list) = LISTS.iter().find(|list| list.column(name).is_some()) {
+        message.push_str(&format!("; it belongs below [[{}]]", list.name));
     } else if section == LIMITS {
         message.push_str("; docs/limits.md lists the keys");
     } else {
@@ -407,14 +337,22 @@ fn unknown(section: &str, name: &str) -> String {
     message
 }
 
+/// A key's name as it was written, so that it does not break its line.
+pub(crate) fn show_name(name: &str) -> String {
+    match name {
+        "" => "\"\"".to_owned(),
+        name => name.escape_debug().to_string(),
+    }
+}
+
 /// The text that spans point into.
-struct File<'a> {
+pub(crate) struct File<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
 impl File<'_> {
-    fn place(&self, span: Range<usize>) -> Place {
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
         let in_line = before.get(line_start..).unwrap_or_default();

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use types::Durability;
 use types::limits::QueuePolicy;
 
 use super::*;
@@ -87,10 +88,15 @@ fn every_kind_of_key_is_read() {
             [log]
             format = "json"
             level = "debug"
+            [store]
+            durability = "os"
+            sync_interval = "200ms"
+            segment_size = "16MiB"
             [shared_subscriptions]
             strategy = "least_inflight"
             [[listener]]
             address = "127.0.0.1:1884"
+            durability = "memory"
             [[listener]]
             address = "[::1]:0"
             [limits]
@@ -120,6 +126,16 @@ fn every_kind_of_key_is_read() {
         }
     );
     assert_eq!(config.strategy, SharedStrategy::LeastInflight);
+    assert_eq!(
+        config.store,
+        Store {
+            durability: Durability::Os,
+            sync_interval: Duration::from_millis(200),
+            segment_bytes: 16 << 20,
+        }
+    );
+    assert_eq!(config.listeners[0].durability, Some(Durability::Memory));
+    assert_eq!(config.listeners[1].durability, None);
     let addresses: Vec<_> = config
         .listeners
         .iter()
@@ -354,7 +370,140 @@ fn listeners_are_checked() {
     assert!(
         errors("key", "[[listener]]\nadress = \"[::1]:5\"\n")[0].contains("did you mean address")
     );
-    assert!(errors("port", "[[listener]]\nport = 5\n")[0].ends_with("has only address"));
+    assert!(
+        errors("port", "[[listener]]\nport = 5\n")[0]
+            .ends_with("a listener has only address and durability")
+    );
+}
+
+#[test]
+fn topics_have_a_durability() {
+    let config = load(
+        "topics",
+        "[[topic]]\nprefix = \"telemetry/\"\ndurability = \"memory\"\n\
+         [[topic]]\nprefix = \"telemetry/alarm,a=b\"\ndurability = \"disk\"\n",
+    );
+    let rule = |prefix: &str, durability| TopicRule {
+        prefix: prefix.into(),
+        durability,
+    };
+    let config = config.unwrap();
+    let wanted = [
+        rule("telemetry/", Durability::Memory),
+        rule("telemetry/alarm,a=b", Durability::Disk),
+    ];
+    assert_eq!(config.topics, wanted);
+    assert_eq!(load("rendered-topics", &config.to_toml()).unwrap(), config);
+    for (text, told) in [
+        (
+            "[topic]\nprefix = \"a\"\n",
+            "nightjar.toml:1:1: topic is a list; write [[topic]], then prefix = \"…\" below",
+        ),
+        (
+            "[[topic]]\nprefix = \"a\"\n",
+            "nightjar.toml:1:1: a topic needs durability = \"os\" or another",
+        ),
+        (
+            "[[topic]]\ndurability = \"os\"\n",
+            "nightjar.toml:1:1: a topic needs prefix = \"telemetry/\" or another",
+        ),
+        (
+            "[[topic]]\nprefix = \"a/#\"\ndurability = \"os\"\n",
+            "nightjar.toml:2:10: topic.prefix: \"a/#\" is no beginning of topics",
+        ),
+        (
+            "[[topic]]\nprefix = \"\"\ndurability = \"os\"\n",
+            "nightjar.toml:2:10: topic.prefix: \"\" is no beginning of topics",
+        ),
+        (
+            "[[topic]]\nprefix = 5\ndurability = \"os\"\n",
+            "nightjar.toml:2:10: topic.prefix: 5 does not fit; write text in quotes",
+        ),
+        (
+            "[[topic]]\nprefix = \"a\"\ndurability = \"ram\"\n",
+            "nightjar.toml:3:14: topic.durability: \"ram\" does not fit; write one of \"disk\"",
+        ),
+        (
+            "[[topic]]\nprefix = \"a\"\ndurabilty = \"os\"\n",
+            "nightjar.toml:3:1: unknown key durabilty in topic; did you mean durability?",
+        ),
+        (
+            "[[topic]]\nprefix = \"a\"\nqos = 1\n",
+            "nightjar.toml:3:1: unknown key qos in topic; a topic has only prefix and durability",
+        ),
+        (
+            "[[topics]]\nprefix = \"a\"\n",
+            "nightjar.toml:1:3: unknown key topics; did you mean topic?",
+        ),
+        (
+            "prefix = \"a\"\n",
+            "nightjar.toml:1:1: unknown key prefix; it belongs below [[topic]]",
+        ),
+    ] {
+        let found = errors("topic-errors", text);
+        assert!(found[0].starts_with(told), "{found:?}");
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+}
+
+#[test]
+fn a_prefix_has_one_rule() {
+    let rule = "[[topic]]\nprefix = \"a/\"\ndurability = \"os\"\n";
+    let found = errors("prefixes", &rule.repeat(2));
+    assert_eq!(
+        found,
+        ["nightjar.toml:5:10: topic.prefix: \"a/\" is there twice"]
+    );
+    let found = Config::load(&variable("NIGHTJAR__TOPIC", "a=os,a=disk")).unwrap_err();
+    let told = "variable NIGHTJAR__TOPIC: topic.prefix: \"a\" is there twice";
+    assert_eq!(found.to_string(), told);
+}
+
+#[test]
+fn lists_are_one_variable() {
+    let config = Config::load(&variable("NIGHTJAR__TOPIC", "a/=memory, b=c=disk")).unwrap();
+    let found: Vec<_> = config
+        .topics
+        .iter()
+        .map(|rule| (rule.prefix.as_str(), rule.durability))
+        .collect();
+    assert_eq!(
+        found,
+        [("a/", Durability::Memory), ("b=c", Durability::Disk)]
+    );
+    let config = Config::load(&variable("NIGHTJAR__LISTENER", "[::1]:5=os,[::1]:6")).unwrap();
+    let found: Vec<_> = config.listeners.iter().map(|it| it.durability).collect();
+    assert_eq!(found, [Some(Durability::Os), None]);
+    let folder = Folder::new("emptied");
+    let mut sources = folder.sources("[[topic]]\nprefix = \"a\"\ndurability = \"os\"\n");
+    sources.environment = vec![("NIGHTJAR__TOPIC".into(), String::new())];
+    assert_eq!(Config::load(&sources).unwrap().topics, []);
+    for (name, value, told) in [
+        ("NIGHTJAR__TOPIC", "a", "a topic needs durability"),
+        (
+            "NIGHTJAR__TOPIC__PREFIX",
+            "a",
+            "write NIGHTJAR__TOPIC=PREFIX=DURABILITY, more with commas",
+        ),
+        (
+            "NIGHTJAR__LISTENER",
+            "[::1]:5=ssd",
+            "listener.durability: \"ssd\" does not fit",
+        ),
+    ] {
+        let found = Config::load(&variable(name, value))
+            .unwrap_err()
+            .to_string();
+        assert!(found.contains(told), "{found}");
+    }
+}
+
+#[test]
+fn words_of_durability_are_those_of_the_log() {
+    let words: Vec<_> = Durability::ALL.iter().map(|class| class.as_str()).collect();
+    let mut known = crate::value::DURABILITIES.to_vec();
+    known.reverse();
+    assert_eq!(words, known);
 }
 
 #[test]
@@ -378,12 +527,20 @@ fn a_reload_tells_what_acts_now_and_what_waits() {
     new.log.level = LogLevel::Trace;
     new.workers = 9;
     new.listeners.clear();
+    new.store.durability = Durability::Os;
+    new.topics.push(TopicRule {
+        prefix: "a".into(),
+        durability: Durability::Memory,
+    });
     let changes = running.adopt(&new).unwrap();
     assert_eq!(
         changes.applied,
         ["server_reference", "log.level", "limits.packet_size"]
     );
-    assert_eq!(changes.after_restart, ["workers", "listener"]);
+    assert_eq!(
+        changes.after_restart,
+        ["workers", "store.durability", "listener", "topic"]
+    );
     assert_eq!(running.limits, new.limits);
     assert_eq!(running.server_reference, None);
     assert_eq!(running.log.level, LogLevel::Trace);

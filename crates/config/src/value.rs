@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use types::Durability;
 use types::limits::QueuePolicy;
 
 use crate::config::{Anonymous, LogFormat, LogLevel, SharedStrategy};
@@ -201,7 +202,7 @@ macro_rules! number_field {
     )*};
 }
 
-number_field!(u16, u32, usize);
+number_field!(u16, u32, u64, usize);
 
 impl Field for Duration {
     fn read(&self) -> Value {
@@ -307,6 +308,7 @@ macro_rules! choice_field {
     };
 }
 
+choice_field!(Durability, DURABILITIES, "disk" => Disk, "os" => Os, "memory" => Memory);
 choice_field!(QueuePolicy, QUEUE_POLICIES,
     "drop_oldest" => DropOldest, "drop_newest" => DropNewest);
 choice_field!(LogFormat, LOG_FORMATS, "auto" => Auto, "text" => Text, "json" => Json);
@@ -400,7 +402,7 @@ pub(crate) fn quote(text: &str) -> String {
     format!("\"{}\"", shown.escape_debug())
 }
 
-const MISFIT: &str = "a value of another kind is needed";
+pub(crate) const MISFIT: &str = "a value of another kind is needed";
 
 const SIZES: &[(&str, u64)] = &[
     ("B", 1),

@@ -68,6 +68,17 @@ pub struct Limits {
     /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: four fifths of
     /// what the machine, or the control group that the server runs in, has.
     pub memory: usize,
+    /// Most bytes of messages that wait, queued or retained, and are kept in memory beside the
+    /// store. Beyond: they are on the disk only, and read when their turn comes. Zero: an eighth
+    /// of `memory`.
+    pub stored_memory: usize,
+    /// Longest time that a message waits for a session. Longer: dropped and counted. Zero: no
+    /// bound.
+    pub queued_age: Duration,
+    /// Most bytes that the store takes on the disk. Above: 0x97. Zero: as many as the disk has.
+    pub store_bytes: u64,
+    /// Most bytes that wait to be written to the store. Above: publishers of QoS 1 and 2 wait.
+    pub store_backlog: usize,
 }
 
 /// Which message a full queue drops.
@@ -109,6 +120,10 @@ impl Default for Limits {
             write_stall: Duration::from_secs(60),
             mailbox_bytes: 64 * 1024 * 1024,
             memory: 0,
+            stored_memory: 0,
+            queued_age: Duration::ZERO,
+            store_bytes: 0,
+            store_backlog: 64 * 1024 * 1024,
         }
     }
 }
