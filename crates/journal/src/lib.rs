@@ -16,3 +16,22 @@
 //! | [`engine`] | log and model together: commit, load, compact, recover; no threads |
 //! | [`server`] | the threads around an engine, and [`server::Handle`], the port for one worker |
 //! | [`lines`] | export and import, one JSON object a line |
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )
+)]
+
+pub mod record;
