@@ -34,4 +34,4 @@ pub mod session;
 pub use connection::Connection;
 pub use connection::negotiate::{Negotiated, Refusal, negotiate};
 pub use connection::violation::Violation;
-pub use session::{Outbound, Session};
+pub use session::{Matched, Outbound, Restored, Session, When};

@@ -1,16 +1,22 @@
 //! QoS 1 and 2 messages on their way to a client, by packet identifier and in order of sending.
 
+mod held;
+mod resend;
+mod restore;
+
 use std::collections::VecDeque;
 
-use types::{PacketId, QoS};
+use types::{Body, DeliveryNumber, MessageRef, PacketId, QoS, SubscriptionFilter};
 
-use super::Outbound;
+use self::held::Held;
+pub use self::resend::Filled;
+use super::outbound::{Matched, Outbound, When};
 
 /// What an acknowledgement that ends a flow did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Acked {
-    /// The flow is done and its place is free.
-    Done,
+    /// The flow is done and its place is free. With what the store calls it.
+    Done(Option<DeliveryNumber>),
     /// No flow with this identifier waits for this packet.
     Unknown,
 }
@@ -18,21 +24,45 @@ pub enum Acked {
 /// What PUBREC did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Released {
-    /// Answer PUBREL with success; the message is no longer kept.
-    Pubrel,
+    /// The first PUBREC: answer PUBREL with success; the message is no longer kept.
+    Pubrel(Option<DeliveryNumber>),
+    /// The first PUBREC, the message is no longer kept, but PUBREL has to wait: until
+    /// [`Session::open_gate`](super::Session::open_gate) if the caller said so, or behind
+    /// others (MQTT-4.6.0-4).
+    Held(Option<DeliveryNumber>),
+    /// A repeated PUBREC: answer PUBREL again (MQTT-4.3.3-4).
+    Repeated,
+    /// A repeated PUBREC, and PUBREL still has to wait: answer nothing.
+    StillHeld,
     /// The receiver refused the message: the flow is done, nothing is answered.
-    Refused,
+    Refused(Option<DeliveryNumber>),
     /// Answer PUBREL with 0x92 (5.0).
     Unknown,
 }
 
-/// What is due again after a resume.
+/// What became due as a record got safe.
+#[derive(Debug)]
+pub enum Gate {
+    /// Write PUBLISH now, without DUP.
+    Publish(Outbound),
+    /// Write PUBREL now.
+    Pubrel,
+    /// Write nothing now: the flow is gone, or its turn has not come, which
+    /// [`Session::next_to_send`](super::Session::next_to_send) will say.
+    NotDue,
+}
+
+/// What is due of the flows that are open.
 #[derive(Debug)]
 pub(super) enum Resend {
     Publish(PacketId, Outbound),
+    /// It was never sent before.
+    First(PacketId, Outbound),
     Pubrel(PacketId),
-    /// Something is due and there is no room for it.
-    NoRoom,
+    /// Something is due and there is no room for it, or its record is not safe.
+    Blocked,
+    /// Something is due and not in memory.
+    Missing,
     Nothing,
 }
 
@@ -49,13 +79,86 @@ enum Stage {
     Pubcomp,
 }
 
+/// Whether the last packet of a flow (PUBLISH, PUBREL in stage Pubcomp) was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It was.
+    Sent,
+    /// Its record is not safe yet.
+    Closed,
+    /// Its record is safe; its turn has not come.
+    Due,
+}
+
+/// A message on its way.
 #[derive(Debug)]
-struct Flow {
+pub(super) struct Flow {
+    /// Absent if the session never sends again, and after PUBREC.
+    body: Option<Body>,
+    number: Option<DeliveryNumber>,
+    matched: Matched,
+    retain: bool,
     stage: Stage,
+    hold: Hold,
     /// Counts against the Receive Maximum of the present connection.
     outstanding: bool,
-    /// Absent if the session never sends again, and after PUBREC.
-    outbound: Option<Outbound>,
+    /// Its message was asked for, for the present connection.
+    asked: bool,
+}
+
+impl Flow {
+    fn hole() -> Self {
+        Self {
+            body: None,
+            number: None,
+            matched: Matched::default(),
+            retain: false,
+            stage: Stage::Done,
+            hold: Hold::Sent,
+            outstanding: false,
+            asked: false,
+        }
+    }
+
+    fn new(qos: QoS, outbound: Option<Outbound>) -> Self {
+        let stage = if qos == QoS::ExactlyOnce {
+            Stage::Pubrec
+        } else {
+            Stage::Puback
+        };
+        match outbound {
+            Some(outbound) => Self {
+                body: Some(outbound.body),
+                number: outbound.number,
+                matched: outbound.matched,
+                retain: outbound.retain,
+                stage,
+                ..Self::hole()
+            },
+            None => Self {
+                stage,
+                ..Self::hole()
+            },
+        }
+    }
+
+    fn outbound(&self) -> Option<Outbound> {
+        Some(Outbound {
+            body: self.body.clone()?,
+            number: self.number,
+            qos: match self.stage {
+                Stage::Puback => QoS::AtLeastOnce,
+                Stage::Done | Stage::Pubrec | Stage::Pubcomp => QoS::ExactlyOnce,
+            },
+            retain: self.retain,
+            matched: self.matched.clone(),
+        })
+    }
+
+    /// Whether the client has not been sent the message, on any connection.
+    fn is_unsent(&self) -> bool {
+        self.stage != Stage::Pubcomp && self.hold != Hold::Sent
+    }
 }
 
 /// Flows stand in a ring, in the order of their identifiers, which are given out in sequence:
@@ -73,6 +176,9 @@ pub(super) struct Inflight {
     outstanding: usize,
     /// Where resending goes on: stragglers first, then the ring.
     resend: Option<usize>,
+    held: Held,
+    /// Messages that were asked for and have not come, in the order of asking.
+    asked: VecDeque<(MessageRef, PacketId)>,
 }
 
 const RING: usize = 32_768;
@@ -86,6 +192,8 @@ impl Default for Inflight {
             live: 0,
             outstanding: 0,
             resend: None,
+            held: Held::default(),
+            asked: VecDeque::new(),
         }
     }
 }
@@ -129,13 +237,15 @@ impl Inflight {
         self.resend.is_some()
     }
 
-    /// Opens a flow and gives it the next free identifier (MQTT-2.2.1-4). `None` if half of
-    /// all identifiers are in use: then the next free one could be far.
+    /// Opens a flow and gives it the next free identifier (MQTT-2.2.1-4), and says when its
+    /// PUBLISH may be written: one that is not kept could not be written later. `None` if half
+    /// of all identifiers are in use: then the next free one could be far.
     pub(super) fn assign(
         &mut self,
         qos: QoS,
+        when: When,
         keep: impl FnOnce() -> Option<Outbound>,
-    ) -> Option<PacketId> {
+    ) -> Option<(PacketId, When)> {
         if self.live >= RING {
             return None;
         }
@@ -144,27 +254,21 @@ impl Inflight {
         // Stragglers are few; skipping over one leaves a hole that is done from the start.
         while self.stragglers.iter().any(|(taken, _)| *taken == id) {
             self.make_place();
-            self.ring.push_back(Flow {
-                stage: Stage::Done,
-                outstanding: false,
-                outbound: None,
-            });
+            self.ring.push_back(Flow::hole());
             id = id.next();
         }
         self.make_place();
-        let stage = if qos == QoS::ExactlyOnce {
-            Stage::Pubrec
-        } else {
-            Stage::Puback
-        };
-        self.ring.push_back(Flow {
-            stage,
-            outstanding: true,
-            outbound: keep(),
-        });
+        let mut flow = Flow::new(qos, keep());
+        flow.outstanding = true;
+        let when = if flow.body.is_some() { when } else { When::Now };
+        if when == When::Safe {
+            flow.hold = Hold::Closed;
+            self.held.publishes.push_back(id);
+        }
+        self.ring.push_back(flow);
         self.live = self.live.saturating_add(1);
         self.outstanding = self.outstanding.saturating_add(1);
-        Some(id)
+        Some((id, when))
     }
 
     /// Moves the ring's front out of the way if the ring is full.
@@ -197,6 +301,14 @@ impl Inflight {
         }
     }
 
+    fn peek(&self, id: PacketId) -> Option<&Flow> {
+        let straggler = |id| self.stragglers.iter().find(move |(known, _)| *known == id);
+        self.ring
+            .get(steps(self.first, id))
+            .filter(|flow| flow.stage != Stage::Done)
+            .or_else(|| straggler(id).map(|(_, flow)| flow))
+    }
+
     fn flow(&mut self, id: PacketId) -> Option<&mut Flow> {
         // Where a straggler's identifier was passed over, the ring has a hole.
         self.ring
@@ -210,13 +322,13 @@ impl Inflight {
             })
     }
 
-    fn finish(&mut self, id: PacketId) {
-        let Some(flow) = self.flow(id) else { return };
-        flow.stage = Stage::Done;
-        flow.outbound = None;
-        let was_outstanding = std::mem::replace(&mut flow.outstanding, false);
+    fn finish(&mut self, id: PacketId) -> Option<DeliveryNumber> {
+        let flow = std::mem::replace(self.flow(id)?, Flow::hole());
+        if flow.hold != Hold::Sent {
+            self.held.forget(id);
+        }
         self.live = self.live.saturating_sub(1);
-        if was_outstanding {
+        if flow.outstanding {
             self.outstanding = self.outstanding.saturating_sub(1);
         }
         if !self.stragglers.is_empty() {
@@ -224,14 +336,18 @@ impl Inflight {
                 .retain(|(_, flow)| flow.stage != Stage::Done);
         }
         self.trim();
+        flow.number
     }
 
     fn finish_at(&mut self, id: PacketId, stage: Stage) -> Acked {
-        if self.flow(id).is_none_or(|flow| flow.stage != stage) {
+        // Nobody can acknowledge what was not sent.
+        if self
+            .flow(id)
+            .is_none_or(|flow| flow.stage != stage || flow.hold != Hold::Sent)
+        {
             return Acked::Unknown;
         }
-        self.finish(id);
-        Acked::Done
+        Acked::Done(self.finish(id))
     }
 
     pub(super) fn puback(&mut self, id: PacketId) -> Acked {
@@ -242,127 +358,89 @@ impl Inflight {
         self.finish_at(id, Stage::Pubcomp)
     }
 
-    pub(super) fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
-        let Some(flow) = self.flow(id) else {
+    pub(super) fn pubrec(&mut self, id: PacketId, failed: bool, when: When) -> Released {
+        let behind = !self.held.pubrels.is_empty();
+        let Some(flow) = self.flow(id).filter(|flow| !flow.is_unsent()) else {
             // PUBREL answers only a PUBREC without an error (MQTT-4.3.3-4).
             return if failed {
-                Released::Refused
+                Released::Refused(None)
             } else {
                 Released::Unknown
             };
         };
         match flow.stage {
-            Stage::Pubrec if failed => {
-                self.finish(id);
-                Released::Refused
-            }
+            Stage::Pubrec if failed => Released::Refused(self.finish(id)),
             Stage::Pubrec => {
+                let number = flow.number;
                 flow.stage = Stage::Pubcomp;
-                flow.outbound = None;
-                Released::Pubrel
+                flow.body = None;
+                flow.matched = Matched::default();
+                flow.hold = match when {
+                    When::Safe => Hold::Closed,
+                    When::Now if behind => Hold::Due,
+                    When::Now => Hold::Sent,
+                };
+                let held = flow.hold != Hold::Sent;
+                self.count(id);
+                if held {
+                    self.held.pubrels.push_back(id);
+                    Released::Held(number)
+                } else {
+                    Released::Pubrel(number)
+                }
             }
-            // A repeated PUBREC is answered again (MQTT-4.3.3-4).
-            Stage::Pubcomp => Released::Pubrel,
+            Stage::Pubcomp if flow.hold == Hold::Sent => {
+                self.count(id);
+                Released::Repeated
+            }
+            Stage::Pubcomp => Released::StillHeld,
             Stage::Puback | Stage::Done => Released::Unknown,
         }
     }
 
-    pub(super) fn abandon(&mut self, id: PacketId) {
-        self.finish(id);
-    }
-
-    /// All flows are due again, in the order of their first sending.
-    pub(super) fn resume(&mut self) {
-        for flow in self
-            .stragglers
-            .iter_mut()
-            .map(|(_, flow)| flow)
-            .chain(&mut self.ring)
+    /// A flow takes part in the present connection, though its turn to be sent again may not
+    /// have come: its client spoke of it.
+    fn count(&mut self, id: PacketId) {
+        if let Some(flow) = self.flow(id)
+            && !std::mem::replace(&mut flow.outstanding, true)
         {
-            flow.outstanding = false;
+            self.outstanding = self.outstanding.saturating_add(1);
         }
-        self.outstanding = 0;
-        // Stragglers are the oldest: they go back to the front of what is resent.
-        self.resend = (self.live > 0).then_some(0);
     }
 
-    pub(super) fn next_resend(&mut self, window: usize) -> Resend {
-        let Some(start) = self.resend else {
-            return Resend::Nothing;
-        };
-        if let Some((id, flow)) = self
-            .stragglers
-            .iter_mut()
-            .find(|(_, flow)| !flow.outstanding && flow.stage != Stage::Done)
-            .map(|(id, flow)| (*id, flow))
-        {
-            return send_again(id, flow, window, &mut self.outstanding);
-        }
-        let mut place = start;
-        while let Some(flow) = self.ring.get_mut(place) {
-            if flow.stage != Stage::Done && !flow.outstanding {
-                let id = after(self.first, place);
-                let resend = send_again(id, flow, window, &mut self.outstanding);
-                let stays = matches!(resend, Resend::NoRoom);
-                self.resend = Some(if stays {
-                    place
-                } else {
-                    place.saturating_add(1)
-                });
-                return resend;
-            }
-            place = place.saturating_add(1);
-        }
-        self.resend = None;
-        Resend::Nothing
+    pub(super) fn abandon(&mut self, id: PacketId) -> Option<DeliveryNumber> {
+        self.finish(id)
     }
 
-    /// Takes out QoS 1 flows that `wanted` names, in order; their identifiers are free.
+    /// Takes out QoS 1 flows that a shared subscription of these chose, in order; their
+    /// identifiers are free.
     pub(super) fn take_unacknowledged_qos1(
         &mut self,
-        wanted: impl Fn(&Outbound) -> bool,
+        of: impl Fn(&SubscriptionFilter) -> bool,
     ) -> Vec<Outbound> {
-        let mut taken = Vec::new();
-        let mut freed: usize = 0;
-        for flow in self
-            .stragglers
-            .iter_mut()
-            .map(|(_, flow)| flow)
-            .chain(&mut self.ring)
-        {
-            if flow.stage == Stage::Puback && flow.outbound.as_ref().is_some_and(&wanted) {
-                taken.extend(flow.outbound.take());
-                flow.stage = Stage::Done;
-                self.live = self.live.saturating_sub(1);
-                freed = freed.saturating_add(usize::from(flow.outstanding));
-                flow.outstanding = false;
+        let is_taken = |flow: &Flow| {
+            let share = flow.matched.share();
+            flow.stage == Stage::Puback && share.is_some_and(|share| of(share))
+        };
+        let mut ids = Vec::new();
+        ids.extend(
+            self.stragglers
+                .iter()
+                .filter(|(_, f)| is_taken(f))
+                .map(|(id, _)| *id),
+        );
+        for (place, flow) in self.ring.iter().enumerate() {
+            if is_taken(flow) {
+                ids.push(after(self.first, place));
             }
         }
-        self.outstanding = self.outstanding.saturating_sub(freed);
-        self.stragglers
-            .retain(|(_, flow)| flow.stage != Stage::Done);
-        self.trim();
-        taken
-    }
-}
-
-/// PUBREL always has room: it does not count against the Receive Maximum.
-fn send_again(id: PacketId, flow: &mut Flow, window: usize, outstanding: &mut usize) -> Resend {
-    if flow.stage == Stage::Pubcomp {
-        flow.outstanding = true;
-        *outstanding = outstanding.saturating_add(1);
-        return Resend::Pubrel(id);
-    }
-    if *outstanding >= window {
-        return Resend::NoRoom;
-    }
-    match &flow.outbound {
-        Some(outbound) => {
-            flow.outstanding = true;
-            *outstanding = outstanding.saturating_add(1);
-            Resend::Publish(id, outbound.clone())
+        let mut taken = Vec::new();
+        for id in ids {
+            if let Some(outbound) = self.flow(id).and_then(|flow| flow.outbound()) {
+                taken.push(outbound);
+                self.finish(id);
+            }
         }
-        // Only sessions that end with their connection keep no copy; they never resume.
-        None => Resend::Nothing,
+        taken
     }
 }

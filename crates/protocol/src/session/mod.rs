@@ -5,46 +5,42 @@
 //! do with a message, hands acknowledgements in, and pumps [`Session::next_to_send`] while
 //! there is room.
 
+mod ahead;
 pub mod inflight;
+pub mod outbound;
 pub mod queue;
 pub mod received;
 pub mod subscriptions;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use types::{Limits, Message, PacketId, QoS, SubscriptionFilter, Time};
+use types::{DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter, Time};
 
-use self::inflight::{Acked, Inflight, Released, Resend};
+use self::ahead::Ahead;
+pub use self::inflight::{Acked, Filled, Gate, Released};
+use self::inflight::{Flow, Inflight, Resend};
+pub use self::outbound::{Matched, Outbound, Restored, When};
 use self::queue::Queue;
 use self::received::Received;
 use self::subscriptions::Subscriptions;
-
-/// One message on its way to one client.
-#[derive(Clone, Debug)]
-pub struct Outbound {
-    /// The message that all recipients share.
-    pub message: Arc<Message>,
-    /// The QoS towards this client (MQTT-3.8.4-8).
-    pub qos: QoS,
-    /// The retain flag towards this client (MQTT-3.3.1-12, -13).
-    pub retain: bool,
-    /// The identifiers of the subscriptions that matched (MQTT-3.3.4-3, -4).
-    pub ids: Option<Box<[NonZeroU32]>>,
-    /// The shared subscription that chose this client; another member may get the message
-    /// if this one leaves it unacknowledged.
-    pub share: Option<Arc<SubscriptionFilter>>,
-}
 
 /// What is to be written next to the client.
 #[derive(Debug)]
 pub enum Next {
     /// A message from the queue, with its new packet identifier unless it is QoS 0.
     Publish(Option<PacketId>, Outbound),
+    /// Nothing is to be written: a message from the queue has this packet identifier now, and
+    /// waits for [`Session::open_gate`] because the caller said so.
+    Held(PacketId, Outbound),
+    /// A message that was held, for the first time and without DUP, with the packet identifier
+    /// that it has.
+    PublishHeld(PacketId, Outbound),
     /// A message again, with its old identifier and DUP (MQTT-4.4.0-1).
     PublishAgain(PacketId, Outbound),
-    /// PUBREL again.
+    /// PUBREL, again or after it was held.
     PubrelAgain(PacketId),
+    /// Nothing can be written before [`Session::fill`]: the next message is not in memory.
+    Missing,
 }
 
 /// What becomes of a message offered to a session.
@@ -52,6 +48,8 @@ pub enum Next {
 pub enum Offer {
     /// Write it now with this packet identifier.
     Send(PacketId),
+    /// It has this packet identifier, and is to be written when [`Session::open_gate`] says so.
+    Held(PacketId),
     /// It must wait: hand it to [`Session::enqueue`].
     Wait,
 }
@@ -78,12 +76,15 @@ impl Session {
     }
 
     /// Offers a QoS 1 or 2 message to a connected client that may have `window` messages
-    /// outstanding. `keep` is asked for the message only if the session may have to send it
-    /// again.
+    /// outstanding. `keep` is asked for the message, in memory, only if the session may have to
+    /// send it again; what is not kept cannot be held, so that [`When::Safe`] has no effect.
+    ///
+    /// A QoS 2 message waits while one before it is held (MQTT-4.6.0-6).
     pub fn offer(
         &mut self,
         qos: QoS,
         window: usize,
+        when: When,
         keep: impl FnOnce() -> Option<Outbound>,
     ) -> Offer {
         let flows = self.flows();
@@ -91,11 +92,13 @@ impl Session {
         if !flows.queue.is_empty()
             || flows.inflight.has_resend()
             || !flows.inflight.has_room(window)
+            || flows.inflight.is_behind_held(qos, when)
         {
             return Offer::Wait;
         }
-        match flows.inflight.assign(qos, keep) {
-            Some(id) => Offer::Send(id),
+        match flows.inflight.assign(qos, when, keep) {
+            Some((id, When::Now)) => Offer::Send(id),
+            Some((id, When::Safe)) => Offer::Held(id),
             None => Offer::Wait,
         }
     }
@@ -106,55 +109,136 @@ impl Session {
         self.flows().queue.push(outbound, limits, dropped);
     }
 
-    /// The next thing to write while fewer than `window` messages are outstanding: what an
-    /// earlier connection left unacknowledged first, in its order, then the queue. Messages
-    /// that expired while they waited are handed to `expired` (MQTT-3.3.2-5).
+    /// The next thing to write while fewer than `window` messages are outstanding: what was
+    /// held and is due, what an earlier connection left unacknowledged, in its order, then the
+    /// queue. `when` is asked for each QoS 1 or 2 message that leaves the queue. Messages that
+    /// expired while they waited are handed to `expired` (MQTT-3.3.2-5), in memory or not.
     pub fn next_to_send(
         &mut self,
         window: usize,
         keep: bool,
         now: Time,
+        when: impl Fn(&Outbound) -> When,
         mut expired: impl FnMut(Outbound),
     ) -> Option<Next> {
         let flows = self.flows.as_mut()?;
-        match flows.inflight.next_resend(window) {
+        let due = match flows.inflight.next_due() {
+            Resend::Nothing => flows.inflight.next_resend(window),
+            due => due,
+        };
+        match due {
             Resend::Publish(id, outbound) => return Some(Next::PublishAgain(id, outbound)),
+            Resend::First(id, outbound) => return Some(Next::PublishHeld(id, outbound)),
             Resend::Pubrel(id) => return Some(Next::PubrelAgain(id)),
-            Resend::NoRoom => return None,
+            Resend::Missing => return Some(Next::Missing),
+            Resend::Blocked => return None,
             Resend::Nothing => {}
         }
-        loop {
-            let head = flows.queue.peek()?;
-            if head.message.is_expired(now) {
-                if let Some(outbound) = flows.queue.pop() {
-                    expired(outbound);
-                }
-                continue;
-            }
-            if head.qos == QoS::AtMostOnce {
-                return flows
-                    .queue
-                    .pop()
-                    .map(|outbound| Next::Publish(None, outbound));
-            }
-            if !flows.inflight.has_room(window) {
-                return None;
-            }
-            let keep = keep || head.share.is_some();
-            let kept = keep.then(|| head.clone());
-            let id = flows.inflight.assign(head.qos, || kept)?;
-            return flows
-                .queue
-                .pop()
-                .map(|outbound| Next::Publish(Some(id), outbound));
+        while let Some(outbound) = flows.queue.pop_if(|head| head.body.is_expired(now)) {
+            expired(outbound);
         }
+        let head = flows.queue.peek()?;
+        let is_here = head.body.message().is_some();
+        if head.qos == QoS::AtMostOnce {
+            if !is_here {
+                return Some(Next::Missing);
+            }
+            let outbound = flows.queue.pop()?;
+            return Some(Next::Publish(None, outbound));
+        }
+        let when = when(head);
+        if !flows.inflight.has_room(window) || flows.inflight.is_behind_held(head.qos, when) {
+            return None;
+        }
+        if !is_here {
+            return Some(Next::Missing);
+        }
+        let keep = keep || when == When::Safe || head.matched.share().is_some();
+        let kept = keep.then(|| head.clone());
+        let (id, when) = flows.inflight.assign(head.qos, when, || kept)?;
+        let outbound = flows.queue.pop()?;
+        Some(match when {
+            When::Now => Next::Publish(Some(id), outbound),
+            When::Safe => Next::Held(id, outbound),
+        })
     }
 
     /// Whether [`Session::next_to_send`] may have something.
     pub fn has_waiting(&self) -> bool {
+        self.flows.as_ref().is_some_and(|flows| {
+            !flows.queue.is_empty() || flows.inflight.has_resend() || flows.inflight.has_due()
+        })
+    }
+
+    /// The record that the PUBLISH or the PUBREL of a flow waited for is safe; `number` is the
+    /// delivery's. What is due now may let more follow: [`Session::next_to_send`] is to be
+    /// called afterwards, whatever this says.
+    ///
+    /// Packets leave in the order in which the flows were opened, or PUBREC came
+    /// (MQTT-4.6.0-4, -6), in whatever order their records get safe.
+    pub fn open_gate(&mut self, id: PacketId, number: Option<DeliveryNumber>) -> Gate {
         self.flows
-            .as_ref()
-            .is_some_and(|flows| !flows.queue.is_empty() || flows.inflight.has_resend())
+            .as_mut()
+            .map_or(Gate::NotDue, |flows| flows.inflight.open_gate(id, number))
+    }
+
+    /// Which messages are not in memory among what [`Session::next_to_send`] has to give next,
+    /// in order: one reference for each delivery that waits for one. Looks no further than
+    /// `at_most_messages` of `at_most_bytes` ahead, but at one message at least.
+    ///
+    /// Each is named once for a connection, and expects one call of [`Session::fill`]. While
+    /// half of what is allowed is asked for or in memory, nothing is named: it is cheap to ask
+    /// after each change.
+    pub fn missing(
+        &mut self,
+        at_most_messages: usize,
+        at_most_bytes: usize,
+        now: Time,
+    ) -> Vec<MessageRef> {
+        let mut missing = Vec::new();
+        if let Some(flows) = &mut self.flows {
+            let mut ahead = Ahead::new(at_most_messages.max(1), at_most_bytes);
+            flows.inflight.missing(&mut ahead, &mut missing);
+            flows.queue.missing(now, &mut ahead, &mut missing);
+        }
+        missing
+    }
+
+    /// The answer to one of [`Session::missing`], best in the order of asking: the message, or
+    /// `None` if it is gone or damaged. An answer may be left out if the session is not
+    /// connected any more: a resume asks again.
+    pub fn fill(&mut self, reference: MessageRef, message: Option<Arc<Message>>) -> Filled {
+        let Some(flows) = &mut self.flows else {
+            return Filled::Unwanted;
+        };
+        match flows.inflight.fill(reference, message.as_ref()) {
+            Some(filled) => filled,
+            None => flows.queue.fill(reference, message),
+        }
+    }
+
+    /// Takes over what an earlier run left, in order, into a session that has nothing yet: its
+    /// deliveries, whatever the limits of today, and the QoS 2 identifiers that its client has
+    /// not released.
+    pub fn restore(
+        &mut self,
+        deliveries: impl IntoIterator<Item = Restored>,
+        received: impl IntoIterator<Item = PacketId>,
+    ) {
+        let mut inflight = Vec::new();
+        for delivery in deliveries {
+            match delivery {
+                Restored::Waiting(outbound) => self.flows().queue.append(outbound),
+                Restored::Sent(id, outbound) => inflight.push((id, Flow::sent(outbound))),
+                Restored::Received(id, number) => inflight.push((id, Flow::received(number))),
+            }
+        }
+        if !inflight.is_empty() {
+            self.flows().inflight.restore(inflight);
+        }
+        for id in received {
+            self.flows().received.insert(id);
+        }
     }
 
     /// PUBACK arrived (QoS 1 is done, whatever its reason: MQTT-4.4.0-2).
@@ -165,16 +249,16 @@ impl Session {
     }
 
     /// PUBREC arrived; `failed` if its reason is 0x80 or above, which ends the flow
-    /// (MQTT-4.3.3-4 and 4.3.3-13).
-    pub fn pubrec(&mut self, id: PacketId, failed: bool) -> Released {
+    /// (MQTT-4.3.3-4 and 4.3.3-13); `when` says when PUBREL may follow the first.
+    pub fn pubrec(&mut self, id: PacketId, failed: bool, when: When) -> Released {
         let unknown = if failed {
-            Released::Refused
+            Released::Refused(None)
         } else {
             Released::Unknown
         };
         self.flows
             .as_mut()
-            .map_or(unknown, |flows| flows.inflight.pubrec(id, failed))
+            .map_or(unknown, |flows| flows.inflight.pubrec(id, failed, when))
     }
 
     /// PUBCOMP arrived (QoS 2 is done).
@@ -185,17 +269,17 @@ impl Session {
     }
 
     /// A message that was assigned an identifier will not be sent (it is too large for the
-    /// client): behave as if it was delivered (MQTT-3.1.2-25).
-    pub fn abandon(&mut self, id: PacketId) {
-        if let Some(flows) = &mut self.flows {
-            flows.inflight.abandon(id);
-        }
+    /// client): behave as if it was delivered (MQTT-3.1.2-25). Returns what the store calls it.
+    pub fn abandon(&mut self, id: PacketId) -> Option<DeliveryNumber> {
+        self.flows.as_mut()?.inflight.abandon(id)
     }
 
-    /// A new connection resumes the session: everything unacknowledged is due again.
+    /// A new connection resumes the session: everything unacknowledged is due again, and what
+    /// was asked for and has not come is asked for again.
     pub fn resume(&mut self) {
         if let Some(flows) = &mut self.flows {
             flows.inflight.resume();
+            flows.queue.ask_again();
         }
     }
 
@@ -242,7 +326,7 @@ impl Session {
             .is_some_and(|flows| flows.queue.has_qos0())
     }
 
-    /// Bytes of the messages that wait.
+    /// Bytes of the messages that wait, in memory or not.
     pub fn queued_bytes(&self) -> usize {
         self.flows.as_ref().map_or(0, |flows| flows.queue.bytes())
     }
@@ -254,8 +338,11 @@ impl Session {
         let Some(flows) = &mut self.flows else {
             return Vec::new();
         };
-        let is_shared = |outbound: &Outbound| outbound.share.as_deref().is_some_and(&of);
-        let mut taken = flows.inflight.take_unacknowledged_qos1(is_shared);
+        let is_shared = |outbound: &Outbound| {
+            let share = outbound.matched.share();
+            share.is_some_and(|share| of(share))
+        };
+        let mut taken = flows.inflight.take_unacknowledged_qos1(&of);
         taken.extend(flows.queue.take(is_shared));
         taken
     }
