@@ -1,19 +1,19 @@
 //! The last message of each topic, for those who subscribe later.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
 use hashbrown::HashTable;
-use types::{Message, Time, TopicFilter, TopicName};
+use types::{Body, Message, Time, TopicFilter, TopicName};
 
 use crate::keyed::Keyed;
 use crate::slab::Slab;
 
+mod restore;
 mod seek;
 
-use seek::{Verdict, judge};
+use seek::walk;
 
 /// The store is split so that workers seldom wait for each other.
 const SHARDS: usize = 16;
@@ -28,6 +28,11 @@ pub trait RetainedValue {
 
     /// When it expires (MQTT-3.3.2-5).
     fn expires(&self) -> Option<Time>;
+
+    /// How many of these bytes are in memory.
+    fn memory(&self) -> usize {
+        self.size()
+    }
 }
 
 impl RetainedValue for Arc<Message> {
@@ -37,6 +42,20 @@ impl RetainedValue for Arc<Message> {
 
     fn expires(&self) -> Option<Time> {
         Message::expires(self)
+    }
+}
+
+impl RetainedValue for Body {
+    fn size(&self) -> usize {
+        Self::size(self)
+    }
+
+    fn expires(&self) -> Option<Time> {
+        Self::expires(self)
+    }
+
+    fn memory(&self) -> usize {
+        self.message().map_or(0, |message| message.size())
     }
 }
 
@@ -116,6 +135,8 @@ pub struct RetainedStore<M> {
     sequence: AtomicU64,
     count: AtomicUsize,
     bytes: AtomicUsize,
+    /// Bytes that are in memory.
+    memory: AtomicUsize,
     /// The shard where the next purge starts.
     purged: AtomicUsize,
 }
@@ -164,6 +185,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             sequence: AtomicU64::new(0),
             count: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
+            memory: AtomicUsize::new(0),
             purged: AtomicUsize::new(0),
         }
     }
@@ -198,7 +220,7 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             sequence,
             value,
         };
-        shard.put(hash, known, kept);
+        self.put(&mut shard, hash, known, kept);
         Ok(sequence)
     }
 
@@ -283,6 +305,11 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes of the values that are in memory.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
     /// Drops up to `max` values that have expired and returns how many. Looks only at what
     /// has expired.
     pub fn purge_expired(&self, now: Time, max: usize) -> usize {
@@ -353,6 +380,17 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         self.order_mut().remove(&kept.topic);
         self.count.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(kept.value.size(), Ordering::Relaxed);
+        shift(&self.memory, kept.value.memory(), 0);
+    }
+
+    fn put(&self, shard: &mut Shard<M>, hash: u64, known: Option<u32>, kept: Retained<M>) {
+        let memory = kept.value.memory();
+        let old = shard.put(hash, known, kept);
+        shift(
+            &self.memory,
+            old.map_or(0, |old| old.value.memory()),
+            memory,
+        );
     }
 
     fn next_sequence(&self) -> u64 {
@@ -379,6 +417,15 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             Ok(guard) => guard,
             Err(_) => broken(),
         }
+    }
+}
+
+/// A count goes from one value to another, beside others that change it.
+fn shift(count: &AtomicUsize, from: usize, to: usize) {
+    if to >= from {
+        count.fetch_add(to - from, Ordering::Relaxed);
+    } else {
+        count.fetch_sub(from - to, Ordering::Relaxed);
     }
 }
 
@@ -409,21 +456,24 @@ impl<M: RetainedValue> Shard<M> {
         Some(self.values[self.find(hash, topic)?].value.size())
     }
 
-    fn put(&mut self, hash: u64, known: Option<u32>, kept: Retained<M>) {
-        if let Some(expiry) = kept.expiry() {
-            self.expiring.insert(expiry, Arc::clone(&kept.topic));
-        }
-        match known {
-            Some(at) => {
-                let old = std::mem::replace(&mut self.values[at], kept);
-                self.forget_expiry(&old);
-            }
+    fn put(&mut self, hash: u64, known: Option<u32>, kept: Retained<M>) -> Option<Retained<M>> {
+        let expiry = kept.expiry();
+        let topic = expiry.map(|_| Arc::clone(&kept.topic));
+        let old = match known {
+            Some(at) => Some(std::mem::replace(&mut self.values[at], kept)),
             None => {
                 let spot = Spot::new(hash, self.values.insert(kept));
                 self.places
                     .insert_unique(spot.spread(), spot, |place| place.spread());
+                None
             }
+        };
+        // First the old one: it may be the same.
+        if let Some(old) = &old {
+            self.forget_expiry(old);
         }
+        self.expiring.extend(expiry.zip(topic));
+        old
     }
 
     fn take(&mut self, hash: u64, at: u32) -> Retained<M> {
@@ -458,43 +508,5 @@ impl Spot {
     /// The hash for the table, which wants its upper bits too.
     fn spread(self) -> u64 {
         u64::from(self.hash) << 32 | u64::from(self.hash)
-    }
-}
-
-/// The next topics that match, up to `max` of them, after four times `max` looks at most.
-fn walk(
-    order: &BTreeSet<Arc<str>>,
-    filter: &TopicFilter,
-    cursor: &mut ScanCursor,
-    max: usize,
-) -> Vec<Arc<str>> {
-    let mut found: Vec<Arc<str>> = Vec::new();
-    let mut looks = max.saturating_mul(4);
-    loop {
-        let from = match &cursor.rest {
-            Rest::At(topic) => Bound::Included(topic.as_str()),
-            Rest::Behind(topic) => Bound::Excluded(topic.as_str()),
-            Rest::End => return found,
-        };
-        let mut topics = order.range::<str, _>((from, Bound::Unbounded));
-        cursor.rest = loop {
-            let Some(topic) = topics.next() else {
-                break Rest::End;
-            };
-            looks = looks.saturating_sub(1);
-            match judge(filter.as_str(), topic) {
-                Verdict::Match => found.push(Arc::clone(topic)),
-                Verdict::Next => {}
-                Verdict::Seek(target) => break Rest::At(target),
-                Verdict::Past => break Rest::End,
-            }
-            if found.len() == max || looks == 0 {
-                cursor.rest = Rest::Behind(String::from(&**topic));
-                return found;
-            }
-        };
-        if looks == 0 {
-            return found;
-        }
     }
 }

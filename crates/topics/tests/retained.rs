@@ -13,7 +13,10 @@ use topics::{
     RetainedFull, RetainedLimits, RetainedStore, RetainedValue, RouteCache, ScanCursor,
     ScanProgress, SharedIndex, matches,
 };
-use types::{QoS, SubscriptionFilter, SubscriptionOptions, Time, TopicFilter, TopicName, WorkerId};
+use types::{
+    Body, Durability, Message, MessageParts, MessageRef, QoS, SubscriptionFilter,
+    SubscriptionOptions, Time, TopicFilter, TopicName, WorkerId,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Value {
@@ -389,4 +392,101 @@ fn no_update_falls_between_replay_and_live() {
             );
         }
     }
+}
+
+fn message(topic: &str, payload: &[u8], expires: Option<u64>) -> Arc<Message> {
+    let parts = MessageParts {
+        properties: &[],
+        payload,
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        publisher: None,
+        expires: expires.map(Time::from_millis),
+        durability: Durability::Disk,
+    };
+    Arc::new(Message::new(Arc::from(topic), parts))
+}
+
+/// A message and the same in the store alone.
+fn stored(topic: &str, payload: &[u8], expires: Option<u64>) -> (Body, Body) {
+    let message = message(topic, payload, expires);
+    message.reference_or(|| MessageRef(7));
+    let here = Body::Here(message);
+    (here.clone(), here.without_message())
+}
+
+fn is_here(store: &RetainedStore<Body>, topic: &str) -> Option<bool> {
+    let name = TopicName::parse(topic, 128).expect("a valid topic");
+    let body = store.exact(name, Time::ZERO)?;
+    Some(body.message().is_some())
+}
+
+#[test]
+fn what_is_restored_keeps_its_place_among_all_changes() {
+    // Today's limits would take one topic of no bytes.
+    let limits = RetainedLimits {
+        messages: 1,
+        bytes: 0,
+    };
+    let store = RetainedStore::new(limits, 5);
+    store.restore(Arc::from("a"), value("a", 3, None), 40);
+    store.restore(Arc::from("b"), value("b", 5, Some(9)), 20);
+    assert_eq!((store.count(), store.bytes(), store.sequence()), (2, 8, 40));
+    assert!(store.is_newest("a", 40) && store.is_newest("b", 20));
+    // The higher sequence holds, whichever comes last.
+    store.restore(Arc::from("a"), value("a", 4, None), 39);
+    assert!(store.is_newest("a", 40));
+    store.restore(Arc::from("b"), value("b", 1, Some(7)), 21);
+    assert!(store.is_newest("b", 21));
+    assert_eq!((store.count(), store.bytes()), (2, 4));
+    store.set_sequence_floor(99);
+    store.set_sequence_floor(50);
+    assert_eq!(store.clear("none"), 100);
+    assert_eq!(store.purge_expired(Time::from_millis(6), 9), 0);
+    assert_eq!(store.purge_expired(Time::from_millis(7), 9), 1);
+    let (mut cursor, mut out) = (ScanCursor::default(), Vec::new());
+    store.scan(&parse("#"), &mut cursor, 9, Time::ZERO, &mut out);
+    assert_eq!(out, [(40, value("a", 3, None))]);
+    assert_eq!((store.count(), store.bytes(), store.memory()), (1, 3, 3));
+}
+
+#[test]
+fn a_value_goes_into_memory_and_out_of_it_unless_it_was_replaced() {
+    let store = RetainedStore::new(OPEN, 5);
+    let (here, gone) = stored("t", b"body", Some(9));
+    store.restore(Arc::from("t"), gone.clone(), 3);
+    assert_eq!((store.bytes(), store.memory()), (5, 0));
+    assert!(!store.fill("t", 2, here.clone()) && !store.fill("u", 3, here.clone()));
+    assert_eq!(is_here(&store, "t"), Some(false));
+    assert!(store.fill("t", 3, here.clone()));
+    assert_eq!(is_here(&store, "t"), Some(true));
+    assert_eq!((store.bytes(), store.memory()), (5, 5));
+    assert_eq!((store.sequence(), store.count()), (3, 1));
+    assert!(store.fill("t", 3, gone.clone()));
+    assert_eq!((store.bytes(), store.memory()), (5, 0));
+    // A newer one is not replaced by what was loaded for the one before.
+    let newer = Body::Here(message("t", b"2", None));
+    assert_eq!(store.set(&Arc::from("t"), newer, Time::ZERO), Ok(4));
+    assert!(!store.fill("t", 3, here));
+    assert_eq!((store.bytes(), store.memory()), (2, 2));
+    store.clear("t");
+    assert_eq!((store.bytes(), store.memory()), (0, 0));
+}
+
+#[test]
+fn a_value_that_was_filled_expires_as_before_mqtt_3_3_2_5() {
+    let store = RetainedStore::new(OPEN, 5);
+    let (here, gone) = stored("t", b"body", Some(9));
+    store.restore(Arc::from("t"), gone, 3);
+    assert!(store.fill("t", 3, here));
+    assert_eq!(store.purge_expired(Time::from_millis(8), 9), 0);
+    assert_eq!(store.purge_expired(Time::from_millis(9), 9), 1);
+    assert_eq!((store.count(), store.bytes(), store.memory()), (0, 0, 0));
+    // And if the other form says another time, that one holds.
+    let (_, gone) = stored("t", b"body", Some(20));
+    store.restore(Arc::from("t"), gone, 4);
+    assert!(store.fill("t", 4, stored("t", b"body", Some(30)).0));
+    assert_eq!(store.purge_expired(Time::from_millis(20), 9), 0);
+    assert_eq!(store.purge_expired(Time::from_millis(30), 9), 1);
+    assert_eq!(store.count(), 0);
 }

@@ -1,8 +1,54 @@
 //! Where in an ordered list of topics the next one is that a filter may match.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use types::TopicFilter;
+
+use super::{Rest, ScanCursor};
+
+/// The next topics that match, up to `max` of them, after four times `max` looks at most.
+pub(super) fn walk(
+    order: &BTreeSet<Arc<str>>,
+    filter: &TopicFilter,
+    cursor: &mut ScanCursor,
+    max: usize,
+) -> Vec<Arc<str>> {
+    let mut found: Vec<Arc<str>> = Vec::new();
+    let mut looks = max.saturating_mul(4);
+    loop {
+        let from = match &cursor.rest {
+            Rest::At(topic) => Bound::Included(topic.as_str()),
+            Rest::Behind(topic) => Bound::Excluded(topic.as_str()),
+            Rest::End => return found,
+        };
+        let mut topics = order.range::<str, _>((from, Bound::Unbounded));
+        cursor.rest = loop {
+            let Some(topic) = topics.next() else {
+                break Rest::End;
+            };
+            looks = looks.saturating_sub(1);
+            match judge(filter.as_str(), topic) {
+                Verdict::Match => found.push(Arc::clone(topic)),
+                Verdict::Next => {}
+                Verdict::Seek(target) => break Rest::At(target),
+                Verdict::Past => break Rest::End,
+            }
+            if found.len() == max || looks == 0 {
+                cursor.rest = Rest::Behind(String::from(&**topic));
+                return found;
+            }
+        };
+        if looks == 0 {
+            return found;
+        }
+    }
+}
+
 /// What a filter says of a topic and of those behind it, in the order of their bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// The topic matches.
     Match,
     /// The topic does not match; the next one may.
@@ -21,7 +67,7 @@ const BEHIND_DOLLAR: &str = "%";
 
 /// Judges a topic. With each `+` the list falls into parts with a common beginning; in a
 /// part, the levels after the last `+` are literal and say directly where to look.
-pub(super) fn judge(filter: &str, topic: &str) -> Verdict {
+fn judge(filter: &str, topic: &str) -> Verdict {
     if topic.starts_with('$') && filter.starts_with(['+', '#']) {
         return Verdict::Seek(BEHIND_DOLLAR.to_owned());
     }
