@@ -11,3 +11,18 @@ pub enum Identity {
     /// A user whose credentials were verified.
     User(Arc<str>),
 }
+
+impl Identity {
+    /// The identity of a user, or of nobody in particular.
+    pub fn of(user: Option<Arc<str>>) -> Self {
+        user.map_or(Self::Anonymous, Self::User)
+    }
+
+    /// The user's name.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            Self::Anonymous => None,
+            Self::User(name) => Some(name),
+        }
+    }
+}

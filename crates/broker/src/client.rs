@@ -8,7 +8,9 @@ use std::time::Duration;
 use auth::Identity;
 use protocol::Session;
 use topics::{MemberState, ScanCursor};
-use types::{ClientId, ConnId, Message, QoS, Time, TopicFilter};
+use types::{
+    Body, ClientId, ConnId, DeliveryNumber, MessageRef, QoS, StoredSession, Time, TopicFilter,
+};
 
 use crate::conn::Will;
 
@@ -21,8 +23,12 @@ pub(crate) struct Client {
     pub(crate) conn: Option<ConnId>,
     /// How long the session outlives its connection.
     pub(crate) expiry: Duration,
-    /// The store knows of the session, and must hear of its end.
-    pub(crate) recorded: bool,
+    /// What the store calls the session, if it knows of it.
+    pub(crate) stored: Option<StoredSession>,
+    /// The number of the next delivery that the store hears of.
+    pub(crate) next_delivery: DeliveryNumber,
+    /// The last message that the replays wait for, of those that the store was asked for.
+    pub(crate) awaited: Option<MessageRef>,
     /// When the session ends; only while away.
     pub(crate) ends: Option<Time>,
     /// When the session is looked at next; one timer, however often the client comes and goes.
@@ -52,7 +58,7 @@ pub(crate) struct Replay {
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
     /// Found, and waiting for room at the client, each with its sequence.
-    pub(crate) found: VecDeque<(u64, Arc<Message>)>,
+    pub(crate) found: VecDeque<(u64, Body)>,
     /// The walk is over; only what was found is left.
     pub(crate) walked: bool,
     /// Values stored later were published after the subscription and arrive by it.
@@ -71,7 +77,9 @@ impl Client {
             session: Session::default(),
             conn: None,
             expiry,
-            recorded: false,
+            stored: None,
+            next_delivery: DeliveryNumber::FIRST,
+            awaited: None,
             ends: None,
             wakes: None,
             will: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use auth::{Exchange, Identity};
 use protocol::Connection;
 use topics::Route;
-use types::{ConnId, LinkInfo, QoS, SessionKey, Time};
+use types::{ConnId, Durability, LinkInfo, QoS, SessionKey, Time};
 
 use crate::output::Output;
 use crate::worker::HeldAck;
@@ -73,13 +73,21 @@ pub(crate) struct Authenticating {
 pub(crate) struct Open {
     pub(crate) link: Connection,
     pub(crate) session: SessionKey,
-    /// The route of the last topic, to which the client may publish: most publishers stay
-    /// with one. A change of the policy must clear it.
-    pub(crate) route: Option<Arc<Route>>,
+    /// The last topic, to which the client may publish: most publishers stay with one. A change
+    /// of the policy must clear it.
+    pub(crate) last: Option<LastTopic>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
     /// Acknowledgements that wait for the store, in order of arrival.
     pub(crate) held: Option<VecDeque<HeldAck>>,
+}
+
+/// What was found out about a topic that a client may publish to.
+pub(crate) struct LastTopic {
+    /// Who gets what is published there.
+    pub(crate) route: Arc<Route>,
+    /// What its acknowledgement promises.
+    pub(crate) durability: Durability,
 }
 
 /// Enhanced authentication of an open connection.
@@ -102,6 +110,7 @@ pub(crate) struct Will {
     pub(crate) retain: bool,
     pub(crate) delay: Duration,
     pub(crate) message_expiry: Option<u32>,
+    pub(crate) durability: Durability,
 }
 
 impl Conn {

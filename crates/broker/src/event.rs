@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use protocol::Violation;
-use types::{ClientId, ProtocolVersion, ReasonCode, WorkerId};
+use types::{ClientId, MessageRef, ProtocolVersion, ReasonCode, WorkerId};
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +82,17 @@ pub enum DropReason {
     NoMember,
     /// The session ended with messages waiting.
     SessionEnded,
+    /// The store has no room left.
+    StoreFull,
+    /// It waited for longer than `limits.queued_age`.
+    TooOld,
+    /// The store found it damaged.
+    Damaged,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::QueueFull,
         Self::Expired,
         Self::TooLarge,
@@ -97,6 +103,9 @@ impl DropReason {
         Self::Quota,
         Self::NoMember,
         Self::SessionEnded,
+        Self::StoreFull,
+        Self::TooOld,
+        Self::Damaged,
     ];
 
     /// The reason's name under `$SYS/broker/drops/`.
@@ -112,6 +121,9 @@ impl DropReason {
             Self::Quota => "quota",
             Self::NoMember => "no_member",
             Self::SessionEnded => "session_ended",
+            Self::StoreFull => "store_full",
+            Self::TooOld => "too_old",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -172,10 +184,15 @@ pub enum Event {
         /// Messages that waited in it.
         lost: usize,
     },
-    /// A worker's store has failed: nothing more is promised to anybody.
+    /// The store has failed: nothing more is promised to anybody.
     StoreFailed {
-        /// The worker.
+        /// The worker that noticed.
         worker: WorkerId,
+    },
+    /// A stored message is damaged: it is withheld from everybody.
+    MessageDamaged {
+        /// The message.
+        message: MessageRef,
     },
     /// A packet for a client could not be encoded, which is a mistake of the server's own;
     /// the connection ends.

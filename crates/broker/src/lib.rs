@@ -8,6 +8,7 @@
 //! | [`worker`] | [`Worker`], the core that an event loop drives; one file for each concern |
 //! | [`shared`] | [`Shared`]: what all workers read: index, retained messages, gauges |
 //! | [`mail`] | what workers say to each other |
+//! | [`durability`] | which class of durability holds for a message |
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`metrics`] | counters, written by one worker each |
 //! | `conn`, `client` | the records of a connection and of a session |
@@ -32,6 +33,7 @@
 
 mod client;
 mod conn;
+pub mod durability;
 pub mod event;
 pub mod mail;
 pub mod metrics;
@@ -41,8 +43,9 @@ mod slots;
 mod timers;
 pub mod worker;
 
+pub use durability::DurabilityRules;
 pub use event::{CloseReason, DropReason, Event, EventSink};
 pub use mail::{Control, Mail};
 pub use metrics::{Counter, Metrics, Totals};
 pub use shared::{BrokerConfig, Shared};
-pub use worker::Worker;
+pub use worker::{Restore, Worker};

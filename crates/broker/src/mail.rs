@@ -56,6 +56,8 @@ pub struct Share {
     pub tried: BTreeSet<SessionRef>,
     /// Whom to tell when it is safe.
     pub receipt: Option<Receipt>,
+    /// It left another member, and the store knows that it is on its way.
+    pub passed: bool,
 }
 
 /// What the control plane says to a worker.
@@ -64,7 +66,7 @@ pub enum Control {
     /// End all connections and then the worker. 5.0 clients hear `ServerShuttingDown`, or
     /// `UseAnotherServer` if there is a reference to one.
     Drain,
-    /// The store has made a batch safe.
+    /// The store has made a batch safe, or has loaded messages.
     StoreReady,
     /// These hold from now on.
     Reload {

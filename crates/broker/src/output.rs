@@ -211,6 +211,7 @@ mod tests {
                 retain: false,
                 publisher: None,
                 expires: None,
+                durability: types::Durability::Memory,
             },
         ))
     }

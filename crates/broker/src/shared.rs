@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::{Mechanism, Policy};
+use codec::{UserProperties, UserPropertiesBuf};
 use topics::{RetainedLimits, RetainedStore, SharedIndex, Strategy};
-use types::{Limits, Message, WorkerId};
+use types::{Body, Durability, Limits, WorkerId};
 
+use crate::durability::DurabilityRules;
 use crate::event::EventSink;
 use crate::metrics::{Metrics, Totals};
 
@@ -33,6 +35,8 @@ pub struct BrokerConfig {
     pub server_reference: Option<String>,
     /// Response Information for clients that ask for it (MQTT-3.1.2-28).
     pub response_information: Option<String>,
+    /// What an acknowledgement promises.
+    pub durability: DurabilityRules,
     /// Who may do what.
     pub policy: Arc<dyn Policy>,
     /// Methods of enhanced authentication.
@@ -55,6 +59,7 @@ impl BrokerConfig {
             sys_interval: Duration::ZERO,
             server_reference: None,
             response_information: None,
+            durability: DurabilityRules::default(),
             policy: Arc::new(auth::Open),
             mechanisms: Vec::new(),
             events: Arc::new(()),
@@ -89,10 +94,12 @@ impl Mailbox {
 /// What all workers share.
 pub struct Shared {
     pub(crate) config: BrokerConfig,
+    /// The user property of CONNACK that says what an acknowledgement promises, by class.
+    classes: [UserPropertiesBuf; Durability::ALL.len()],
     /// Who wants what.
     pub index: SharedIndex,
     /// The retained messages.
-    pub retained: RetainedStore<Arc<Message>>,
+    pub retained: RetainedStore<Body>,
     metrics: Vec<Metrics>,
     mailboxes: Vec<Mailbox>,
     pub(crate) connections: AtomicUsize,
@@ -112,6 +119,7 @@ impl Shared {
             bytes: config.limits.retained_bytes,
         };
         Arc::new(Self {
+            classes: Durability::ALL.map(class_property),
             index: SharedIndex::new(workers, config.seed),
             retained: RetainedStore::new(retained, config.seed),
             metrics: (0..workers).map(|_| Metrics::default()).collect(),
@@ -182,6 +190,14 @@ impl Shared {
         )
     }
 
+    /// What CONNACK says about a class of durability.
+    pub(crate) fn class_property(&self, class: Durability) -> UserProperties<'_> {
+        self.classes
+            .get(class as usize)
+            .map(UserPropertiesBuf::as_borrowed)
+            .unwrap_or_default()
+    }
+
     pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {
         self.mailboxes.get(worker.index())
     }
@@ -194,6 +210,14 @@ impl Shared {
         let index = hash.checked_rem(workers).unwrap_or(0);
         WorkerId(u16::try_from(index).unwrap_or(0))
     }
+}
+
+fn class_property(class: Durability) -> UserPropertiesBuf {
+    let mut property = UserPropertiesBuf::new();
+    // Both texts are short enough by construction.
+    let pushed = property.push("durability", class.as_str());
+    debug_assert!(pushed.is_ok());
+    property
 }
 
 /// A keyed hash that is the same on each platform.

@@ -85,6 +85,10 @@ pub(crate) fn log(event: &Event) {
             worker = worker.0,
             "the store has failed: nothing more is acknowledged at QoS 1 and 2"
         ),
+        Event::MessageDamaged { message } => error!(
+            message = message.0,
+            "a stored message is damaged and is withheld; run `nightjar store verify`"
+        ),
         Event::Unencodable { peer, packet } => error!(
             %peer,
             packet,

@@ -45,6 +45,10 @@ impl Store for NoStore {
         None
     }
 
+    fn clock(&self) -> u64 {
+        0
+    }
+
     fn figures(&self) -> Option<Figures> {
         None
     }
@@ -189,6 +193,10 @@ impl Store for MemoryStore {
 
     fn loaded(&mut self) -> Option<Loaded> {
         self.loaded.pop_front()
+    }
+
+    fn clock(&self) -> u64 {
+        0
     }
 
     fn figures(&self) -> Option<Figures> {

@@ -161,6 +161,9 @@ pub trait Store: Send {
     /// The next answer.
     fn loaded(&mut self) -> Option<Loaded>;
 
+    /// What the store's clock said at [`Time::ZERO`], in milliseconds since 1970.
+    fn clock(&self) -> u64;
+
     /// What there is to show; `None` if the store keeps nothing.
     fn figures(&self) -> Option<Figures>;
 }

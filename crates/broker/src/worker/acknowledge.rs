@@ -3,7 +3,7 @@
 #![allow(clippy::redundant_closure)]
 
 use codec::{Ack, Packet};
-use protocol::session::inflight::{Acked, Released};
+use protocol::session::{Acked, Released, When};
 use store::Settled;
 use types::{ConnId, PacketId, ReasonCode, SessionKey, Time};
 
@@ -26,9 +26,9 @@ impl Worker {
             return Flow::Gone;
         };
         if let Some(client) = self.clients.at_mut(key)
-            && client.session.puback(ack.packet_id) == Acked::Done
+            && let Acked::Done(number) = client.session.puback(ack.packet_id)
         {
-            self.record_settled(key, ack.packet_id, Settled::Done);
+            self.record_done(key, number);
             self.after_ack(key, now);
         }
         Flow::Continue
@@ -42,13 +42,26 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return Flow::Gone;
         };
-        match client.session.pubrec(ack.packet_id, ack.reason.is_error()) {
-            Released::Pubrel => {
-                self.record_settled(key, ack.packet_id, Settled::Received);
+        // A session that forgot that PUBREC came would send PUBLISH again.
+        let when = match client.stored {
+            Some(_) => When::Safe,
+            None => When::Now,
+        };
+        let failed = ack.reason.is_error();
+        match client.session.pubrec(ack.packet_id, failed, when) {
+            Released::Pubrel(number) => {
+                self.record_settled(key, number, Settled::Received);
                 self.write_pubrel(id, ack.packet_id);
             }
-            Released::Refused => {
-                self.record_settled(key, ack.packet_id, Settled::Done);
+            Released::Held(number) => {
+                self.record_settled(key, number, Settled::Received);
+                let class = self.shared.config.durability.strongest();
+                self.open_gate_when_safe(key, ack.packet_id, number, class);
+            }
+            Released::Repeated => self.write_pubrel(id, ack.packet_id),
+            Released::StillHeld => {}
+            Released::Refused(number) => {
+                self.record_done(key, number);
                 self.after_ack(key, now);
             }
             Released::Unknown => {
@@ -75,7 +88,12 @@ impl Worker {
         } else {
             ReasonCode::PacketIdentifierNotFound
         };
+        let mark = self.output_mark(id);
         self.write_ack(id, ack.packet_id, reason, None, |a| Packet::PubComp(a));
+        // A session that forgot the release would take the next message for this one again.
+        if self.stored(key).is_some() {
+            self.hold_until_safe(id, mark);
+        }
         Flow::Continue
     }
 
@@ -85,9 +103,9 @@ impl Worker {
             return Flow::Gone;
         };
         if let Some(client) = self.clients.at_mut(key)
-            && client.session.pubcomp(ack.packet_id) == Acked::Done
+            && let Acked::Done(number) = client.session.pubcomp(ack.packet_id)
         {
-            self.record_settled(key, ack.packet_id, Settled::Done);
+            self.record_done(key, number);
             self.after_ack(key, now);
         }
         Flow::Continue

@@ -5,11 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use auth::{Credentials, Identity};
-use codec::{ConnAck, ConnAckProperties, Connect, Packet};
+use codec::{ConnAck, ConnAckProperties, Connect, Packet, UserProperties};
 use protocol::connection::negotiate::session_expiry_seconds;
 use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
 use types::{
-    Action, ClientId, ConnId, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName, WorkerId,
+    Action, ClientId, ConnId, Durability, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName,
+    WorkerId,
 };
 
 use super::Worker;
@@ -18,7 +19,7 @@ use crate::client::Client;
 use crate::conn::{Authenticated, Open, Phase, Will};
 use crate::event::{CloseReason, Event};
 use crate::metrics::{Counter, Gauge};
-use crate::shared::BrokerConfig;
+use crate::shared::Shared;
 use crate::timers::Timer;
 
 /// A client that may come in.
@@ -136,7 +137,7 @@ impl Worker {
         now: Time,
     ) -> Flow {
         let admitted = self
-            .admission(connect, identity, enhanced)
+            .admission(id, connect, identity, enhanced)
             .and_then(|admission| self.carry_out(id, &admission, now));
         match admitted {
             Ok(()) => Flow::Continue,
@@ -147,6 +148,7 @@ impl Worker {
     /// All that can be known and checked before anything is changed.
     fn admission<'a>(
         &mut self,
+        id: ConnId,
         connect: &'a Connect<'a>,
         identity: Identity,
         enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
@@ -156,7 +158,12 @@ impl Worker {
             Some(client_id) => (client_id, false),
             None => (self.new_client_id(), true),
         };
-        let will = connect.will.as_ref().map(keep_will).transpose();
+        let listener = self.listener_of(id);
+        let will = connect.will.as_ref().map(|will| {
+            let rules = &self.shared.config.durability;
+            keep_will(will, rules.class(listener, will.topic))
+        });
+        let will = will.transpose();
         let will = will.map_err(|_| {
             let reason = ReasonCode::ImplementationSpecificError;
             refusal(reason, "the will cannot be kept")
@@ -174,6 +181,11 @@ impl Worker {
         Ok(admission)
     }
 
+    /// The listener that a connection came by.
+    fn listener_of(&self, id: ConnId) -> Option<u16> {
+        self.conns.at(id).map(|conn| conn.info.listener)
+    }
+
     /// The client gets its session, CONNACK, and what waits for it.
     fn carry_out(
         &mut self,
@@ -184,7 +196,7 @@ impl Worker {
         let shared = Arc::clone(&self.shared);
         let no_room = Violation::NoRoomToAnswer;
         let properties = self
-            .connack_properties(admission, &shared.config)
+            .connack_properties(id, admission, &shared)
             .ok_or(refusal(no_room.reason(), no_room.explain()))?;
         let (key, session_present) =
             self.go_beyond(|worker| worker.take_session(id, admission, now))?;
@@ -309,7 +321,7 @@ impl Worker {
                 client.ends = None;
                 // Reconnecting in time takes the delayed will back (MQTT-3.1.3-9).
                 client.will = None;
-                self.record_session(key);
+                self.record_session(key, admission.will.as_deref());
                 return Ok((key, true));
             }
         }
@@ -322,7 +334,7 @@ impl Worker {
         };
         self.by_id.insert(client_id.clone(), key);
         self.shared.sessions.fetch_add(1, Ordering::Relaxed);
-        self.record_session(key);
+        self.record_session(key, admission.will.as_deref());
         Ok((key, false))
     }
 
@@ -381,7 +393,7 @@ impl Worker {
             Phase::Open(Open {
                 link,
                 session: key,
-                route: None,
+                last: None,
                 will,
                 auth,
                 held: None,
@@ -404,9 +416,11 @@ impl Worker {
     /// even without what may be left out (MQTT-3.1.2-24).
     fn connack_properties<'a>(
         &self,
+        id: ConnId,
         admission: &'a Admission<'_>,
-        config: &'a BrokerConfig,
+        shared: &'a Shared,
     ) -> Option<ConnAckProperties<'a>> {
+        let config = &shared.config;
         let Admission {
             agreed,
             client_id,
@@ -426,6 +440,10 @@ impl Worker {
             topic_alias_maximum: (limits.topic_alias_maximum > 0)
                 .then_some(limits.topic_alias_maximum),
             server_keep_alive: agreed.keep_alive_imposed.then_some(agreed.keep_alive),
+            user: shared.class_property(match self.durable {
+                true => config.durability.class(self.listener_of(id), ""),
+                false => Durability::Memory,
+            }),
             response_information: config
                 .response_information
                 .as_deref()
@@ -441,6 +459,7 @@ impl Worker {
         };
         if !fits(&connack) {
             connack.properties.response_information = None;
+            connack.properties.user = UserProperties::default();
             if !fits(&connack) {
                 return None;
             }
@@ -522,7 +541,7 @@ fn refusal(reason: ReasonCode, why: &'static str) -> Refusal {
 }
 
 /// The will as it is kept; an error if its properties cannot be passed on.
-fn keep_will(will: &codec::Will<'_>) -> Result<Will, codec::EncodeError> {
+fn keep_will(will: &codec::Will<'_>, durability: Durability) -> Result<Will, codec::EncodeError> {
     let mut properties = Vec::new();
     codec::publish::forward_properties(&will.forward, &mut properties)?;
     Ok(Will {
@@ -533,5 +552,6 @@ fn keep_will(will: &codec::Will<'_>) -> Result<Will, codec::EncodeError> {
         retain: will.retain,
         delay: Duration::from_secs(u64::from(will.delay.unwrap_or(0))),
         message_expiry: will.message_expiry,
+        durability,
     })
 }

@@ -1,12 +1,15 @@
 //! A message to one recipient: now, or into its queue.
 
-use protocol::session::{Next, Offer};
+use std::sync::Arc;
+
+use protocol::session::{Matched, Next, Offer, When};
 use protocol::{Outbound, Session};
-use topics::{Delivery, Recipient};
-use types::{ConnId, PacketId, QoS, SessionKey, SessionRef, Time};
+use topics::Recipient;
+use types::{Body, ConnId, DeliveryNumber, PacketId, QoS, SessionKey, SessionRef, Time};
 
 use super::Worker;
 use super::publish::Fanout;
+use super::record::{delivery, owe};
 use super::write::{Copy, TooLarge, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
@@ -15,15 +18,15 @@ use crate::metrics::{Gauge, Metrics};
 /// While a connection has more than this to write, its queue waits.
 pub(super) const PUMP_UP_TO: usize = 128 * 1024;
 
-/// What becomes of a message for a recipient.
+/// What becomes of a QoS 0 message for a recipient.
 enum Place {
-    /// It goes out now, with this identifier unless it is QoS 0.
-    Now(ConnId, Option<PacketId>),
+    /// It goes out now.
+    Now(ConnId),
     /// It waits in the session's queue.
     Queue,
     /// It is lost, and counted.
     Drop(DropReason),
-    /// There is nobody to have it: the session is gone, or away and the message QoS 0.
+    /// There is nobody to have it: the session is gone or away.
     Nowhere,
 }
 
@@ -39,36 +42,117 @@ impl Worker {
         let Some(delivery) = recipient.delivery_for(own) else {
             return;
         };
-        self.deliver(recipient.session, delivery, fanout);
-    }
-
-    fn deliver(&mut self, key: SessionKey, delivery: &Delivery, fanout: &mut Fanout<'_>) {
         let qos = fanout.parts.qos.min(delivery.qos);
         let retain = fanout.parts.retain && delivery.retain_as_published;
-        let (conn_id, packet_id) = match self.place(key, delivery, qos, retain, fanout) {
-            Place::Now(conn, packet_id) => (conn, packet_id),
-            Place::Queue => {
-                let outbound = outbound(fanout, delivery, qos, retain);
-                return self.enqueue(key, outbound);
-            }
-            Place::Nowhere => return,
-            Place::Drop(reason) => {
-                self.metrics()
-                    .dropped(reason, 1, fanout.parts.payload.len());
-                return;
-            }
-        };
-        let Some(conn) = self.conns.at_mut(conn_id) else {
-            return;
-        };
-        let metrics = self.shared.metrics_of(self.id);
         let copy = Copy {
             dup: false,
             qos,
             retain,
-            packet_id,
+            packet_id: None,
             ids: delivery.ids(),
         };
+        match qos {
+            QoS::AtMostOnce => self.deliver_at_most_once(recipient.session, copy, fanout),
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                self.deliver_kept(recipient.session, copy, fanout)
+            }
+        }
+    }
+
+    #[inline]
+    fn deliver_at_most_once(&mut self, key: SessionKey, copy: Copy<'_>, fanout: &mut Fanout<'_>) {
+        match self.place(key) {
+            Place::Now(conn) => self.write_fanout(key, conn, copy, fanout),
+            Place::Queue => self.enqueue(key, outbound(fanout, copy, None)),
+            Place::Nowhere => {}
+            Place::Drop(reason) => {
+                self.metrics()
+                    .dropped(reason, 1, fanout.parts.payload.len());
+            }
+        }
+    }
+
+    /// What becomes of a QoS 0 message for a recipient.
+    #[inline]
+    fn place(&self, key: SessionKey) -> Place {
+        let Some(client) = self.clients.at(key) else {
+            return Place::Nowhere;
+        };
+        let Some(conn_id) = client.conn else {
+            return match self.limits.queue_qos0 {
+                true => Place::Queue,
+                false => Place::Nowhere,
+            };
+        };
+        let Some(conn) = self.conns.at(conn_id) else {
+            return Place::Nowhere;
+        };
+        match shed(conn.output.len(), &self.limits, self.shared.resident().0) {
+            Some(reason) => Place::Drop(reason),
+            // What waits must not be overtaken (MQTT-4.6.0-6).
+            None if client.session.has_qos0_waiting() => Place::Queue,
+            None => Place::Now(conn_id),
+        }
+    }
+
+    /// QoS 1 or 2: sent now, or queued, and recorded if the session is durable.
+    fn deliver_kept(&mut self, key: SessionKey, mut copy: Copy<'_>, fanout: &mut Fanout<'_>) {
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
+        let owed = owe(client, fanout.parts.durability, copy.qos);
+        let number = owed.map(|(_, number)| number);
+        let when = when(number, copy.qos);
+        let room = client.conn.and_then(|id| {
+            let conn = self.conns.at(id)?;
+            let window = conn.open()?.link.window();
+            (conn.output.len() <= self.limits.output_bytes).then_some((id, window))
+        });
+        let sent = room.map(|(conn, window)| {
+            let keeps = client.keeps();
+            let kept = || keeps.then(|| outbound(fanout, copy, number));
+            let offer = client.session.offer(copy.qos, window, when, kept);
+            show_inflight(client);
+            (conn, offer)
+        });
+        copy.packet_id = sent.and_then(|(_, offer)| offered(offer));
+        if let Some((session, number)) = owed {
+            self.owing.deliveries.push(store::Delivery {
+                session,
+                number,
+                qos: copy.qos,
+                retain: copy.retain,
+                packet_id: copy.packet_id,
+                ids: (!copy.ids.is_empty()).then(|| copy.ids.into()),
+                share: None,
+            });
+        }
+        match sent {
+            Some((_, Offer::Held(id))) => self.owing.gates.extend(number.map(|no| (key, id, no))),
+            Some((conn, Offer::Send(_))) => self.write_fanout(key, conn, copy, fanout),
+            Some((_, Offer::Wait)) | None => {
+                if number.is_some() {
+                    let now = fanout.now;
+                    self.keep(&Arc::clone(fanout.message()), now);
+                }
+                self.enqueue(key, outbound(fanout, copy, number));
+            }
+        }
+    }
+
+    /// Writes the message at hand to one connection.
+    #[inline]
+    fn write_fanout(
+        &mut self,
+        key: SessionKey,
+        conn_id: ConnId,
+        copy: Copy<'_>,
+        fanout: &mut Fanout<'_>,
+    ) {
+        let Some(conn) = self.conns.at_mut(conn_id) else {
+            return;
+        };
+        let metrics = self.shared.metrics_of(self.id);
         let mut heads = std::mem::take(&mut fanout.heads);
         let content = fanout.content();
         let pool = &mut self.pool;
@@ -76,56 +160,7 @@ impl Worker {
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
         if written == Err(TooLarge) {
-            self.give_up(key, packet_id, fanout.parts.payload.len());
-        }
-    }
-
-    /// What becomes of a message for a recipient.
-    #[inline]
-    fn place(
-        &mut self,
-        key: SessionKey,
-        delivery: &Delivery,
-        qos: QoS,
-        retain: bool,
-        fanout: &mut Fanout<'_>,
-    ) -> Place {
-        let Some(client) = self.clients.at_mut(key) else {
-            return Place::Nowhere;
-        };
-        if self.durable && qos != QoS::AtMostOnce && client.keeps() {
-            self.promises.recipients.push((key, qos));
-        }
-        let Some(conn_id) = client.conn else {
-            let waits = qos != QoS::AtMostOnce || self.limits.queue_qos0;
-            return if waits { Place::Queue } else { Place::Nowhere };
-        };
-        let Some(conn) = self.conns.at(conn_id) else {
-            return Place::Nowhere;
-        };
-        let backlog = conn.output.len();
-        if qos == QoS::AtMostOnce {
-            return match shed(backlog, &self.limits, self.shared.resident().0) {
-                Some(reason) => Place::Drop(reason),
-                // What waits must not be overtaken (MQTT-4.6.0-6).
-                None if client.session.has_qos0_waiting() => Place::Queue,
-                None => Place::Now(conn_id, None),
-            };
-        }
-        let Some(open) = conn.open() else {
-            return Place::Nowhere;
-        };
-        if backlog > self.limits.output_bytes {
-            return Place::Queue;
-        }
-        let keeps = client.keeps();
-        let kept = || keeps.then(|| outbound(fanout, delivery, qos, retain));
-        match client.session.offer(qos, open.link.window(), kept) {
-            Offer::Send(packet_id) => {
-                show_inflight(client);
-                Place::Now(conn_id, Some(packet_id))
-            }
-            Offer::Wait => Place::Queue,
+            self.give_up(key, copy.packet_id, fanout.parts.payload.len());
         }
     }
 
@@ -133,58 +168,121 @@ impl Worker {
     fn give_up(&mut self, key: SessionKey, packet_id: Option<PacketId>, size: usize) {
         self.metrics().dropped(DropReason::TooLarge, 1, size);
         if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
-            client.session.abandon(packet_id);
+            let number = client.session.abandon(packet_id);
             show_inflight(client);
+            self.lose(key, number);
         }
     }
 
+    /// A delivery is over before its time: it is settled behind the record of the message at
+    /// hand, which may be this one.
+    pub(super) fn lose(&mut self, key: SessionKey, number: Option<DeliveryNumber>) {
+        if let Some(session) = self.stored(key)
+            && let Some(number) = number
+        {
+            self.owing.lost.push((session, number));
+        }
+    }
+
+    /// Whether a message that waits may stay in memory beside the store.
+    pub(super) fn has_memory_for(&self, size: usize) -> bool {
+        let budget = match (self.limits.stored_memory, self.limits.memory) {
+            (0, 0) => return true,
+            (0, memory) => memory / 8,
+            (budget, _) => budget,
+        };
+        let waiting = self.shared.totals().gauge(Gauge::WaitingBytes);
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let taken = waiting.saturating_add(self.shared.retained.memory());
+        taken.saturating_add(size) <= budget
+    }
+
+    /// Messages that came to the store before this, in milliseconds of its clock, have waited
+    /// too long.
+    fn oldest_welcome(&self, now: Time) -> u64 {
+        let age = self.limits.queued_age;
+        if !self.durable || age.is_zero() {
+            return 0;
+        }
+        let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let clock = self.store.clock().saturating_add(now.as_millis());
+        clock.saturating_sub(age)
+    }
+
     /// Puts a message into a session's queue; what has to go for it is counted.
-    pub(super) fn enqueue(&mut self, key: SessionKey, outbound: Outbound) {
+    pub(super) fn enqueue(&mut self, key: SessionKey, mut outbound: Outbound) {
+        if outbound.number.is_some() && !self.has_memory_for(outbound.body.size()) {
+            outbound.body = outbound.body.without_message();
+        }
         let metrics = self.shared.metrics_of(self.id);
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
+        let (session, owing) = (client.stored, &mut self.owing);
         client.session.enqueue(outbound, &self.limits, |lost| {
-            metrics.dropped(DropReason::QueueFull, 1, lost.message.payload().len());
+            metrics.dropped(DropReason::QueueFull, 1, lost.body.size());
+            owing.lost.extend(session.zip(lost.number));
         });
         recount(metrics, client);
     }
 
-    /// Delivers one message that is behind a reference count already.
-    pub(super) fn deliver_outbound(&mut self, key: SessionKey, outbound: Outbound, now: Time) {
+    /// Delivers one message that is behind a reference count already, and records it.
+    pub(super) fn deliver_outbound(&mut self, key: SessionKey, mut outbound: Outbound, now: Time) {
         // It may have expired on the way here (MQTT-3.3.2-5).
-        if outbound.message.is_expired(now) {
-            let size = outbound.message.payload().len();
+        if outbound.body.is_expired(now) {
+            let size = outbound.body.size();
             self.metrics().dropped(DropReason::Expired, 1, size);
             return;
         }
+        if outbound.qos == QoS::AtMostOnce {
+            return self.deliver_unkept(key, &outbound, now);
+        }
+        let (Some(client), Some(message)) = (self.clients.at_mut(key), outbound.body.message())
+        else {
+            return;
+        };
+        let message = Arc::clone(message);
+        let owed = owe(client, message.durability(), outbound.qos);
+        outbound.number = owed.map(|(_, number)| number);
+        let conn = client.conn;
+        let sent = conn.and_then(|conn| Some((conn, self.offer_outbound(key, conn, &outbound)?)));
+        if let Some(owed) = owed {
+            let packet_id = sent.and_then(|(_, offer)| offered(offer));
+            self.keep(&message, now);
+            self.owing
+                .deliveries
+                .push(delivery(owed, &outbound, packet_id));
+        }
+        match sent {
+            Some((_, Offer::Held(id))) => {
+                let gate = outbound.number.map(|number| (key, id, number));
+                self.owing.gates.extend(gate);
+            }
+            Some((conn, Offer::Send(id))) => {
+                self.send_first(key, conn, Some(id), &outbound, now);
+            }
+            Some((_, Offer::Wait)) | None => self.enqueue(key, outbound),
+        }
+    }
+
+    fn deliver_unkept(&mut self, key: SessionKey, outbound: &Outbound, now: Time) {
         let Some(client) = self.clients.at(key) else {
             return;
         };
         let Some(conn) = client.conn else {
-            if outbound.qos != QoS::AtMostOnce || self.limits.queue_qos0 {
-                self.enqueue(key, outbound);
+            if self.limits.queue_qos0 {
+                self.enqueue(key, outbound.clone());
             }
             return;
         };
-        if outbound.qos == QoS::AtMostOnce && !client.session.has_waiting() {
-            let size = outbound.message.payload().len();
-            let backlog = self.conns.at(conn).map_or(0, |conn| conn.output.len());
-            if let Some(reason) = shed(backlog, &self.limits, self.shared.resident().0) {
-                self.metrics().dropped(reason, 1, size);
-            } else if self.write_outbound(conn, None, &outbound, false, now) == Err(TooLarge) {
-                self.give_up(key, None, size);
-            }
-            return;
+        if client.session.has_waiting() {
+            return self.enqueue(key, outbound.clone());
         }
-        if let Some(packet_id) = self.offer_outbound(key, conn, &outbound) {
-            if self.write_outbound(conn, Some(packet_id), &outbound, false, now) == Err(TooLarge) {
-                self.give_up(key, Some(packet_id), outbound.message.payload().len());
-            }
-            return;
+        let backlog = self.conns.at(conn).map_or(0, |conn| conn.output.len());
+        match shed(backlog, &self.limits, self.shared.resident().0) {
+            Some(reason) => self.metrics().dropped(reason, 1, outbound.body.size()),
+            None => self.send_first(key, conn, None, outbound, now),
         }
-        self.enqueue(key, outbound);
-        self.pump(key, now);
     }
 
     /// The packet identifier for a QoS 1 or 2 message that can go out at once.
@@ -193,20 +291,19 @@ impl Worker {
         key: SessionKey,
         conn: ConnId,
         outbound: &Outbound,
-    ) -> Option<PacketId> {
+    ) -> Option<Offer> {
         let conn = self.conns.at(conn)?;
         let window = conn.open()?.link.window();
-        if outbound.qos == QoS::AtMostOnce || conn.output.len() > PUMP_UP_TO {
+        if conn.output.len() > PUMP_UP_TO {
             return None;
         }
         let client = self.clients.at_mut(key)?;
-        let keeps = client.keeps() || outbound.share.is_some();
+        let keeps = client.keeps() || outbound.matched.share().is_some();
         let kept = || keeps.then(|| outbound.clone());
-        let Offer::Send(packet_id) = client.session.offer(outbound.qos, window, kept) else {
-            return None;
-        };
+        let when = when(outbound.number, outbound.qos);
+        let offer = client.session.offer(outbound.qos, window, when, kept);
         show_inflight(client);
-        Some(packet_id)
+        Some(offer)
     }
 
     /// Writes what waits for a client, as long as there is room.
@@ -226,39 +323,81 @@ impl Worker {
         else {
             return;
         };
-        loop {
-            let backlog = self
-                .conns
-                .at(conn_id)
-                .map_or(usize::MAX, |conn| conn.output.len());
-            if backlog >= PUMP_UP_TO {
-                break;
+        while self
+            .conns
+            .at(conn_id)
+            .is_some_and(|conn| conn.output.len() < PUMP_UP_TO)
+        {
+            match self.next_to_send(key, window, now) {
+                None | Some(Next::Missing) => break,
+                Some(next) => self.send_next(key, conn_id, next, now),
             }
-            let metrics = self.shared.metrics_of(self.id);
-            let Some(client) = self.clients.at_mut(key) else {
-                return;
-            };
-            let keeps = client.keeps();
-            let next = client.session.next_to_send(window, keeps, now, |late| {
-                metrics.dropped(DropReason::Expired, 1, late.message.payload().len());
-            });
-            let Some(next) = next else { break };
-            self.send_next(key, conn_id, next, now);
         }
+        self.record_lost();
+        self.load_missing(key, now);
         self.recount(key);
     }
 
-    fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
-        let (packet_id, outbound, again) = match next {
-            Next::Publish(packet_id, outbound) => (packet_id, outbound, false),
-            Next::PublishAgain(packet_id, outbound) => (Some(packet_id), outbound, true),
-            Next::PubrelAgain(packet_id) => {
-                self.write_pubrel(conn, packet_id);
-                return;
-            }
+    fn next_to_send(&mut self, key: SessionKey, window: usize, now: Time) -> Option<Next> {
+        let metrics = self.shared.metrics_of(self.id);
+        let oldest = self.oldest_welcome(now);
+        let client = self.clients.at_mut(key)?;
+        let (keeps, session, owing) = (client.keeps(), client.stored, &mut self.owing);
+        let when = |outbound: &Outbound| when(outbound.number, outbound.qos);
+        let is_over = |body: &Body| {
+            let reference = body.reference();
+            body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
         };
-        if self.write_outbound(conn, packet_id, &outbound, again, now) == Err(TooLarge) {
-            self.give_up(key, packet_id, outbound.message.payload().len());
+        client
+            .session
+            .next_to_send(window, keeps, is_over, when, |late| {
+                let reason = match late.body.is_expired(now) {
+                    true => DropReason::Expired,
+                    false => DropReason::TooOld,
+                };
+                metrics.dropped(reason, 1, late.body.size());
+                owing.lost.extend(session.zip(late.number));
+            })
+    }
+
+    fn send_next(&mut self, key: SessionKey, conn: ConnId, next: Next, now: Time) {
+        match next {
+            Next::Publish(Some(packet_id), outbound) => {
+                self.record_sent(key, packet_id, &outbound);
+                self.send_first(key, conn, Some(packet_id), &outbound, now);
+            }
+            Next::Held(packet_id, outbound) => {
+                self.record_sent(key, packet_id, &outbound);
+                let class = outbound.body.message().map(|message| message.durability());
+                let class = class.unwrap_or_default();
+                self.open_gate_when_safe(key, packet_id, outbound.number, class);
+            }
+            Next::PublishHeld(packet_id, outbound) => {
+                self.send_first(key, conn, Some(packet_id), &outbound, now);
+            }
+            Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
+            Next::PublishAgain(packet_id, outbound) => {
+                if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
+                {
+                    self.give_up(key, Some(packet_id), outbound.body.size());
+                }
+            }
+            Next::PubrelAgain(packet_id) => self.write_pubrel(conn, packet_id),
+            Next::Missing => {}
+        }
+    }
+
+    /// Writes a message to a client that has not had it.
+    pub(super) fn send_first(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        packet_id: Option<PacketId>,
+        outbound: &Outbound,
+        now: Time,
+    ) {
+        if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
+            self.give_up(key, packet_id, outbound.body.size());
         }
     }
 
@@ -320,14 +459,28 @@ fn shift(metrics: &Metrics, gauge: Gauge, from: usize, to: usize) {
     );
 }
 
-fn outbound(fanout: &mut Fanout<'_>, delivery: &Delivery, qos: QoS, retain: bool) -> Outbound {
-    let ids = delivery.ids();
+fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumber>) -> Outbound {
     Outbound {
-        message: std::sync::Arc::clone(fanout.message()),
-        qos,
-        retain,
-        ids: (!ids.is_empty()).then(|| ids.into()),
-        share: None,
+        body: Body::Here(Arc::clone(fanout.message())),
+        qos: copy.qos,
+        retain: copy.retain,
+        matched: Matched::new((!copy.ids.is_empty()).then(|| copy.ids.into()), None),
+        number,
+    }
+}
+
+/// A QoS 2 identifier that a crash would take back must not be seen.
+fn when(number: Option<DeliveryNumber>, qos: QoS) -> When {
+    match number {
+        Some(_) if qos == QoS::ExactlyOnce => When::Safe,
+        _ => When::Now,
+    }
+}
+
+fn offered(offer: Offer) -> Option<PacketId> {
+    match offer {
+        Offer::Send(id) | Offer::Held(id) => Some(id),
+        Offer::Wait => None,
     }
 }
 

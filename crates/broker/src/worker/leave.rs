@@ -48,8 +48,8 @@ impl Worker {
         }
         if let Some(seconds) = asked {
             client.expiry = cap_session_expiry(seconds, &self.limits).0;
-            let session = open.session;
-            self.record_session(session);
+            let (session, will) = (open.session, open.will.clone());
+            self.record_session(session, will.as_deref());
         }
         self.close(id, CloseReason::Client(disconnect.reason), now);
         Flow::Gone
@@ -227,6 +227,7 @@ impl Worker {
             self.end_session(key, false, now);
             return;
         }
+        self.record_away(key);
         self.hand_on(key, false, now);
         if expiry < Duration::MAX {
             self.wake_session(key, ends, now);
@@ -234,7 +235,7 @@ impl Worker {
     }
 
     /// Looks at a session at this time, or earlier.
-    fn wake_session(&mut self, key: SessionKey, at: Time, now: Time) {
+    pub(super) fn wake_session(&mut self, key: SessionKey, at: Time, now: Time) {
         let at = at.min(now + super::FARTHEST_TIMER);
         if let Some(client) = self.clients.at_mut(key)
             && client.wakes.is_none_or(|wakes| at < wakes)
@@ -280,6 +281,7 @@ impl Worker {
         };
         if let Some((_, will)) = client.will.take_if(|(due, _)| *due <= now) {
             self.publish_will(key, &will, now);
+            self.record_away(key);
         }
     }
 
@@ -311,6 +313,7 @@ impl Worker {
                 key,
             }),
             expires: expiry.map(|expiry| now + expiry),
+            durability: will.durability,
         };
         self.publish_message(topic, parts, now);
     }
@@ -328,7 +331,7 @@ impl Worker {
             return;
         };
         self.by_id.remove(&client.id);
-        self.record_session_ended(key, &client);
+        self.record_session_ended(&client);
         self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
         let subscriber = SessionRef {
             worker: self.id,

@@ -12,7 +12,10 @@
 //! | `acknowledge` | PUBACK, PUBREC, PUBREL, PUBCOMP |
 //! | `subscribe` | SUBSCRIBE, UNSUBSCRIBE, and what waits for the index |
 //! | `replay` | retained messages for new subscriptions, in steps |
-//! | `record` | what goes to the store, and the acknowledgements that wait for it |
+//! | `record` | what goes to the store |
+//! | `promise` | what waits for the store: acknowledgements, QoS 2 deliveries |
+//! | `load` | messages that come back from the store |
+//! | `restore` | sessions and retained messages of earlier runs |
 //! | `leave` | the end of a connection, of a session, and the will |
 //! | `write` | packets to the output of a connection |
 //! | `sys` | `$SYS` and presence |
@@ -22,10 +25,13 @@ mod admit;
 mod authenticate;
 mod deliver;
 mod leave;
+mod load;
+mod promise;
 mod publish;
 mod receive;
 mod record;
 mod replay;
+mod restore;
 mod share;
 mod subscribe;
 mod sys;
@@ -43,8 +49,11 @@ use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
-pub(crate) use self::record::HeldAck;
-use self::record::Promises;
+use self::load::Passing;
+pub(crate) use self::promise::HeldAck;
+use self::promise::Promises;
+use self::record::Owing;
+pub use self::restore::Restore;
 use self::subscribe::AfterApply;
 use self::sys::SysState;
 use crate::client::Client;
@@ -104,6 +113,10 @@ pub struct Worker {
     /// Whether the store wants records.
     durable: bool,
     promises: Promises,
+    /// What the message at hand is owed to.
+    owing: Owing,
+    /// Messages that are loaded for another member of their group.
+    passing: Passing,
     /// At work on more than one connection: a panic now leaves the worker broken.
     beyond: bool,
     draining: bool,
@@ -154,6 +167,8 @@ impl Worker {
             durable: store.is_durable(),
             store,
             promises: Promises::default(),
+            owing: Owing::default(),
+            passing: Passing::default(),
             beyond: false,
             draining: false,
             reference: shared.config.server_reference.as_deref().map(Arc::from),
@@ -341,9 +356,10 @@ impl Core for Worker {
     fn end_turn(&mut self, now: Time) {
         self.apply_index_changes();
         self.retry_waiting(now);
+        self.take_loaded(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
-        self.commit_records();
+        self.commit_records(now);
         self.settle_mail();
         self.metrics().set(
             Gauge::Sessions,

@@ -8,16 +8,17 @@ use std::time::Duration;
 use auth::Access;
 use codec::{Packet, Publish};
 use protocol::Violation;
+use store::Room;
 use topics::Route;
 use types::{
-    Action, ConnId, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey, SessionRef, Time,
-    TopicName, WorkerId,
+    Action, Body, ConnId, Durability, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey,
+    SessionRef, Time, TopicName, WorkerId,
 };
 
 use super::Worker;
 use super::receive::Flow;
 use super::write::{Content, HeadCache, SHARE_FROM};
-use crate::conn::Conn;
+use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt};
 use crate::metrics::Counter;
@@ -38,6 +39,8 @@ struct Refused {
 /// Where a message of a client goes.
 struct Way {
     route: Arc<Route>,
+    /// What the acknowledgement promises.
+    durability: Durability,
     session: SessionKey,
     /// Whether the client may publish there.
     allowed: bool,
@@ -89,7 +92,10 @@ impl Worker {
         if way.allowed
             && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
         {
-            open.route = Some(way.route);
+            open.last = Some(LastTopic {
+                route: way.route,
+                durability: way.durability,
+            });
         }
         flow
     }
@@ -100,11 +106,9 @@ impl Worker {
     #[inline]
     fn way_of(&mut self, id: ConnId, publish: &Publish<'_>) -> Result<Way, Violation> {
         let levels = self.limits.topic_levels;
-        let open = self
-            .conns
-            .at_mut(id)
-            .and_then(Conn::open_mut)
-            .ok_or(Violation::NoTopic)?;
+        let conn = self.conns.at_mut(id).ok_or(Violation::NoTopic)?;
+        let listener = conn.info.listener;
+        let open = conn.open_mut().ok_or(Violation::NoTopic)?;
         let session = open.session;
         let aliased: Arc<str>;
         let topic = match publish.properties.topic_alias {
@@ -134,12 +138,12 @@ impl Worker {
         {
             return Err(Violation::ResponseTopic);
         }
-        if let Some(route) = open
-            .route
-            .take_if(|route| **route.topic() == *topic && self.shared.index.is_current(route))
-        {
+        if let Some(last) = open.last.take_if(|last| {
+            **last.route.topic() == *topic && self.shared.index.is_current(&last.route)
+        }) {
             return Ok(Way {
-                route,
+                route: last.route,
+                durability: last.durability,
                 session,
                 allowed: true,
             });
@@ -147,6 +151,11 @@ impl Worker {
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
         Ok(Way {
             route: Arc::clone(self.routes.route(&self.shared.index, topic)),
+            durability: self
+                .shared
+                .config
+                .durability
+                .class(Some(listener), topic.as_str()),
             session,
             allowed: self.may_publish(session, topic),
         })
@@ -169,7 +178,7 @@ impl Worker {
                 return Flow::Gone;
             };
             if client.session.is_unreleased(packet_id) {
-                return self.acknowledge_again(id, session, packet_id);
+                return self.acknowledge_again(id, way, packet_id);
             }
         }
         if !self.has_room(&way.route, publish.payload.len()) {
@@ -180,7 +189,7 @@ impl Worker {
             }
             return Flow::Wait;
         }
-        if publish.qos != QoS::AtMostOnce && self.holds_enough(id) {
+        if publish.qos != QoS::AtMostOnce && (self.holds_enough(id) || self.store_is_behind(way)) {
             return Flow::Wait;
         }
         if publish.qos != QoS::AtMostOnce
@@ -194,14 +203,32 @@ impl Worker {
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
         };
         let taken = self.go_beyond(|worker| worker.take_publish(way, publish, receipt, now));
-        self.acknowledge(id, session, publish, receipt, taken)
+        self.acknowledge(id, way, publish, receipt, taken)
+    }
+
+    /// Whether the message has to wait for the store to catch up.
+    fn store_is_behind(&self, way: &Way) -> bool {
+        self.durable && way.durability.is_stored() && self.store.room() == Room::Behind
+    }
+
+    /// Whether the store is full and the message might have to be stored. What other workers
+    /// would have to store is not known here.
+    fn store_is_full(&self, way: &Way, retain: bool) -> bool {
+        if !self.durable || !way.durability.is_stored() || self.store.room() != Room::Full {
+            return false;
+        }
+        let mut here = way.route.recipients(self.id).iter();
+        retain
+            || !way.route.groups().is_empty()
+            || way.route.workers().any(|worker| worker != self.id)
+            || here.any(|recipient| self.stored(recipient.session).is_some())
     }
 
     /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
     /// promises must be safe here too.
-    fn acknowledge_again(&mut self, id: ConnId, session: SessionKey, packet_id: PacketId) -> Flow {
+    fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
         let receipt = self.open_hold(id);
-        self.record_received(session, packet_id, receipt);
+        self.record_received(way.session, packet_id, way.durability, receipt);
         let mark = self.output_mark(id);
         self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
             Packet::PubRec(a)
@@ -210,7 +237,7 @@ impl Worker {
         Flow::Continue
     }
 
-    fn output_mark(&self, id: ConnId) -> usize {
+    pub(super) fn output_mark(&self, id: ConnId) -> usize {
         self.conns.at(id).map_or(0, |conn| conn.output.mark())
     }
 
@@ -234,6 +261,14 @@ impl Worker {
                 reason: ReasonCode::NotAuthorized,
                 drop: DropReason::NotAuthorized,
                 why: "not authorized to publish to this topic",
+            });
+        }
+        let kept = publish.qos != QoS::AtMostOnce || publish.retain;
+        if kept && self.store_is_full(way, publish.retain) {
+            return Err(Refused {
+                reason: ReasonCode::QuotaExceeded,
+                drop: DropReason::StoreFull,
+                why: "the server's store is full",
             });
         }
         if publish.qos != QoS::AtMostOnce && self.memory_is_short() {
@@ -269,6 +304,7 @@ impl Worker {
                 key: way.session,
             }),
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
+            durability: way.durability,
         };
         self.publish_parts(&way.route, parts, receipt, now)
     }
@@ -325,7 +361,15 @@ impl Worker {
         }
         let now = fanout.now;
         let message = Arc::clone(fanout.message());
-        match self.shared.retained.set(fanout.route.topic(), message, now) {
+        // Known to the store before anybody can find it here.
+        let mut body = Body::Here(message);
+        if self.durable && fanout.parts.durability.is_stored() {
+            self.keep(fanout.message(), now);
+            if !self.has_memory_for(body.size()) {
+                body = body.without_message();
+            }
+        }
+        match self.shared.retained.set(fanout.route.topic(), body, now) {
             Ok(sequence) => {
                 self.record_retained(fanout, sequence);
                 Ok(())
@@ -354,8 +398,10 @@ impl Worker {
         }
         if self.owes_record() {
             self.await_receipt(fanout.receipt);
-            let receipt = fanout.receipt;
-            self.record_message(&Arc::clone(fanout.message()), receipt);
+            let (receipt, now) = (fanout.receipt, fanout.now);
+            self.record_owed(&Arc::clone(fanout.message()), receipt, now);
+        } else {
+            self.record_lost();
         }
         for worker in route.workers() {
             if worker != here {
@@ -398,7 +444,7 @@ impl Worker {
             }
         }
         fanout.heads.give_buffer(&mut self.scratch);
-        self.record_message(message, receipt);
+        self.record_owed(message, receipt, now);
     }
 
     fn mail_publish(
@@ -461,7 +507,7 @@ impl Worker {
     fn acknowledge(
         &mut self,
         id: ConnId,
-        session: SessionKey,
+        way: &Way,
         publish: &Publish<'_>,
         receipt: Option<Receipt>,
         taken: Result<bool, Refused>,
@@ -495,9 +541,9 @@ impl Worker {
         } else {
             if reason.is_error() && five {
                 self.end_receive(id);
-            } else if let Some(client) = self.clients.at_mut(session) {
+            } else if let Some(client) = self.clients.at_mut(way.session) {
                 client.session.receive(packet_id);
-                self.record_received(session, packet_id, receipt);
+                self.record_received(way.session, packet_id, way.durability, receipt);
             }
             self.write_ack(id, packet_id, reason, why, |a| Packet::PubRec(a));
         }

@@ -1,51 +1,34 @@
-//! What goes to the store, and what waits for it.
+//! What goes to the store. Without one nothing here does anything.
 //!
-//! With a store of class `memory` nothing here does anything. Otherwise PUBACK and PUBREC are
-//! held back until each worker that is home to a durable recipient has the message safe
-//! (MQTT-4.3.2-4); acknowledgements of one connection leave in the order of arrival.
+//! A message that durable sessions are owed is handed over once and referred to by its
+//! [`types::MessageRef`]; each session numbers what is owed to it, and names it by that number
+//! until it is settled.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
+use protocol::Outbound;
 use protocol::session::subscriptions::Subscription;
-use store::{Record, Settled, StoreFailed};
-use types::{Action, ConnId, Message, PacketId, QoS, SessionKey, SubscriptionFilter, Ticket};
+use store::{Delivery, Record, Settled, WillParts};
+use types::{
+    Body, DeliveryNumber, Durability, Message, MessageRef, PacketId, QoS, SessionKey,
+    StoredSession, SubscriptionFilter, Time,
+};
 
 use super::Worker;
 use super::publish::Fanout;
 use crate::client::Client;
-use crate::conn::Conn;
-use crate::event::Event;
-use crate::mail::{Mail, Receipt};
-use crate::metrics::Counter;
+use crate::conn::Will;
+use crate::mail::Receipt;
 
-/// Acknowledgements that wait, by worker.
+/// What is collected while one message is delivered.
 #[derive(Debug, Default)]
-pub(super) struct Promises {
-    next: u64,
-    /// How many stores each hold still waits for, and whose acknowledgement it holds.
-    open: hashbrown::HashMap<u64, Hold, foldhash::fast::FixedState>,
-    /// Receipts whose record is in the batch of this turn.
-    in_batch: Vec<Receipt>,
-    /// Receipts whose batch is committed, by ticket.
-    committed: VecDeque<(Ticket, Receipt)>,
-    dirty: bool,
-    failed: bool,
-    /// The durable sessions that the message at hand is owed to.
-    pub(super) recipients: Vec<(SessionKey, QoS)>,
-}
-
-#[derive(Debug)]
-struct Hold {
-    conn: ConnId,
-    waits: u32,
-}
-
-/// An acknowledgement that waits, or that waits behind one.
-#[derive(Debug)]
-pub(crate) struct HeldAck {
-    hold: Option<u64>,
-    packet: Vec<u8>,
+pub(super) struct Owing {
+    /// The durable sessions here that the message is owed to.
+    pub(super) deliveries: Vec<Delivery>,
+    /// What had to go for it: settled after it is recorded, for it may be the message itself.
+    pub(super) lost: Vec<(StoredSession, DeliveryNumber)>,
+    /// PUBLISH packets that wait until their identifiers are safe.
+    pub(super) gates: Vec<(SessionKey, PacketId, DeliveryNumber)>,
 }
 
 impl Worker {
@@ -54,261 +37,205 @@ impl Worker {
     pub(super) fn record(&mut self, record: Record<'_>) {
         if self.durable {
             self.store.append(record);
-            self.promises.dirty = true;
+            self.mark_batch();
         }
     }
 
-    /// A message is about to be delivered here; its durable recipients are written down.
+    /// The reference of a message, which is handed to the store if it has none.
+    pub(super) fn keep(&mut self, message: &Message, now: Time) -> MessageRef {
+        message.reference_or(|| self.store.keep(message, now))
+    }
+
+    /// A message is about to be delivered here; what it is owed to is collected.
     pub(super) fn begin_record(&mut self) {
-        self.promises.recipients.clear();
+        self.owing.deliveries.clear();
     }
 
-    /// Whether the message at hand has durable recipients here.
+    /// Whether the message at hand is owed to anybody here.
     pub(super) fn owes_record(&self) -> bool {
-        !self.promises.recipients.is_empty()
+        !self.owing.deliveries.is_empty()
     }
 
-    /// Writes a recipient down, if it is durable.
-    pub(super) fn owe_record(&mut self, key: SessionKey, qos: QoS) {
-        if qos != QoS::AtMostOnce && self.keeps(key) {
-            self.promises.recipients.push((key, qos));
+    /// Records what was collected since [`Worker::begin_record`], and answers the receipt when
+    /// that is safe; at once if there is nothing.
+    pub(super) fn record_owed(&mut self, message: &Message, receipt: Option<Receipt>, now: Time) {
+        if !self.durable {
+            return;
+        }
+        if !self.owes_record() {
+            self.settle_receipt(receipt);
+            return self.record_lost();
+        }
+        let class = message.durability();
+        let reference = self.keep(message, now);
+        let deliveries = std::mem::take(&mut self.owing.deliveries);
+        self.record(Record::Owed {
+            message: reference,
+            deliveries: &deliveries,
+        });
+        self.owing.deliveries = deliveries;
+        while let Some((key, id, number)) = self.owing.gates.pop() {
+            self.open_gate_when_safe(key, id, Some(number), class);
+        }
+        if let Some(receipt) = receipt {
+            self.answer_when_safe(receipt, class);
+        }
+        self.record_lost();
+    }
+
+    /// Settles what had to go.
+    pub(super) fn record_lost(&mut self) {
+        let mut lost = std::mem::take(&mut self.owing.lost);
+        for (session, number) in lost.drain(..) {
+            self.record(Record::Settled {
+                session,
+                number,
+                step: Settled::Done,
+            });
+        }
+        self.owing.lost = lost;
+    }
+
+    /// A delivery is over. Such records need no promise: losing one only sends a QoS 1 message
+    /// again.
+    pub(super) fn record_done(&mut self, key: SessionKey, number: Option<DeliveryNumber>) {
+        self.record_settled(key, number, Settled::Done);
+    }
+
+    pub(super) fn record_settled(
+        &mut self,
+        key: SessionKey,
+        number: Option<DeliveryNumber>,
+        step: Settled,
+    ) {
+        if let Some(session) = self.stored(key)
+            && let Some(number) = number
+        {
+            self.record(Record::Settled {
+                session,
+                number,
+                step,
+            });
         }
     }
 
-    /// A QoS 2 identifier is known from now on; PUBREC waits until that is safe, if the
-    /// session outlives its connection.
+    /// A message that waited is about to be sent with this identifier.
+    pub(super) fn record_sent(&mut self, key: SessionKey, id: PacketId, outbound: &Outbound) {
+        if let Some(session) = self.stored(key)
+            && let Some(number) = outbound.number
+        {
+            self.record(Record::Sent {
+                session,
+                number,
+                id,
+            });
+        }
+    }
+
+    /// A QoS 2 identifier is known from now on; PUBREC waits until that is safe, if the session
+    /// outlives its connection.
     pub(super) fn record_received(
         &mut self,
-        session: SessionKey,
+        key: SessionKey,
         id: PacketId,
+        class: Durability,
         receipt: Option<Receipt>,
     ) {
-        if let Some(receipt) = receipt.filter(|_| self.keeps(session)) {
+        if let Some(receipt) = receipt
+            && class.is_stored()
+            && let Some(session) = self.keeping(key)
+        {
             self.record(Record::Received { session, id });
             self.await_receipt(Some(receipt));
-            self.promises.in_batch.push(receipt);
+            self.answer_when_safe(receipt, class);
+        }
+    }
+
+    /// A publisher released a QoS 2 identifier.
+    pub(super) fn record_released(&mut self, key: SessionKey, id: PacketId) {
+        if let Some(session) = self.stored(key) {
+            self.record(Record::Released { session, id });
         }
     }
 
     /// A retained message has changed; the acknowledgement waits until that is safe.
     pub(super) fn record_retained(&mut self, fanout: &mut Fanout<'_>, sequence: u64) {
-        if !self.durable {
+        let class = fanout.parts.durability;
+        if !self.durable || !class.is_stored() {
             return;
         }
-        let message = Arc::clone(fanout.message());
-        self.record(Record::Retained {
-            message: &message,
-            sequence,
-        });
+        let topic = Arc::clone(fanout.route.topic());
+        if fanout.parts.payload.is_empty() {
+            self.record(Record::Cleared {
+                topic: &topic,
+                sequence,
+            });
+        } else {
+            let message = Arc::clone(fanout.message());
+            let message = self.keep(&message, fanout.now);
+            self.record(Record::Retained {
+                message,
+                topic: &topic,
+                sequence,
+            });
+        }
         if let Some(receipt) = fanout.receipt {
             self.await_receipt(Some(receipt));
-            self.promises.in_batch.push(receipt);
-        }
-    }
-
-    /// A message will not be recorded: whoever waits for it need not.
-    pub(super) fn settle_receipt(&mut self, receipt: Option<Receipt>) {
-        if let Some(receipt) = receipt {
-            self.answer(receipt);
-        }
-    }
-
-    /// The message is not acknowledged at all.
-    pub(super) fn drop_hold(&mut self, receipt: Option<Receipt>) {
-        if let Some(receipt) = receipt {
-            self.promises.open.remove(&receipt.hold);
-        }
-    }
-
-    /// Opens a hold for the acknowledgement of a message that `conn` published. The first
-    /// thing it waits for is the end of [`Worker::send_or_hold`].
-    pub(super) fn open_hold(&mut self, conn: ConnId) -> Option<Receipt> {
-        if !self.durable {
-            return None;
-        }
-        let hold = self.promises.next;
-        self.promises.next = hold.wrapping_add(1);
-        self.promises.open.insert(hold, Hold { conn, waits: 1 });
-        Some(Receipt {
-            worker: self.id,
-            hold,
-        })
-    }
-
-    /// Whether as many acknowledgements of a connection wait for the store as it may have
-    /// messages unacknowledged: a slow store slows publishers down.
-    pub(super) fn holds_enough(&self, conn: ConnId) -> bool {
-        self.durable
-            && self
-                .conns
-                .at(conn)
-                .and_then(Conn::open)
-                .and_then(|open| open.held.as_ref())
-                .is_some_and(|held| held.len() >= usize::from(self.limits.receive_maximum))
-    }
-
-    /// One more store has to answer before the hold is lifted.
-    pub(super) fn await_receipt(&mut self, receipt: Option<Receipt>) {
-        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
-        if let Some(hold) = hold {
-            hold.waits = hold.waits.saturating_add(1);
-        }
-    }
-
-    /// Records a message for the recipients written down since [`Worker::begin_record`], and
-    /// answers the receipt when that is safe; at once if there is none.
-    pub(super) fn record_message(&mut self, message: &Message, receipt: Option<Receipt>) {
-        if !self.durable {
-            return;
-        }
-        let recipients = std::mem::take(&mut self.promises.recipients);
-        if !recipients.is_empty() {
-            self.record(Record::Message {
-                message,
-                recipients: &recipients,
-            });
-        }
-        let recorded = !recipients.is_empty();
-        self.promises.recipients = recipients;
-        if let Some(receipt) = receipt {
-            if recorded {
-                self.promises.in_batch.push(receipt);
-            } else {
-                self.answer(receipt);
-            }
-        }
-    }
-
-    fn answer(&mut self, receipt: Receipt) {
-        if receipt.worker == self.id {
-            self.lift(receipt.hold);
-        } else {
-            let mail = Mail::Safe(receipt.hold);
-            self.actions.push_back(Action::Mail {
-                to: receipt.worker,
-                mail,
-            });
-        }
-    }
-
-    /// Sends an acknowledgement as soon as its hold is lifted and all before it are sent.
-    pub(super) fn send_or_hold(&mut self, id: ConnId, receipt: Option<Receipt>, from: usize) {
-        let Some(receipt) = receipt else { return };
-        let mut waits = 0;
-        if let Some(hold) = self.promises.open.get_mut(&receipt.hold) {
-            hold.waits = hold.waits.saturating_sub(1);
-            waits = hold.waits;
-        }
-        if waits == 0 {
-            self.promises.open.remove(&receipt.hold);
-        }
-        let Some(conn) = self.conns.at_mut(id) else {
-            return;
-        };
-        let Some(open) = conn.open_mut() else { return };
-        let held = open.held.as_ref().is_some_and(|held| !held.is_empty());
-        if waits == 0 && !held {
-            return;
-        }
-        // The acknowledgement is the last thing that was written: take it back.
-        let packet = conn.output.take_back(from);
-        if let Some(open) = conn.open_mut() {
-            let hold = (waits > 0).then_some(receipt.hold);
-            open.held
-                .get_or_insert_with(VecDeque::new)
-                .push_back(HeldAck { hold, packet });
-        }
-    }
-
-    /// One store has answered.
-    pub(super) fn lift(&mut self, hold: u64) {
-        let Some(open) = self.promises.open.get_mut(&hold) else {
-            return;
-        };
-        open.waits = open.waits.saturating_sub(1);
-        if open.waits > 0 {
-            return;
-        }
-        let conn = open.conn;
-        self.promises.open.remove(&hold);
-        self.release_held(conn, hold);
-    }
-
-    fn release_held(&mut self, id: ConnId, lifted: u64) {
-        let Some(conn) = self.conns.at_mut(id) else {
-            return;
-        };
-        let Some(mut held) = conn.open_mut().and_then(|open| open.held.take()) else {
-            return;
-        };
-        for ack in &mut held {
-            if ack.hold == Some(lifted) {
-                ack.hold = None;
-            }
-        }
-        let mut sent = false;
-        while held.front().is_some_and(|ack| ack.hold.is_none()) {
-            let Some(ack) = held.pop_front() else { break };
-            conn.output
-                .buffer(&mut self.pool)
-                .extend_from_slice(&ack.packet);
-            sent = true;
-        }
-        if let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
-            && !held.is_empty()
-        {
-            open.held = Some(held);
-        }
-        if sent {
-            self.touch(id);
-        }
-    }
-
-    /// A message on its way to a durable session went one step on. Such records need no
-    /// promise: losing one only sends a QoS 1 message again.
-    pub(super) fn record_settled(&mut self, session: SessionKey, id: PacketId, step: Settled) {
-        if self.keeps(session) {
-            self.record(Record::Settled { session, id, step });
-        }
-    }
-
-    /// A publisher released a QoS 2 identifier.
-    pub(super) fn record_released(&mut self, session: SessionKey, id: PacketId) {
-        if self.keeps(session) {
-            self.record(Record::Released { session, id });
+            self.answer_when_safe(receipt, class);
         }
     }
 
     /// A session that outlives its connection began or was resumed, or its expiry changed.
-    pub(super) fn record_session(&mut self, session: SessionKey) {
-        let Some(client) = self.clients.at_mut(session) else {
+    pub(super) fn record_session(&mut self, key: SessionKey, will: Option<&Will>) {
+        if !self.durable {
+            return;
+        }
+        let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        if self.durable && (client.keeps() || client.recorded) {
-            client.recorded = true;
-            let (client, expiry) = (client.id.clone(), client.expiry);
-            self.record(Record::Session {
-                session,
-                client: &client,
-                expiry,
-            });
+        if client.stored.is_none() && client.keeps() {
+            client.stored = Some(self.store.new_session());
         }
+        let Some(session) = client.stored else { return };
+        let (id, identity, expiry) = (client.id.clone(), client.identity.clone(), client.expiry);
+        self.record(Record::Session {
+            session,
+            client: &id,
+            user: identity.user(),
+            expiry,
+            will: will.map(will_parts),
+        });
+    }
+
+    /// A session's client is away, or its will is published.
+    pub(super) fn record_away(&mut self, key: SessionKey) {
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
+        let Some(session) = client.stored else { return };
+        let ends = client.ends.filter(|&at| at < Time::MAX);
+        let will = client.will.as_ref().map(|(due, _)| *due);
+        self.record(Record::Away {
+            session,
+            ends,
+            will,
+        });
     }
 
     /// A session is gone.
-    pub(super) fn record_session_ended(&mut self, session: SessionKey, client: &Client) {
-        if client.recorded {
+    pub(super) fn record_session_ended(&mut self, client: &Client) {
+        if let Some(session) = client.stored {
             self.record(Record::SessionEnded { session });
         }
     }
 
     pub(super) fn record_subscribed(
         &mut self,
-        session: SessionKey,
+        key: SessionKey,
         filter: &SubscriptionFilter,
         subscription: Subscription,
     ) {
-        if self.keeps(session) {
+        if let Some(session) = self.keeping(key) {
             let Subscription { options, id } = subscription;
             self.record(Record::Subscribed {
                 session,
@@ -319,49 +246,94 @@ impl Worker {
         }
     }
 
-    pub(super) fn record_unsubscribed(&mut self, session: SessionKey, filter: &SubscriptionFilter) {
-        if self.keeps(session) {
+    pub(super) fn record_unsubscribed(&mut self, key: SessionKey, filter: &SubscriptionFilter) {
+        if let Some(session) = self.stored(key) {
             self.record(Record::Unsubscribed { session, filter });
         }
     }
 
-    /// Whether a session's records are wanted.
-    fn keeps(&self, session: SessionKey) -> bool {
-        self.durable && self.clients.at(session).is_some_and(Client::keeps)
+    /// A message leaves one member of a group for another. Whether that is recorded.
+    pub(super) fn record_passed(
+        &mut self,
+        key: SessionKey,
+        group: &SubscriptionFilter,
+        number: Option<DeliveryNumber>,
+        body: &Body,
+    ) -> bool {
+        let (Some(_), Some(message)) = (number, body.reference()) else {
+            return false;
+        };
+        self.record(Record::Passed { message, group });
+        self.record_done(key, number);
+        true
     }
 
-    /// Closes this turn's batch and lets go what has become safe.
-    pub(super) fn commit_records(&mut self) {
-        if !self.durable {
-            return;
-        }
-        if std::mem::take(&mut self.promises.dirty) {
-            let ticket = self.store.commit();
-            let receipts = std::mem::take(&mut self.promises.in_batch);
-            self.promises
-                .committed
-                .extend(receipts.into_iter().map(|receipt| (ticket, receipt)));
-        }
-        match self.store.safe() {
-            Ok(safe) => {
-                while let Some((ticket, receipt)) = self.promises.committed.front().copied()
-                    && safe.is_some_and(|safe| ticket <= safe)
-                {
-                    self.promises.committed.pop_front();
-                    self.answer(receipt);
-                }
-            }
-            Err(StoreFailed) => {
-                if !std::mem::replace(&mut self.promises.failed, true) {
-                    self.count(Counter::StoreFailures, 1);
-                    self.event(Event::StoreFailed { worker: self.id });
-                }
-            }
+    /// A message that left one member of a group is with another, or with nobody.
+    pub(super) fn record_arrived(
+        &mut self,
+        message: Option<MessageRef>,
+        group: &SubscriptionFilter,
+    ) {
+        if let Some(message) = message {
+            self.record(Record::Arrived { message, group });
         }
     }
 
-    /// Whether the store of this worker has failed, so that nothing more can be promised.
-    pub(super) fn store_failed(&self) -> bool {
-        self.promises.failed
+    /// The session's number in the store, if it is there.
+    pub(super) fn stored(&self, key: SessionKey) -> Option<StoredSession> {
+        self.clients.at(key).and_then(|client| client.stored)
+    }
+
+    /// The same, if what happens from now on is to be kept.
+    fn keeping(&self, key: SessionKey) -> Option<StoredSession> {
+        self.clients
+            .at(key)
+            .filter(|client| client.keeps())
+            .and_then(|client| client.stored)
+    }
+}
+
+/// What a delivery to a durable session is recorded as, if its message is to be stored.
+pub(super) fn owe(
+    client: &mut Client,
+    class: Durability,
+    qos: QoS,
+) -> Option<(StoredSession, DeliveryNumber)> {
+    let session = client.stored?;
+    if qos == QoS::AtMostOnce || !class.is_stored() || !client.keeps() {
+        return None;
+    }
+    let number = client.next_delivery;
+    client.next_delivery = number.next();
+    Some((session, number))
+}
+
+/// The record of a delivery.
+pub(super) fn delivery(
+    (session, number): (StoredSession, DeliveryNumber),
+    outbound: &Outbound,
+    packet_id: Option<PacketId>,
+) -> Delivery {
+    Delivery {
+        session,
+        number,
+        qos: outbound.qos,
+        retain: outbound.retain,
+        packet_id,
+        ids: (!outbound.matched.ids().is_empty()).then(|| outbound.matched.ids().into()),
+        share: outbound.matched.share().cloned(),
+    }
+}
+
+fn will_parts(will: &Will) -> WillParts<'_> {
+    WillParts {
+        topic: &will.topic,
+        properties: &will.properties,
+        payload: &will.payload,
+        qos: will.qos,
+        retain: will.retain,
+        delay: will.delay,
+        message_expiry: will.message_expiry,
+        durability: will.durability,
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Outbound;
+use protocol::session::Matched;
 use protocol::session::subscriptions::Subscription;
 use topics::{ScanCursor, ScanProgress};
-use types::{Limits, Message, SessionKey, SubscriptionFilter, Time, TopicFilter};
+use types::{Body, Limits, MessageRef, SessionKey, SubscriptionFilter, Time, TopicFilter};
 
 use super::Worker;
 use super::deliver::PUMP_UP_TO;
@@ -95,7 +96,7 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        if client.replays.is_none() || client.replaying {
+        if client.replays.is_none() || client.replaying || client.awaited.is_some() {
             return;
         }
         if has_room(client, &self.conns, &self.limits, 0) {
@@ -143,13 +144,16 @@ impl Worker {
         if !waited && !replay.walked {
             self.walk(&filter, replay, now);
         }
-        while let Some((_, message)) = replay.found.front() {
-            let size = message.size();
+        while let Some((_, body)) = replay.found.front() {
+            let size = body.size();
             let room = |client: &Client| has_room(client, &self.conns, &self.limits, size);
             if !self.clients.at(key).is_some_and(room) {
                 return;
             }
-            let Some((sequence, message)) = replay.found.pop_front() else {
+            if body.message().is_none() {
+                return self.load_found(key, replay);
+            }
+            let Some((sequence, Body::Here(message))) = replay.found.pop_front() else {
                 return;
             };
             // What took its place meanwhile came by the subscription: the client must not end
@@ -161,11 +165,14 @@ impl Worker {
             let outbound = Outbound {
                 qos: message.qos().min(replay.qos),
                 retain: true,
-                ids: replay.id.map(|id| [id].into()),
-                share: None,
-                message,
+                matched: Matched::new(replay.id.map(|id| [id].into()), None),
+                number: None,
+                body: Body::Here(Arc::clone(&message)),
             };
+            self.begin_record();
             self.deliver_outbound(key, outbound, now);
+            self.record_owed(&message, None, now);
+            self.pump(key, now);
         }
         if !replay.walked {
             return;
@@ -182,7 +189,7 @@ impl Worker {
     }
 
     fn walk(&self, filter: &TopicFilter, replay: &mut Replay, now: Time) {
-        let mut found: Vec<(u64, Arc<Message>)> = Vec::new();
+        let mut found: Vec<(u64, Body)> = Vec::new();
         let progress = self
             .shared
             .retained
@@ -191,6 +198,19 @@ impl Worker {
         let until = replay.until;
         let wanted = found.into_iter().filter(|(sequence, _)| *sequence <= until);
         replay.found.extend(wanted);
+    }
+
+    /// Asks the store for what was found and is not in memory.
+    fn load_found(&mut self, key: SessionKey, replay: &Replay) {
+        let bodies = replay.found.iter().map(|(_, body)| body);
+        let missing: Vec<MessageRef> = bodies
+            .filter(|body| body.message().is_none())
+            .filter_map(Body::reference)
+            .collect();
+        if let Some(client) = self.clients.at_mut(key) {
+            client.awaited = missing.last().copied();
+            self.store.load(key, &missing);
+        }
     }
 
     pub(super) fn purge_retained(&mut self, now: Time) {

@@ -8,13 +8,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use protocol::Outbound;
+use protocol::session::Matched;
 use topics::{GroupRoute, Member, Pick, Strategy};
-use types::{Action, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
+use types::{Action, Body, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Share};
 use crate::shared::stable_hash;
+
+/// Where a message for a group comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// Whom to tell when it is safe.
+    pub(super) receipt: Option<Receipt>,
+    /// It was recorded as on its way, and must be recorded as arrived.
+    pub(super) passed: bool,
+}
 
 impl Worker {
     /// Gives a message to one member of a group.
@@ -26,7 +36,11 @@ impl Worker {
         now: Time,
     ) {
         self.await_receipt(receipt);
-        self.share_beside(group, message, BTreeSet::new(), receipt, now);
+        let origin = Origin {
+            receipt,
+            passed: false,
+        };
+        self.share_beside(group, message, BTreeSet::new(), origin, now);
     }
 
     /// The same, passing over members that could not take it.
@@ -35,14 +49,11 @@ impl Worker {
         group: &GroupRoute,
         message: Arc<Message>,
         mut tried: BTreeSet<SessionRef>,
-        receipt: Option<Receipt>,
+        origin: Origin,
         now: Time,
     ) {
         let Some(member) = self.choose_member(group, &message, &mut tried) else {
-            self.metrics()
-                .dropped(DropReason::NoMember, 1, message.payload().len());
-            self.settle_receipt(receipt);
-            return;
+            return self.share_with_nobody(group.filter(), &message, origin, DropReason::NoMember);
         };
         let share = Share {
             to: member.subscriber.key,
@@ -52,7 +63,8 @@ impl Worker {
             id: member.id,
             group: Arc::clone(group.filter()),
             tried,
-            receipt,
+            receipt: origin.receipt,
+            passed: origin.passed,
         };
         let to = member.subscriber.worker;
         if to == self.id {
@@ -128,6 +140,7 @@ impl Worker {
             group,
             mut tried,
             receipt,
+            passed,
         } = share;
         let member = SessionRef {
             worker: self.id,
@@ -135,21 +148,24 @@ impl Worker {
         };
         if self.has_left(member, &group) {
             tried.insert(member);
-            self.share_again(&group, message, tried, receipt, now);
+            let origin = Origin { receipt, passed };
+            self.share_again(&group, message, tried, origin, now);
             return;
         }
         let outbound = Outbound {
             qos: message.qos().min(qos),
             retain: message.retain() && retain_as_published,
-            ids: id.map(|id| [id].into()),
-            share: Some(group),
-            message,
+            matched: Matched::new(id.map(|id| [id].into()), Some(Arc::clone(&group))),
+            number: None,
+            body: Body::Here(Arc::clone(&message)),
         };
-        let recorded = Arc::clone(&outbound.message);
         self.begin_record();
-        self.owe_record(to, outbound.qos);
         self.deliver_outbound(to, outbound, now);
-        self.record_message(&recorded, receipt);
+        self.record_owed(&message, receipt, now);
+        self.pump(to, now);
+        if passed {
+            self.record_arrived(message.reference(), &group);
+        }
     }
 
     /// Chooses again for a message that a member did not or will not take.
@@ -158,14 +174,11 @@ impl Worker {
         group: &SubscriptionFilter,
         message: Arc<Message>,
         tried: BTreeSet<SessionRef>,
-        receipt: Option<Receipt>,
+        origin: Origin,
         now: Time,
     ) {
         if message.is_expired(now) {
-            self.metrics()
-                .dropped(DropReason::Expired, 1, message.payload().len());
-            self.settle_receipt(receipt);
-            return;
+            return self.share_with_nobody(group, &message, origin, DropReason::Expired);
         }
         let Ok(topic) = TopicName::parse(message.topic(), u16::MAX) else {
             return;
@@ -176,13 +189,24 @@ impl Worker {
             .iter()
             .find(|known| **known.filter() == *group)
         {
-            Some(group) => self.share_beside(group, message, tried, receipt, now),
-            None => {
-                self.metrics()
-                    .dropped(DropReason::NoMember, 1, message.payload().len());
-                self.settle_receipt(receipt);
-            }
+            Some(group) => self.share_beside(group, message, tried, origin, now),
+            None => self.share_with_nobody(group, &message, origin, DropReason::NoMember),
         }
+    }
+
+    /// A message for a group goes to no member.
+    fn share_with_nobody(
+        &mut self,
+        group: &SubscriptionFilter,
+        message: &Message,
+        origin: Origin,
+        why: DropReason,
+    ) {
+        self.metrics().dropped(why, 1, message.payload().len());
+        if origin.passed {
+            self.record_arrived(message.reference(), group);
+        }
+        self.settle_receipt(origin.receipt);
     }
 
     /// What a client leaves unacknowledged or waiting goes to other members of its groups. A
@@ -215,8 +239,9 @@ impl Worker {
         // A member that is away gets it back if all others turn out to have left the group.
         let tried: BTreeSet<SessionRef> = session_ends.then_some(me).into_iter().collect();
         for outbound in taken {
-            if let Some(group) = outbound.share {
-                self.share_again(&group, outbound.message, tried.clone(), None, now);
+            if let Some(group) = outbound.matched.share() {
+                let passed = self.record_passed(key, group, outbound.number, &outbound.body);
+                self.pass_on(Arc::clone(group), outbound.body, &tried, passed, now);
             }
         }
         self.recount(key);

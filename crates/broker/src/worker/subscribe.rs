@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use auth::Access;
-use codec::{Packet, Subscribe, SubscribeFilter, Unsubscribe};
+use codec::{Packet, ReasonList, Subscribe, SubscribeFilter, Unsubscribe};
 use protocol::Violation;
 use protocol::session::subscriptions::Subscription;
 use topics::{IndexChange, MemberState};
@@ -34,7 +34,7 @@ pub(super) struct AfterApply {
 
 enum Then {
     Suback(SessionKey, Vec<(SubscriptionFilter, Subscription)>),
-    Unsuback,
+    Unsuback(SessionKey),
 }
 
 /// What one place of a SUBSCRIBE came to.
@@ -203,7 +203,7 @@ impl Worker {
             conn: id,
             packet_id: unsubscribe.packet_id,
             reasons,
-            then: Then::Unsuback,
+            then: Then::Unsuback(key),
         });
         Flow::Continue
     }
@@ -278,15 +278,36 @@ impl Worker {
             }
             match then {
                 Then::Suback(key, replays) => {
-                    self.write_reasons(conn, packet_id, &reasons, |a| Packet::SubAck(a));
+                    self.answer_subscriptions(conn, key, packet_id, &reasons, |a| {
+                        Packet::SubAck(a)
+                    });
                     for (filter, subscription) in replays {
                         self.begin_replay(key, filter.filter, subscription);
                     }
                 }
-                Then::Unsuback => {
-                    self.write_reasons(conn, packet_id, &reasons, |a| Packet::UnsubAck(a));
+                Then::Unsuback(key) => {
+                    self.answer_subscriptions(conn, key, packet_id, &reasons, |a| {
+                        Packet::UnsubAck(a)
+                    });
                 }
             }
+        }
+    }
+
+    /// Writes SUBACK or UNSUBACK. What a session that outlives its connection subscribed to is
+    /// safe by then.
+    fn answer_subscriptions(
+        &mut self,
+        conn: ConnId,
+        key: SessionKey,
+        packet_id: PacketId,
+        reasons: &[u8],
+        wrap: for<'a> fn(ReasonList<'a>) -> Packet<'a>,
+    ) {
+        let mark = self.output_mark(conn);
+        self.write_reasons(conn, packet_id, reasons, wrap);
+        if self.stored(key).is_some() {
+            self.hold_until_safe(conn, mark);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use codec::Connect;
-use types::{ClientId, MessageParts, ProtocolVersion, QoS, Time, TopicName};
+use store::COMMIT_BOUNDS;
+use types::{ClientId, Durability, MessageParts, ProtocolVersion, QoS, Time, TopicName};
 
 use super::Worker;
 use crate::event::{CloseReason, DropReason};
@@ -63,8 +64,46 @@ impl Worker {
             let value = self.shared.totals().drops(reason);
             self.sys(&format!("drops/{}", reason.as_str()), value.to_string());
         }
+        self.publish_store();
         self.publish_loads(now);
         self.publish_node();
+    }
+
+    /// What the store shows of itself, and what an acknowledgement promises.
+    fn publish_store(&mut self) {
+        let class = match self.durable {
+            true => self.shared.config.durability.default_class(),
+            false => Durability::Memory,
+        };
+        self.sys("store/durability", class.as_str().to_owned());
+        let Some(figures) = self.store.figures() else {
+            return;
+        };
+        let oldest = match figures.oldest {
+            0 => 0,
+            oldest => figures.now.saturating_sub(oldest) / 1000,
+        };
+        for (name, value) in [
+            ("store/disk/bytes", figures.disk_bytes),
+            ("store/live/bytes", figures.live_bytes),
+            ("store/messages/owed", figures.messages),
+            ("store/messages/oldest", oldest),
+            ("store/messages/damaged", figures.damaged),
+            ("store/syncs", figures.syncs),
+            ("store/sync/failures", figures.failures),
+            ("store/written/bytes", figures.written_bytes),
+            ("store/backlog/bytes", figures.backlog_bytes),
+        ] {
+            self.sys(name, value.to_string());
+        }
+        let mut within: u64 = 0;
+        let bounds = COMMIT_BOUNDS
+            .iter()
+            .map(|bound| format!("{}us", bound.as_micros()));
+        for (bound, count) in bounds.chain(["all".to_owned()]).zip(figures.commits) {
+            within = within.saturating_add(count);
+            self.sys(&format!("store/commits/within/{bound}"), within.to_string());
+        }
     }
 
     /// The plain numbers.
@@ -222,6 +261,7 @@ impl Worker {
             retain,
             publisher: None,
             expires: None,
+            durability: Durability::Memory,
         };
         self.publish_message(topic, parts, self.last_turn);
     }

@@ -166,7 +166,7 @@ impl Worker {
         now: Time,
     ) -> Result<(), TooLarge> {
         let metrics = self.shared.metrics_of(self.id);
-        let Some(conn) = self.conns.at_mut(id) else {
+        let (Some(conn), Some(message)) = (self.conns.at_mut(id), outbound.body.message()) else {
             return Ok(());
         };
         let mut cache = HeadCache {
@@ -174,16 +174,16 @@ impl Worker {
             ..HeadCache::default()
         };
         let content = Content {
-            topic: outbound.message.topic(),
-            parts: outbound.message.parts(),
-            shared: Some(&outbound.message),
+            topic: message.topic(),
+            parts: message.parts(),
+            shared: Some(message),
         };
         let copy = Copy {
             dup: dup && outbound.qos != QoS::AtMostOnce,
             qos: outbound.qos,
             retain: outbound.retain,
             packet_id,
-            ids: outbound.ids.as_deref().unwrap_or_default(),
+            ids: outbound.matched.ids(),
         };
         let written = write_publish(
             conn,

@@ -14,7 +14,9 @@ pub mod subscriptions;
 
 use std::sync::Arc;
 
-use types::{DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter, Time};
+use types::{
+    Body, DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter, Time,
+};
 
 use self::ahead::Ahead;
 pub use self::inflight::{Acked, Filled, Gate, Released};
@@ -112,14 +114,15 @@ impl Session {
     /// The next thing to write while fewer than `window` messages are outstanding: what was
     /// held and is due, what an earlier connection left unacknowledged, in its order, then the
     /// queue. `when` is asked for each QoS 1 or 2 message that leaves the queue. Messages that
-    /// expired while they waited are handed to `expired` (MQTT-3.3.2-5), in memory or not.
+    /// `is_over` calls so, because they expired while they waited (MQTT-3.3.2-5), are handed to
+    /// `dropped`, in memory or not.
     pub fn next_to_send(
         &mut self,
         window: usize,
         keep: bool,
-        now: Time,
+        is_over: impl Fn(&Body) -> bool,
         when: impl Fn(&Outbound) -> When,
-        mut expired: impl FnMut(Outbound),
+        mut dropped: impl FnMut(Outbound),
     ) -> Option<Next> {
         let flows = self.flows.as_mut()?;
         let due = match flows.inflight.next_due() {
@@ -134,8 +137,8 @@ impl Session {
             Resend::Blocked => return None,
             Resend::Nothing => {}
         }
-        while let Some(outbound) = flows.queue.pop_if(|head| head.body.is_expired(now)) {
-            expired(outbound);
+        while let Some(outbound) = flows.queue.pop_if(|head| is_over(&head.body)) {
+            dropped(outbound);
         }
         let head = flows.queue.peek()?;
         let is_here = head.body.message().is_some();

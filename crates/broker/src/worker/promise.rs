@@ -1,0 +1,315 @@
+//! What waits for the store: acknowledgements, and what must not be sent before it is safe.
+//!
+//! PUBACK and PUBREC are held back until each worker that is home to a durable recipient has the
+//! message safe (MQTT-4.3.2-4); acknowledgements of one connection leave in the order of arrival.
+//! A QoS 2 message to a durable session waits behind a gate until its packet identifier is safe,
+//! and PUBREL until PUBREC is: a client that forgot an identifier must not see it again.
+
+use std::collections::VecDeque;
+
+use protocol::session::Gate;
+use store::{StoreFailed, Wish};
+use types::{Action, ConnId, DeliveryNumber, Durability, PacketId, SessionKey, Ticket, Time};
+
+use super::Worker;
+use crate::conn::Conn;
+use crate::event::Event;
+use crate::mail::{Mail, Receipt};
+use crate::metrics::Counter;
+
+/// What this worker has promised and not kept yet.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    next: u64,
+    /// How many stores each hold still waits for, and whose acknowledgement it holds.
+    open: hashbrown::HashMap<u64, Hold, foldhash::fast::FixedState>,
+    /// What the batch of this turn is waited for by.
+    in_batch: Vec<(Durability, Waiter)>,
+    /// What waits for the operating system, by ticket.
+    os: VecDeque<(Ticket, Waiter)>,
+    /// What waits for the disk, by ticket.
+    disk: VecDeque<(Ticket, Waiter)>,
+    dirty: bool,
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct Hold {
+    conn: ConnId,
+    waits: u32,
+}
+
+/// What a ticket is waited for by.
+#[derive(Clone, Copy, Debug)]
+enum Waiter {
+    /// An acknowledgement, here or at another worker.
+    Receipt(Receipt),
+    /// A PUBLISH or a PUBREL to a session of this worker.
+    Gate(SessionKey, PacketId, Option<DeliveryNumber>),
+}
+
+/// An acknowledgement that waits, or that waits behind one.
+#[derive(Debug)]
+pub(crate) struct HeldAck {
+    hold: Option<u64>,
+    packet: Vec<u8>,
+}
+
+impl Worker {
+    /// Opens a hold for the acknowledgement of a packet that `conn` sent. The first thing it
+    /// waits for is the end of [`Worker::send_or_hold`].
+    pub(super) fn open_hold(&mut self, conn: ConnId) -> Option<Receipt> {
+        if !self.durable {
+            return None;
+        }
+        let hold = self.promises.next;
+        self.promises.next = hold.wrapping_add(1);
+        self.promises.open.insert(hold, Hold { conn, waits: 1 });
+        Some(Receipt {
+            worker: self.id,
+            hold,
+        })
+    }
+
+    /// The packet is not acknowledged at all.
+    pub(super) fn drop_hold(&mut self, receipt: Option<Receipt>) {
+        if let Some(receipt) = receipt {
+            self.promises.open.remove(&receipt.hold);
+        }
+    }
+
+    /// One more store has to answer before the hold is lifted.
+    pub(super) fn await_receipt(&mut self, receipt: Option<Receipt>) {
+        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        if let Some(hold) = hold {
+            hold.waits = hold.waits.saturating_add(1);
+        }
+    }
+
+    /// The batch of this turn has something in it.
+    pub(super) fn mark_batch(&mut self) {
+        self.promises.dirty = true;
+    }
+
+    /// Answers a receipt when the batch of this turn is as safe as the class says.
+    pub(super) fn answer_when_safe(&mut self, receipt: Receipt, class: Durability) {
+        self.promises
+            .in_batch
+            .push((class, Waiter::Receipt(receipt)));
+        self.promises.dirty = true;
+    }
+
+    /// Opens the gate of a delivery when the batch of this turn is as safe as the class says.
+    pub(super) fn open_gate_when_safe(
+        &mut self,
+        key: SessionKey,
+        id: PacketId,
+        number: Option<DeliveryNumber>,
+        class: Durability,
+    ) {
+        let gate = Waiter::Gate(key, id, number);
+        self.promises.in_batch.push((class, gate));
+        self.promises.dirty = true;
+    }
+
+    /// There is nothing to wait for here.
+    pub(super) fn settle_receipt(&mut self, receipt: Option<Receipt>) {
+        if let Some(receipt) = receipt {
+            self.answer(receipt);
+        }
+    }
+
+    /// Whether as many acknowledgements of a connection wait for the store as it may have
+    /// messages unacknowledged: a slow store slows publishers down.
+    pub(super) fn holds_enough(&self, conn: ConnId) -> bool {
+        self.durable
+            && self
+                .conns
+                .at(conn)
+                .and_then(Conn::open)
+                .and_then(|open| open.held.as_ref())
+                .is_some_and(|held| held.len() >= usize::from(self.limits.receive_maximum))
+    }
+
+    fn answer(&mut self, receipt: Receipt) {
+        if receipt.worker == self.id {
+            self.lift(receipt.hold);
+        } else {
+            let mail = Mail::Safe(receipt.hold);
+            self.actions.push_back(Action::Mail {
+                to: receipt.worker,
+                mail,
+            });
+        }
+    }
+
+    /// Sends an acknowledgement as soon as its hold is lifted and all before it are sent. It is
+    /// the last thing that was written to the connection, from `from` on.
+    pub(super) fn send_or_hold(&mut self, id: ConnId, receipt: Option<Receipt>, from: usize) {
+        let Some(receipt) = receipt else { return };
+        let mut waits = 0;
+        if let Some(hold) = self.promises.open.get_mut(&receipt.hold) {
+            hold.waits = hold.waits.saturating_sub(1);
+            waits = hold.waits;
+        }
+        if waits == 0 {
+            self.promises.open.remove(&receipt.hold);
+        }
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
+        let Some(open) = conn.open_mut() else { return };
+        let held = open.held.as_ref().is_some_and(|held| !held.is_empty());
+        if waits == 0 && !held {
+            return;
+        }
+        let packet = conn.output.take_back(from);
+        if let Some(open) = conn.open_mut() {
+            let hold = (waits > 0).then_some(receipt.hold);
+            open.held
+                .get_or_insert_with(VecDeque::new)
+                .push_back(HeldAck { hold, packet });
+        }
+    }
+
+    /// Holds what was written to a connection from `from` on until the batch of this turn is
+    /// safe: it tells the client that something is kept which outlives the connection.
+    pub(super) fn hold_until_safe(&mut self, id: ConnId, from: usize) {
+        let class = self.shared.config.durability.strongest();
+        if let Some(receipt) = self.open_hold(id) {
+            self.await_receipt(Some(receipt));
+            self.answer_when_safe(receipt, class);
+            self.send_or_hold(id, Some(receipt), from);
+        }
+    }
+
+    /// One store has answered.
+    pub(super) fn lift(&mut self, hold: u64) {
+        let Some(open) = self.promises.open.get_mut(&hold) else {
+            return;
+        };
+        open.waits = open.waits.saturating_sub(1);
+        if open.waits > 0 {
+            return;
+        }
+        let conn = open.conn;
+        self.promises.open.remove(&hold);
+        self.release_held(conn, hold);
+    }
+
+    fn release_held(&mut self, id: ConnId, lifted: u64) {
+        let Some(conn) = self.conns.at_mut(id) else {
+            return;
+        };
+        let Some(mut held) = conn.open_mut().and_then(|open| open.held.take()) else {
+            return;
+        };
+        // Most often it is the first.
+        if let Some(ack) = held.iter_mut().find(|ack| ack.hold == Some(lifted)) {
+            ack.hold = None;
+        }
+        let mut sent = false;
+        while held.front().is_some_and(|ack| ack.hold.is_none()) {
+            let Some(ack) = held.pop_front() else { break };
+            conn.output
+                .buffer(&mut self.pool)
+                .extend_from_slice(&ack.packet);
+            sent = true;
+        }
+        if let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
+            && !held.is_empty()
+        {
+            open.held = Some(held);
+        }
+        if sent {
+            self.touch(id);
+        }
+    }
+
+    /// What a gate held back is safe now.
+    fn pass_gate(
+        &mut self,
+        key: SessionKey,
+        id: PacketId,
+        number: Option<DeliveryNumber>,
+        now: Time,
+    ) {
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
+        let conn = client.conn;
+        match (client.session.open_gate(id, number), conn) {
+            (Gate::Publish(outbound), Some(conn)) => {
+                self.send_first(key, conn, Some(id), &outbound, now);
+            }
+            (Gate::Pubrel, Some(conn)) => self.write_pubrel(conn, id),
+            // Somebody else sends it: the resend of a later connection.
+            (Gate::Publish(_) | Gate::Pubrel, None) | (Gate::NotDue, _) => {}
+        }
+        self.pump(key, now);
+    }
+
+    /// Closes this turn's batch and lets go what has become safe.
+    pub(super) fn commit_records(&mut self, now: Time) {
+        if !self.durable {
+            return;
+        }
+        if std::mem::take(&mut self.promises.dirty) {
+            self.commit_batch();
+        }
+        match self.store.progress() {
+            Ok(progress) => {
+                self.keep_promises(|promises| &mut promises.os, progress.written, now);
+                self.keep_promises(|promises| &mut promises.disk, progress.synced, now);
+                // Gates that opened may have sent more, which is recorded.
+                if std::mem::take(&mut self.promises.dirty) {
+                    self.commit_batch();
+                }
+            }
+            Err(StoreFailed) => {
+                if !std::mem::replace(&mut self.promises.failed, true) {
+                    self.count(Counter::StoreFailures, 1);
+                    self.event(Event::StoreFailed { worker: self.id });
+                }
+            }
+        }
+    }
+
+    fn commit_batch(&mut self) {
+        let strongest = self.promises.in_batch.iter().map(|(class, _)| *class).max();
+        let wish = match strongest {
+            None | Some(Durability::Memory) => Wish::Lazy,
+            Some(Durability::Os) => Wish::Written,
+            Some(Durability::Disk) => Wish::Synced,
+        };
+        let ticket = self.store.commit(wish);
+        let Promises {
+            in_batch, os, disk, ..
+        } = &mut self.promises;
+        for (class, waiter) in in_batch.drain(..) {
+            match class {
+                Durability::Memory | Durability::Os => os.push_back((ticket, waiter)),
+                Durability::Disk => disk.push_back((ticket, waiter)),
+            }
+        }
+    }
+
+    fn keep_promises(
+        &mut self,
+        of: impl Fn(&mut Promises) -> &mut VecDeque<(Ticket, Waiter)>,
+        safe: Ticket,
+        now: Time,
+    ) {
+        while let Some((_, waiter)) = of(&mut self.promises).pop_front_if(|(at, _)| *at <= safe) {
+            match waiter {
+                Waiter::Receipt(receipt) => self.answer(receipt),
+                Waiter::Gate(key, id, number) => self.pass_gate(key, id, number, now),
+            }
+        }
+    }
+
+    /// Whether the store has failed, so that nothing more can be promised.
+    pub(super) fn store_failed(&self) -> bool {
+        self.promises.failed
+    }
+}
