@@ -34,4 +34,8 @@
     )
 )]
 
+pub mod checkpoint;
+pub mod log;
+pub mod model;
 pub mod record;
+pub mod segment;

@@ -27,9 +27,13 @@ pub fn encode_body(reference: MessageRef, message: &Message, clock: StoreClock, 
     let expires = parts.expires.map(|time| clock.millis(time));
     let topic = message.topic().as_bytes();
     let fixed = if expires.is_some() { 22 } else { 14 };
-    let length = [bytes_len(topic), bytes_len(parts.properties), parts.payload.len()]
-        .into_iter()
-        .fold(fixed, usize::saturating_add);
+    let length = [
+        bytes_len(topic),
+        bytes_len(parts.properties),
+        parts.payload.len(),
+    ]
+    .into_iter()
+    .fold(fixed, usize::saturating_add);
     out.reserve(length.saturating_add(10));
     put_varint(out, u64::try_from(length).unwrap_or(u64::MAX));
     out.extend_from_slice(&[kind::BODY, 0, 0, 0, 0]);

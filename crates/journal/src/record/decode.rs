@@ -60,6 +60,16 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+/// The lengths of the records of a payload, each with its length field, without looking into them.
+pub fn lengths(payload: &[u8]) -> impl Iterator<Item = usize> {
+    let mut reader = Reader::new(payload);
+    std::iter::from_fn(move || {
+        let before = reader.rest.len();
+        reader.bytes().ok()?;
+        Some(before.saturating_sub(reader.rest.len()))
+    })
+}
+
 fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
     let item = match kind {
         kind::BODY => return decode_item(fields.rest).map(Item::Body),

@@ -216,7 +216,11 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
     out.push(
         delivery_flags(delivery.qos, delivery.retain, delivery.packet_id)
             | if delivery.ids.is_some() { flag::IDS } else { 0 }
-            | if delivery.share.is_some() { flag::GROUP } else { 0 },
+            | if delivery.share.is_some() {
+                flag::GROUP
+            } else {
+                0
+            },
     );
     if let Some(id) = delivery.packet_id {
         put_varint(out, u64::from(id.get()));
@@ -266,7 +270,11 @@ fn put_will(out: &mut Vec<u8>, will: &WillFields<'_>) {
     out.push(
         will.qos.bits()
             | if will.retain { flag::RETAIN } else { 0 }
-            | if will.message_expiry.is_some() { flag::THIRD } else { 0 }
+            | if will.message_expiry.is_some() {
+                flag::THIRD
+            } else {
+                0
+            }
             | durability_bits(will.durability) << 4,
     );
     put_varint(out, span(will.delay));
@@ -342,22 +350,27 @@ pub(crate) fn encode_subscribed_text(
     });
 }
 
-/// Appends deliveries of one session.
+/// Appends deliveries of one session, `count` of them.
 pub(crate) fn encode_queue_state<'a>(
     session: StoredSession,
-    entries: impl ExactSizeIterator<Item = QueueEntry<'a>>,
+    count: usize,
+    entries: impl Iterator<Item = QueueEntry<'a>>,
     out: &mut Vec<u8>,
 ) {
     put_record(out, kind::QUEUE_STATE, |out| {
         put_varint(out, session.0);
-        put_varint(out, u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        put_varint(out, u64::try_from(count).unwrap_or(u64::MAX));
         for entry in entries {
             let delivery = entry.delivery;
             put_varint(out, delivery.number.get());
             out.push(
                 delivery_flags(delivery.qos, delivery.retain, delivery.packet_id)
                     | delivery.extra.flags()
-                    | if entry.message.is_none() { flag::RECEIVED } else { 0 },
+                    | if entry.message.is_none() {
+                        flag::RECEIVED
+                    } else {
+                        0
+                    },
             );
             if let Some(message) = entry.message {
                 put_u64(out, message.0);

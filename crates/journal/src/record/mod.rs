@@ -18,8 +18,7 @@ mod decode;
 mod encode;
 
 pub use body::{Damaged, decode_body, encode_body, encode_kept};
-pub use decode::{Deliveries, Ids, PacketIds, QueueEntries, Records};
-pub(crate) use decode::Extra;
+pub use decode::{Deliveries, Extra, Ids, PacketIds, QueueEntries, Records, lengths};
 pub use encode::{SessionStateParts, WillFields, encode};
 pub(crate) use encode::{
     encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state,

@@ -1,0 +1,167 @@
+//! What is known of one session.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::RecoveredWill;
+use types::{ClientId, DeliveryNumber, PacketId, StoredSession, SubscriptionFilter};
+
+use super::queue::Queue;
+use crate::record::{Link, SessionFields, SessionStateParts, WillFields};
+
+/// A subscription of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    pub(crate) filter: SubscriptionFilter,
+    pub(crate) options: types::SubscriptionOptions,
+    pub(crate) id: Option<NonZeroU32>,
+}
+
+/// A session.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) client: ClientId,
+    pub(super) user: Option<Arc<str>>,
+    pub(super) expiry: Duration,
+    pub(super) will: Option<Box<RecoveredWill>>,
+    pub(super) link: Link,
+    /// Sorted by filter.
+    subscriptions: Vec<Subscription>,
+    pub(super) queue: Queue,
+    pub(super) next: DeliveryNumber,
+    /// Sorted.
+    received: Vec<PacketId>,
+}
+
+impl Session {
+    pub(super) fn new(fields: &SessionFields<'_>) -> Result<Self, &'static str> {
+        Ok(Self {
+            client: ClientId::new(fields.client).ok_or("an empty client identifier")?,
+            user: fields.user.map(Arc::from),
+            expiry: fields.expiry,
+            will: fields.will.as_ref().map(own),
+            link: Link::Connected,
+            subscriptions: Vec::new(),
+            queue: Queue::default(),
+            next: DeliveryNumber::FIRST,
+            received: Vec::new(),
+        })
+    }
+
+    /// A connection began, or the expiry changed. A will of an earlier connection is no more.
+    pub(super) fn begin(&mut self, fields: &SessionFields<'_>) -> Result<(), &'static str> {
+        if self.client.as_str() != fields.client {
+            self.client = ClientId::new(fields.client).ok_or("an empty client identifier")?;
+        }
+        if self.user.as_deref() != fields.user {
+            self.user = fields.user.map(Arc::from);
+        }
+        self.expiry = fields.expiry;
+        self.will = fields.will.as_ref().map(own);
+        self.link = Link::Connected;
+        Ok(())
+    }
+
+    pub(super) fn set_link(&mut self, link: Link) {
+        self.link = link;
+        if matches!(link, Link::Away { will: None, .. }) {
+            self.will = None;
+        }
+    }
+
+    pub(super) fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        let place = self
+            .subscriptions
+            .binary_search_by(|known| known.filter.cmp(&subscription.filter));
+        match place {
+            Ok(place) => {
+                if let Some(known) = self.subscriptions.get_mut(place) {
+                    *known = subscription;
+                }
+            }
+            Err(place) => {
+                // Most sessions have one or two.
+                if self.subscriptions.len() < 4 {
+                    self.subscriptions.reserve_exact(1);
+                }
+                self.subscriptions.insert(place, subscription);
+            }
+        }
+    }
+
+    /// Whether there was such a subscription.
+    pub(super) fn unsubscribe(&mut self, filter: &SubscriptionFilter) -> bool {
+        let place = self
+            .subscriptions
+            .binary_search_by(|known| known.filter.cmp(filter));
+        if let Ok(place) = place {
+            self.subscriptions.remove(place);
+        }
+        place.is_ok()
+    }
+
+    pub(super) fn received(&self) -> &[PacketId] {
+        &self.received
+    }
+
+    pub(super) fn receive(&mut self, id: PacketId) {
+        if let Err(place) = self.received.binary_search(&id) {
+            self.received.insert(place, id);
+        }
+    }
+
+    /// Whether the identifier was in use.
+    pub(super) fn release(&mut self, id: PacketId) -> bool {
+        let place = self.received.binary_search(&id);
+        if let Ok(place) = place {
+            self.received.remove(place);
+        }
+        place.is_ok()
+    }
+
+    pub(super) fn state(&self, session: StoredSession) -> SessionStateParts<'_> {
+        SessionStateParts {
+            fields: SessionFields {
+                session,
+                expiry: self.expiry,
+                client: self.client.as_str(),
+                user: self.user.as_deref(),
+                will: self.will.as_deref().map(borrow),
+            },
+            link: self.link,
+            next: self.next,
+            received: &self.received,
+        }
+    }
+}
+
+fn own(will: &WillFields<'_>) -> Box<RecoveredWill> {
+    Box::new(RecoveredWill {
+        topic: Arc::from(will.topic),
+        properties: Box::from(will.properties),
+        payload: Box::from(will.payload),
+        qos: will.qos,
+        retain: will.retain,
+        delay: will.delay,
+        message_expiry: will.message_expiry,
+        durability: will.durability,
+    })
+}
+
+fn borrow(will: &RecoveredWill) -> WillFields<'_> {
+    WillFields {
+        topic: &will.topic,
+        properties: &will.properties,
+        payload: &will.payload,
+        qos: will.qos,
+        retain: will.retain,
+        delay: will.delay,
+        message_expiry: will.message_expiry,
+        durability: will.durability,
+    }
+}
