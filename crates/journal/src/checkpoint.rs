@@ -12,8 +12,7 @@ use types::MessageRef;
 use crate::model::{Model, SessionView};
 use crate::record::{
     encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state,
-    encode_queue_state, encode_retained_state, encode_session_state, encode_subscribed_text,
-    lengths,
+    encode_queue_state, encode_retained_state, encode_session_state, encode_subscribed, lengths,
 };
 
 /// Whether a checkpoint is whole.
@@ -110,8 +109,8 @@ fn write_session(session: SessionView<'_>, out: &mut Vec<u8>) {
     let number = state.fields.session;
     encode_session_state(&state, out);
     for subscription in session.subscriptions() {
-        let text = subscription.filter.to_string();
-        encode_subscribed_text(number, subscription.options, subscription.id, &text, out);
+        let (options, id) = (subscription.options, subscription.id);
+        encode_subscribed(number, options, id, &subscription.filter, out);
     }
     let mut queue = session.queue();
     let mut left = session.queued();

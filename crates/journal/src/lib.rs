@@ -35,6 +35,7 @@
 )]
 
 pub mod checkpoint;
+pub mod lines;
 pub mod log;
 pub mod model;
 pub mod record;

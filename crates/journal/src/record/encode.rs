@@ -155,12 +155,7 @@ fn encode_session_record(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u
             filter,
             options,
             id,
-        } => put_record(out, kind::SUBSCRIBED, |out| {
-            put_varint(out, session.0);
-            out.push(options.to_byte());
-            put_varint(out, u64::from(id.map_or(0, NonZeroU32::get)));
-            put_filter(out, filter);
-        }),
+        } => encode_subscribed(session, options, id, filter, out),
         Record::Unsubscribed { session, filter } => put_record(out, kind::UNSUBSCRIBED, |out| {
             put_varint(out, session.0);
             put_filter(out, filter);
@@ -214,14 +209,17 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
     put_varint(out, delivery.session.0);
     put_varint(out, delivery.number.get());
     out.push(
-        delivery_flags(delivery.qos, delivery.retain, delivery.packet_id)
-            | if delivery.ids.is_some() { flag::IDS } else { 0 }
-            | if delivery.share.is_some() {
-                flag::GROUP
-            } else {
-                0
-            },
+        delivery_flags(delivery.qos, delivery.retain, delivery.packet_id) | extra_flags(delivery),
     );
+    put_rest(out, delivery);
+}
+
+fn extra_flags(delivery: &Delivery) -> u8 {
+    when(delivery.ids.is_some(), flag::IDS) | when(delivery.share.is_some(), flag::GROUP)
+}
+
+/// What stands behind the flags of a delivery.
+fn put_rest(out: &mut Vec<u8>, delivery: &Delivery) {
     if let Some(id) = delivery.packet_id {
         put_varint(out, u64::from(id.get()));
     }
@@ -236,19 +234,18 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery) {
     }
 }
 
+fn when(there: bool, bit: u8) -> u8 {
+    if there { bit } else { 0 }
+}
+
 fn delivery_flags(qos: QoS, retain: bool, packet_id: Option<PacketId>) -> u8 {
-    qos.bits()
-        | if retain { flag::RETAIN } else { 0 }
-        | if packet_id.is_some() { flag::THIRD } else { 0 }
+    qos.bits() | when(retain, flag::RETAIN) | when(packet_id.is_some(), flag::THIRD)
 }
 
 fn put_session(out: &mut Vec<u8>, fields: &SessionFields<'_>) {
     put_varint(out, fields.session.0);
     put_varint(out, span(fields.expiry));
-    out.push(
-        if fields.user.is_some() { flag::USER } else { 0 }
-            | if fields.will.is_some() { flag::WILL } else { 0 },
-    );
+    out.push(when(fields.user.is_some(), flag::USER) | when(fields.will.is_some(), flag::WILL));
     put_bytes(out, fields.client.as_bytes());
     if let Some(user) = fields.user {
         put_bytes(out, user.as_bytes());
@@ -269,12 +266,8 @@ fn span(span: Duration) -> u64 {
 fn put_will(out: &mut Vec<u8>, will: &WillFields<'_>) {
     out.push(
         will.qos.bits()
-            | if will.retain { flag::RETAIN } else { 0 }
-            | if will.message_expiry.is_some() {
-                flag::THIRD
-            } else {
-                0
-            }
+            | when(will.retain, flag::RETAIN)
+            | when(will.message_expiry.is_some(), flag::THIRD)
             | durability_bits(will.durability) << 4,
     );
     put_varint(out, span(will.delay));
@@ -287,10 +280,7 @@ fn put_will(out: &mut Vec<u8>, will: &WillFields<'_>) {
 }
 
 fn put_away(out: &mut Vec<u8>, ends: Option<u64>, will: Option<u64>) {
-    out.push(
-        if ends.is_some() { flag::ENDS } else { 0 }
-            | if will.is_some() { flag::WILL_DUE } else { 0 },
-    );
+    out.push(when(ends.is_some(), flag::ENDS) | when(will.is_some(), flag::WILL_DUE));
     for time in [ends, will].into_iter().flatten() {
         put_u64(out, time);
     }
@@ -334,19 +324,19 @@ pub(crate) fn encode_session_state(state: &SessionStateParts<'_>, out: &mut Vec<
     });
 }
 
-/// Appends a subscription whose filter is text already.
-pub(crate) fn encode_subscribed_text(
+/// Appends a subscription.
+pub(crate) fn encode_subscribed(
     session: StoredSession,
     options: SubscriptionOptions,
     id: Option<NonZeroU32>,
-    filter: &str,
+    filter: &SubscriptionFilter,
     out: &mut Vec<u8>,
 ) {
     put_record(out, kind::SUBSCRIBED, |out| {
         put_varint(out, session.0);
         out.push(options.to_byte());
         put_varint(out, u64::from(id.map_or(0, NonZeroU32::get)));
-        put_bytes(out, filter.as_bytes());
+        put_filter(out, filter);
     });
 }
 
@@ -366,11 +356,7 @@ pub(crate) fn encode_queue_state<'a>(
             out.push(
                 delivery_flags(delivery.qos, delivery.retain, delivery.packet_id)
                     | delivery.extra.flags()
-                    | if entry.message.is_none() {
-                        flag::RECEIVED
-                    } else {
-                        0
-                    },
+                    | when(entry.message.is_none(), flag::RECEIVED),
             );
             if let Some(message) = entry.message {
                 put_u64(out, message.0);
@@ -380,6 +366,24 @@ pub(crate) fn encode_queue_state<'a>(
             }
             out.extend_from_slice(delivery.extra.bytes());
         }
+    });
+}
+
+/// Appends one delivery of a queue. Without a message: PUBREC has arrived.
+pub(crate) fn encode_queued(message: Option<MessageRef>, delivery: &Delivery, out: &mut Vec<u8>) {
+    put_record(out, kind::QUEUE_STATE, |out| {
+        put_varint(out, delivery.session.0);
+        out.push(1);
+        put_varint(out, delivery.number.get());
+        out.push(
+            delivery_flags(delivery.qos, delivery.retain, delivery.packet_id)
+                | extra_flags(delivery)
+                | when(message.is_none(), flag::RECEIVED),
+        );
+        if let Some(message) = message {
+            put_u64(out, message.0);
+        }
+        put_rest(out, delivery);
     });
 }
 

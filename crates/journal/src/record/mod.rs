@@ -22,7 +22,8 @@ pub use decode::{Deliveries, Extra, Ids, PacketIds, QueueEntries, Records, lengt
 pub use encode::{SessionStateParts, WillFields, encode};
 pub(crate) use encode::{
     encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state,
-    encode_queue_state, encode_retained_state, encode_session_state, encode_subscribed_text,
+    encode_queue_state, encode_queued, encode_retained_state, encode_session_state,
+    encode_subscribed,
 };
 
 /// "Never", where a time or a span is stored.
