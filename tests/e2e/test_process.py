@@ -87,3 +87,51 @@ def test_ipv6(own_server, topic, version):
         peer.subscribe(topic, qos=2)
         peer.publish(topic, b"six", 2)
         assert peer.message().payload == b"six"
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_what_was_acknowledged_survives(own_server, topic, end):
+    """Retained messages, sessions, subscriptions and their queues, after SIGTERM and after
+    a crash: what the server acknowledged it has."""
+    server = own_server().start()
+    sleepers = {version: fresh_id() for version in (V311, V5)}
+    for version, client_id in sleepers.items():
+        with Peer(server, version, client_id, clean=False) as sleeper:
+            sleeper.subscribe(f"{topic}/queue", qos=2)
+    publisher = Peer(server, V5).connect()
+    for number in range(50):
+        publisher.publish(f"{topic}/queue", b"%d" % number, 1 + number % 2)
+        publisher.publish(
+            f"{topic}/state/{number}",
+            b"%d" % number,
+            1,
+            retain=True,
+            UserProperty=[("n", str(number))],
+        )
+    publisher.publish(f"{topic}/state/0", b"", 1, retain=True)
+    (server.kill if end == "kill" else server.stop)()
+    publisher.disconnect()
+    server.restart()
+    with Peer(server, V5) as reader:
+        reader.subscribe(f"{topic}/state/+", qos=1)
+        states = {m.payload: m.properties.UserProperty for m in reader.messages(49)}
+        assert states == {b"%d" % n: [("n", str(n))] for n in range(1, 50)}
+        for version, client_id in sleepers.items():
+            with Peer(server, version, client_id, clean=False) as back:
+                assert back.session_present
+                assert sorted(map(int, back.payloads(50))) == list(range(50))
+                assert back.until_fence(reader, qos=2) == []
+
+
+def test_restart_again_and_again(own_server, topic):
+    """Three crashes in a row lose and repeat nothing that was retained."""
+    server = own_server().start()
+    for round_number in range(3):
+        with Peer(server, V311) as peer:
+            peer.publish(f"{topic}/{round_number}", b"%d" % round_number, 1, retain=True)
+        server.kill()
+        server.restart()
+        with Peer(server, V311) as peer:
+            peer.subscribe(f"{topic}/#", qos=1)
+            heard = sorted(m.topic for m in peer.until_fence(peer, qos=1) if m.retain)
+            assert heard == [f"{topic}/{n}" for n in range(round_number + 1)]

@@ -1,10 +1,13 @@
 """The server under test: a process of our own, or one that already runs elsewhere."""
 
+import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 from .deadline import Deadline
@@ -48,23 +51,53 @@ class External:
 
 
 class Server:
-    """One `nightjar serve` on a free port of the loopback interface, in its own directory."""
+    """One `nightjar serve` on a free port of the loopback interface, in its own directory.
+
+    `config` is the text of its configuration file. `listeners` are further lines for one
+    `[[listener]]` each; `door(n)` is then where the n-th of them listens. `environment` is added
+    to ours, `data_dir` takes the place of a folder below `directory`, `log` (a file) that of the
+    log file, and `before` is a command that runs the server, such as unshare's."""
 
     owned = True
 
-    def __init__(self, directory, host="127.0.0.1"):
+    def __init__(
+        self,
+        directory,
+        host="127.0.0.1",
+        *,
+        config="",
+        listeners=None,
+        environment=None,
+        data_dir=None,
+        log=None,
+        before=(),
+    ):
         self.directory = Path(directory)
         self.host = host
         self.port = None
         self.process = None
-        self.data_dir = self.directory / "data"
+        self.config, self.listeners = config, listeners
+        self.environment = environment or {}
+        self.data_dir = Path(data_dir) if data_dir else self.directory / "data"
         self.log_path = self.directory / "server.log"
+        self.log_file, self.before = log, list(before)
+        self._doors = []
 
-    def start(self, attempts=5):
+    @property
+    def store(self):
+        """The folder of the store."""
+        return self.data_dir / "store"
+
+    def door(self, number):
+        """Where the `number`-th of `listeners` listens, for a client to connect to."""
+        return Door(self.host, self._doors[number])
+
+    def start(self, attempts=5, port=None):
         """Starts the process and returns once it accepts connections. A free port may be
-        taken by another process before ours binds it, so the start is tried again."""
-        for _ in range(attempts):
-            self.port = free_port(self.host)
+        taken by another process before ours binds it, so the start is tried again; not so
+        when the caller wants it on `port`."""
+        for _ in range(attempts if port is None else 1):
+            self.port = free_port(self.host) if port is None else port
             self.launch(self.port)
             try:
                 self._wait_until_listening()
@@ -76,25 +109,37 @@ class Server:
     def launch(self, port):
         """Starts the process on `port` without waiting for it."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        command = [*self.before, binary(), "serve", "--data-dir", self.data_dir]
+        if self.listeners is None:
+            command += ["--listen", address(self.host, port)]
+        if self.config or self.listeners is not None:
+            command += ["--config", self._write_config(port)]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    binary(),
-                    "serve",
-                    "--listen",
-                    address(self.host, port),
-                    "--data-dir",
-                    self.data_dir,
-                ],
+                command,
                 cwd=self.directory,
+                env={**os.environ, **self.environment},
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                stdout=self.log_file or log,
+                stderr=self.log_file or log,
             )
 
-    def restart(self):
-        """Starts again on the same data directory, after `stop` or `kill`."""
-        return self.start()
+    def _write_config(self, port):
+        text = self.config
+        self._doors = []
+        for number, lines in enumerate(self.listeners or []):
+            self._doors.append(port if number == 0 else free_port(self.host))
+            text += f'\n[[listener]]\naddress = "{address(self.host, self._doors[-1])}"\n{lines}\n'
+        path = self.directory / "nightjar.toml"
+        path.write_text(text)
+        return path
+
+    def restart(self, port=None):
+        """Starts again on the same data directory, after `stop` or `kill`. Returns the seconds
+        until it served."""
+        begun = time.monotonic()
+        self.start(port=port)
+        return time.monotonic() - begun
 
     def _wait_until_listening(self):
         deadline = Deadline()
@@ -147,9 +192,32 @@ class Server:
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
+    def events(self, message):
+        """The log's objects with this message, oldest first."""
+        found = []
+        for line in self.log().splitlines():
+            if message in line and line.startswith("{"):
+                event = json.loads(line)
+                if event.get("message") == message:
+                    found.append(event)
+        return found
+
+    def ended_by_itself(self, seconds=DRAIN):
+        """Waits for an end that the server chose itself, and returns its exit code."""
+        code = self.wait(seconds)
+        self.process = None
+        return code
+
     def assert_no_panic(self):
         log = self.log()
         assert not PANIC.search(log), f"the server panicked:\n{log}"
+
+
+class Door:
+    """A host and a port to connect to."""
+
+    def __init__(self, host, port):
+        self.host, self.port = host, port
 
 
 def address(host, port):
@@ -162,6 +230,20 @@ def free_port(host):
     with socket.socket(family) as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
+
+
+def lasting_port(host):
+    """A free port below those that the system hands out to clients: nobody takes it while the
+    server restarts, and no client that tries to connect meanwhile meets itself there."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(1024, low)
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+        return port
 
 
 def owns_listener(pid, port):
