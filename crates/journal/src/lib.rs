@@ -34,9 +34,14 @@
     )
 )]
 
+pub mod by_hand;
 pub mod checkpoint;
+pub mod disk;
+pub mod engine;
+mod figures;
 pub mod lines;
 pub mod log;
 pub mod model;
 pub mod record;
 pub mod segment;
+pub mod server;

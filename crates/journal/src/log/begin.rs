@@ -1,0 +1,124 @@
+//! The first steps of a log that is written again.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use super::scan::{IDENTITY, Identity, NEW_IDENTITY, Scan, Tail, identity_text};
+use super::{Current, Log, Segment, Spare, Unsettled, free_name, settle};
+use crate::disk::Disk;
+use crate::segment::{SegmentHeader, segment_name};
+
+impl Log {
+    /// Begins a new segment behind what was found; what was found is never appended to. What is
+    /// torn at its end is cut off, and all of it is synced: after a kill it may be with the system
+    /// alone.
+    ///
+    /// # Errors
+    ///
+    /// What the system says. The store is as it was, but for what was torn.
+    pub fn begin(scan: Scan, tail: &Tail, time: u64) -> io::Result<Self> {
+        let mut scan = scan;
+        seal(&mut scan, tail)?;
+        let disk = Arc::clone(&scan.disk);
+        let mut spares = spares(&scan)?;
+        if scan.identity == Identity::New {
+            // The very first start was cut off.
+            for (number, _) in std::mem::take(&mut scan.segments) {
+                disk.remove(&segment_name(number))?;
+            }
+        }
+        let newest = scan.segments.keys().next_back().copied().unwrap_or(0);
+        let header = SegmentHeader {
+            number: newest.saturating_add(1),
+            generation: disk.random(),
+            first: tail.sequence.saturating_add(1),
+            checkpoint: scan.checkpoint,
+            time: time.max(tail.time),
+        };
+        let spare = match spares.pop() {
+            Some(spare) => spare,
+            None => Spare::make(&*disk, free_name(&spares), scan.options.segment_bytes)?,
+        };
+        settle(&*disk, &spare, &header).map_err(|error| match error {
+            Unsettled::Before(error) | Unsettled::Failed(error) => error,
+        })?;
+        if scan.identity == Identity::New {
+            // Only now: an identity without a segment means that segments were lost.
+            identify(&*disk)?;
+        }
+        let current = Current {
+            number: header.number,
+            generation: header.generation,
+            file: Arc::clone(&spare.file),
+        };
+        let mut segments: BTreeMap<u64, Segment> = scan
+            .segments
+            .into_iter()
+            .map(|(number, found)| {
+                let segment = Segment {
+                    file: found.file,
+                    bytes: found.length,
+                    used: found.length,
+                };
+                (number, segment)
+            })
+            .collect();
+        segments.insert(header.number, spare.into_segment());
+        Ok(Self {
+            disk,
+            options: scan.options,
+            segments,
+            spares,
+            current,
+            checkpoint: scan.checkpoint,
+            written: tail.sequence,
+            synced: tail.sequence,
+            failed: None,
+        })
+    }
+}
+
+/// Cuts what is torn off the newest segment, and makes it safe.
+fn seal(scan: &mut Scan, tail: &Tail) -> io::Result<()> {
+    let Some((number, end)) = tail.end else {
+        return Ok(());
+    };
+    if let Some(found) = scan.segments.get_mut(&number) {
+        if found.length > end {
+            found.file.set_len(end)?;
+            found.length = end;
+        }
+        found.file.sync()?;
+    }
+    Ok(())
+}
+
+/// The spares that can be used; others are removed.
+fn spares(scan: &Scan) -> io::Result<Vec<Spare>> {
+    let mut spares = Vec::new();
+    for name in &scan.spares {
+        let file = scan.disk.open(name)?;
+        let bytes = file.len()?;
+        if bytes == scan.options.segment_bytes && spares.len() < scan.options.spares {
+            let name = name.clone();
+            spares.push(Spare { name, file, bytes });
+        } else {
+            scan.disk.remove(name)?;
+        }
+    }
+    Ok(spares)
+}
+
+/// Gives the store a name.
+fn identify(disk: &dyn Disk) -> io::Result<()> {
+    let text = identity_text([disk.random(), disk.random()]);
+    if disk.list()?.iter().any(|name| name == NEW_IDENTITY) {
+        disk.remove(NEW_IDENTITY)?;
+    }
+    let file = disk.create(NEW_IDENTITY, 0)?;
+    file.write_at(0, text.as_bytes())?;
+    file.sync()?;
+    disk.rename(NEW_IDENTITY, IDENTITY)?;
+    disk.sync_folder()
+}
