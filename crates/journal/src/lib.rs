@@ -37,6 +37,7 @@
 pub mod by_hand;
 pub mod checkpoint;
 pub mod disk;
+pub mod faulty;
 pub mod engine;
 mod figures;
 pub mod lines;
