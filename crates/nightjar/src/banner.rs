@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use config::Anonymous;
+use config::{Anonymous, Config};
+use types::Durability;
 
 use crate::plan::Plan;
 
@@ -18,7 +19,8 @@ pub(crate) fn text(plan: &Plan, addresses: &[SocketAddr], program: &str) -> Stri
         line(&mut text, "listening", &address.to_string());
     }
     line(&mut text, "anonymous", who(plan.config.allow_anonymous));
-    line(&mut text, "data", "in memory only: a restart forgets it");
+    line(&mut text, "durability", &durability(&plan.config));
+    line(&mut text, "data", &plan.data_dir.to_string_lossy());
     line(&mut text, "workers", &plan.workers.to_string());
     if let Some(address) = addresses.first() {
         let target = target(*address);
@@ -58,6 +60,26 @@ fn quoted(word: &str) -> String {
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing into a String cannot fail.
     let _infallible = writeln!(text, "  {name:<13} {value}");
+}
+
+/// What an acknowledgement promises.
+pub(crate) fn durability(config: &Config) -> String {
+    let class = |class: Durability| match class {
+        Durability::Memory => "memory: a restart forgets what was acknowledged",
+        Durability::Os => "os: acknowledged messages survive a crash of the server",
+        Durability::Disk => "disk: acknowledged messages survive a power cut",
+    };
+    let mut text = class(config.store.durability).to_owned();
+    for listener in &config.listeners {
+        if let Some(class) = listener.durability {
+            // Writing into a String cannot fail.
+            let _infallible = write!(text, "; {} by {}", class.as_str(), listener.address);
+        }
+    }
+    for rule in &config.topics {
+        let _infallible = write!(text, "; {} for {}", rule.durability.as_str(), rule.prefix);
+    }
+    text
 }
 
 /// Who may connect.

@@ -16,7 +16,9 @@ pub(crate) fn level(event: &Event) -> Level {
             Level::INFO
         }
         Event::TakenOver { .. } => Level::WARN,
-        Event::StoreFailed { .. } | Event::Unencodable { .. } => Level::ERROR,
+        Event::StoreFailed { .. } | Event::MessageDamaged { .. } | Event::Unencodable { .. } => {
+            Level::ERROR
+        }
         Event::SessionEnded { lost: 0, .. } | Event::Reloaded { .. } => Level::DEBUG,
         Event::SessionEnded { .. } => Level::INFO,
     }

@@ -25,6 +25,7 @@ mod plan;
 mod process;
 mod serve;
 mod signals;
+mod storage;
 
 use std::process::ExitCode;
 

@@ -10,9 +10,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use broker::{BrokerConfig, Control, Mail, Shared, Worker};
+use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Shared, Worker};
 use config::{Config, SharedStrategy, Sources};
 use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
+use store::Store;
 use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
@@ -21,6 +22,7 @@ use crate::cli::ServeArgs;
 use crate::log::{Form, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
+use crate::storage::{self, Storage, StorageError};
 use crate::{banner, process};
 
 /// Serves until a signal ends it. A start that fails says why in one line for each reason.
@@ -43,6 +45,8 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
 enum StartError {
     /// There is no plan.
     Plan(PlanError),
+    /// The store could not be opened.
+    Store(StorageError),
     /// A listener could not be opened.
     Listen(SocketAddr, io::Error),
     /// The system gave no thread, descriptor or signal handler.
@@ -53,6 +57,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plan(error) => error.fmt(f),
+            Self::Store(error) => error.fmt(f),
             Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
                 f,
                 "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
@@ -89,6 +94,8 @@ enum Request {
     Signal(Signal),
     /// All workers have ended, or one has failed.
     Ended(Result<(), WorkerPanic>),
+    /// The store has failed: nothing more can be promised.
+    StoreFailed,
 }
 
 impl From<Signal> for Request {
@@ -110,18 +117,28 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
 
     let (requests, inbox) = mpsc::channel();
     signals::forward(requests.clone())?;
-    let shared = Shared::new(broker_config(&plan, &log, descriptors));
+    let start = Instant::now();
+    let (storage, recovered) =
+        Storage::open(&plan.config, &plan.data_dir, start).map_err(StartError::Store)?;
+    let events = Arc::new(Alarmed {
+        log: log.events(),
+        requests: requests.clone(),
+    });
+    let shared = Shared::new(broker_config(&plan, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     let setups = (0..plan.workers)
-        .map(|id| worker(WorkerId(id), Arc::clone(&shared)))
+        .map(WorkerId)
+        .zip(shared.restore(recovered))
+        .map(|(id, part)| worker(id, Arc::clone(&shared), storage.handle(id), part))
         .collect();
-    let runtime = Runtime::start(listeners, setups, Clock::new(Instant::now()))?;
+    let runtime = Runtime::start(listeners, setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
+    storage.join(&mailboxes);
     watch_workers(runtime, requests)?;
     announce(&plan, &addresses, form);
 
-    let server = Server {
+    let mut server = Server {
         config: plan.config,
         sources: plan.sources,
         mailboxes,
@@ -130,7 +147,9 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let code = server.attend(&inbox);
     drop(memory);
-    Ok(code)
+    let stored = storage.close();
+    server.log.finish();
+    Ok(if stored { code } else { ExitCode::FAILURE })
 }
 
 /// Opens all doors, or none.
@@ -162,7 +181,11 @@ fn effective(configured: &Limits, descriptors: Option<u64>) -> Limits {
 /// Descriptors that are kept for everything that is not a client's socket.
 const SPARE_DESCRIPTORS: usize = 128;
 
-fn broker_config(plan: &Plan, log: &Log, descriptors: Option<u64>) -> BrokerConfig {
+fn broker_config(
+    plan: &Plan,
+    events: Arc<dyn EventSink>,
+    descriptors: Option<u64>,
+) -> BrokerConfig {
     let config = &plan.config;
     BrokerConfig {
         workers: usize::from(plan.workers),
@@ -175,7 +198,8 @@ fn broker_config(plan: &Plan, log: &Log, descriptors: Option<u64>) -> BrokerConf
         response_information: config.response_information.clone(),
         policy: Arc::new(auth::Open),
         mechanisms: Vec::new(),
-        events: log.events(),
+        durability: storage::rules(config),
+        events,
         // Std keys its hasher from the system's randomness; nobody outside can know the value.
         seed: RandomState::new().build_hasher().finish(),
     }
@@ -192,8 +216,35 @@ fn strategy(configured: SharedStrategy) -> Strategy {
     }
 }
 
-fn worker(id: WorkerId, shared: Arc<Shared>) -> WorkerSetup<Worker> {
-    WorkerSetup::new(move || Worker::new(id, shared)).notices(notice)
+fn worker(
+    id: WorkerId,
+    shared: Arc<Shared>,
+    store: Box<dyn Store>,
+    part: Restore,
+) -> WorkerSetup<Worker> {
+    let make = move || {
+        let mut worker = Worker::with_store(id, shared, store);
+        worker.restore(part);
+        worker
+    };
+    WorkerSetup::new(make).notices(notice)
+}
+
+/// Logs every event, and asks for the server's end when the store has failed (F04).
+struct Alarmed {
+    log: Arc<dyn EventSink>,
+    requests: Sender<Request>,
+}
+
+impl EventSink for Alarmed {
+    fn event(&self, event: Event) {
+        let failed = matches!(event, Event::StoreFailed { .. });
+        self.log.event(event);
+        if failed {
+            // If nobody listens any more, the process is ending already.
+            let _already_ending = self.requests.send(Request::StoreFailed);
+        }
+    }
 }
 
 /// What an event loop has to tell. Called on a worker; the log never waits.
@@ -273,6 +324,7 @@ fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
         node = plan.node,
         anonymous = banner::who(plan.config.allow_anonymous),
         data_dir = &*plan.data_dir.to_string_lossy(),
+        durability = banner::durability(&plan.config),
         workers = plan.workers,
         "serving"
     );
@@ -290,17 +342,19 @@ struct Server {
 
 impl Server {
     /// Does what signals ask for, until the workers have ended.
-    fn attend(mut self, inbox: &Receiver<Request>) -> ExitCode {
-        let code = loop {
+    fn attend(&mut self, inbox: &Receiver<Request>) -> ExitCode {
+        loop {
             match inbox.recv() {
                 Ok(Request::Signal(Signal::Reload)) => self.reload(),
                 Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
+                Ok(Request::StoreFailed) => {
+                    self.drain(inbox);
+                    break ExitCode::FAILURE;
+                }
                 Ok(Request::Ended(result)) => break self.unexpected_end(result),
                 Err(mpsc::RecvError) => break ExitCode::FAILURE,
             }
-        };
-        self.log.finish();
-        code
+        }
     }
 
     /// Reads the configuration again. If it is wrong, all stays as it is.
@@ -350,6 +404,7 @@ impl Server {
             let left = deadline.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
+                Ok(Request::StoreFailed) => {}
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");
                     return ExitCode::FAILURE;
