@@ -628,4 +628,6 @@ const QOS: u8 = 0x03;
 const RETAIN: u8 = 0x04;
 
 #[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,334 @@
+//! The plainest model there is: what records mean, by maps and lists.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{
+    Delivery, Record, Recovered, RecoveredDelivery, RecoveredRetained, RecoveredSession,
+    RecoveredSubscription, RecoveredWill, Settled, Stage, WillParts,
+};
+use types::{
+    ClientId, DeliveryNumber, Message, MessageRef, PacketId, StoredBody, StoredSession,
+    SubscriptionFilter, SubscriptionOptions, Time,
+};
+
+use crate::model::Losses;
+
+#[derive(Clone, Debug)]
+struct Owed {
+    message: Option<MessageRef>,
+    delivery: Delivery,
+}
+
+#[derive(Clone, Debug)]
+struct Session {
+    client: ClientId,
+    user: Option<String>,
+    expiry: Duration,
+    will: Option<RecoveredWill>,
+    /// `None`: connected.
+    away: Option<(Option<Time>, Option<Time>)>,
+    subscriptions: BTreeMap<SubscriptionFilter, (SubscriptionOptions, Option<NonZeroU32>)>,
+    queue: BTreeMap<DeliveryNumber, Owed>,
+    next: DeliveryNumber,
+    received: BTreeSet<PacketId>,
+}
+
+/// A model without checkpoints, places and forgetting.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plain {
+    sessions: BTreeMap<u64, Session>,
+    bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
+    retained: BTreeMap<String, (Option<MessageRef>, u64)>,
+    passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
+    last_session: u64,
+    sequence: u64,
+}
+
+impl Plain {
+    pub(crate) fn keep(&mut self, reference: MessageRef, message: &Message) {
+        let size = u32::try_from(message.size()).unwrap();
+        self.bodies.insert(reference, (size, message.expires()));
+    }
+
+    pub(crate) fn last_session(&self) -> u64 {
+        self.last_session
+    }
+
+    /// Deliveries that are not settled.
+    pub(crate) fn deliveries(&self) -> Vec<(StoredSession, DeliveryNumber)> {
+        let sessions = self.sessions.iter();
+        sessions
+            .flat_map(|(&number, session)| {
+                let queue = session.queue.keys();
+                queue.map(move |&delivery| (StoredSession(number), delivery))
+            })
+            .collect()
+    }
+
+    pub(crate) fn next(&self, session: u64) -> DeliveryNumber {
+        let session = self.sessions.get(&session);
+        session.map_or(DeliveryNumber::FIRST, |session| session.next)
+    }
+
+    pub(crate) fn apply(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::Owed {
+                message,
+                deliveries,
+            } => {
+                for delivery in deliveries {
+                    if let Some(session) = self.sessions.get_mut(&delivery.session.0) {
+                        session.next = session.next.max(delivery.number.next());
+                        let owed = Owed {
+                            message: Some(message),
+                            delivery: delivery.clone(),
+                        };
+                        session.queue.insert(delivery.number, owed);
+                    }
+                }
+            }
+            Record::Retained {
+                message,
+                topic,
+                sequence,
+            } => self.change(topic, Some(message), sequence),
+            Record::Cleared { topic, sequence } => self.change(topic, None, sequence),
+            Record::Passed { message, group } => {
+                self.passed.insert((message, group.clone()));
+            }
+            Record::Arrived { message, group } => {
+                self.passed.remove(&(message, group.clone()));
+            }
+            Record::Session {
+                session,
+                client,
+                user,
+                expiry,
+                will,
+            } => {
+                self.last_session = self.last_session.max(session.0);
+                let known = self.sessions.entry(session.0).or_insert_with(|| Session {
+                    client: client.clone(),
+                    user: None,
+                    expiry,
+                    will: None,
+                    away: None,
+                    subscriptions: BTreeMap::new(),
+                    queue: BTreeMap::new(),
+                    next: DeliveryNumber::FIRST,
+                    received: BTreeSet::new(),
+                });
+                known.user = user.map(String::from);
+                known.expiry = expiry;
+                known.will = will.map(own);
+                known.away = None;
+            }
+            Record::SessionEnded { session } => {
+                self.sessions.remove(&session.0);
+            }
+            _ => self.change_session(record),
+        }
+    }
+
+    fn change(&mut self, topic: &str, message: Option<MessageRef>, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+        let known = self.retained.entry(topic.to_owned()).or_default();
+        if known.1 < sequence {
+            *known = (message, sequence);
+        }
+    }
+
+    fn change_session(&mut self, record: &Record<'_>) {
+        let (Record::Away { session, .. }
+        | Record::Subscribed { session, .. }
+        | Record::Unsubscribed { session, .. }
+        | Record::Sent { session, .. }
+        | Record::Settled { session, .. }
+        | Record::Received { session, .. }
+        | Record::Released { session, .. }) = *record
+        else {
+            panic!("{record:?} is about no session");
+        };
+        let Some(session) = self.sessions.get_mut(&session.0) else {
+            return;
+        };
+        match *record {
+            Record::Away { ends, will, .. } => {
+                session.away = Some((ends, will));
+                if will.is_none() {
+                    session.will = None;
+                }
+            }
+            Record::Subscribed {
+                filter,
+                options,
+                id,
+                ..
+            } => {
+                session.subscriptions.insert(filter.clone(), (options, id));
+            }
+            Record::Unsubscribed { filter, .. } => {
+                session.subscriptions.remove(filter);
+            }
+            Record::Sent { number, id, .. } => {
+                if let Some(owed) = session.queue.get_mut(&number) {
+                    owed.delivery.packet_id = Some(id);
+                }
+            }
+            Record::Settled {
+                number,
+                step: Settled::Done,
+                ..
+            } => {
+                session.queue.remove(&number);
+            }
+            Record::Settled { number, .. } => {
+                let owed = session.queue.get_mut(&number);
+                if let Some(owed) = owed.filter(|owed| owed.delivery.packet_id.is_some()) {
+                    owed.message = None;
+                    owed.delivery.ids = None;
+                    owed.delivery.share = None;
+                }
+            }
+            Record::Received { id, .. } => {
+                session.received.insert(id);
+            }
+            Record::Released { id, .. } => {
+                session.received.remove(&id);
+            }
+            _ => {}
+        }
+    }
+
+    fn body(&self, message: MessageRef) -> Option<StoredBody> {
+        let &(size, expires) = self.bodies.get(&message)?;
+        Some(StoredBody {
+            reference: message,
+            size,
+            expires: expires.unwrap_or(Time::MAX),
+        })
+    }
+
+    /// What a start gives back whose clock begins at `start` of this model's clock.
+    pub(crate) fn recover(&self, start: Time) -> (Recovered, Losses) {
+        let mut losses = Losses::default();
+        let rebase = |time: Time| match time {
+            Time::MAX => Time::MAX,
+            time => Time::from_millis(time.as_millis().saturating_sub(start.as_millis())),
+        };
+        let body = |message: MessageRef| {
+            self.body(message).map(|body| StoredBody {
+                expires: rebase(body.expires),
+                ..body
+            })
+        };
+        let mut recovered = Recovered {
+            sequence: self.sequence,
+            ..Recovered::default()
+        };
+        for (&number, session) in &self.sessions {
+            if session.expiry.is_zero() {
+                continue;
+            }
+            let mut deliveries = Vec::new();
+            for owed in session.queue.values() {
+                match stage(owed, &body) {
+                    Some(stage) => deliveries.push(delivery(&owed.delivery, stage)),
+                    None => {
+                        losses.deliveries += 1;
+                        losses.clients.push(session.client.clone());
+                    }
+                }
+            }
+            let (ends, will) = session.away.map_or_else(
+                || left(session),
+                |(ends, will)| (ends.map(rebase), will.map(rebase)),
+            );
+            let subscriptions = session.subscriptions.iter();
+            recovered.sessions.push(RecoveredSession {
+                session: StoredSession(number),
+                client: session.client.clone(),
+                user: session.user.as_deref().map(Arc::from),
+                expiry: session.expiry,
+                ends,
+                will: will.zip(session.will.clone()),
+                subscriptions: subscriptions
+                    .map(|(filter, &(options, id))| RecoveredSubscription {
+                        filter: filter.clone(),
+                        options,
+                        id,
+                    })
+                    .collect(),
+                deliveries,
+                next: session.next,
+                received: session.received.iter().copied().collect(),
+            });
+        }
+        losses.clients.sort_unstable();
+        losses.clients.dedup();
+        for (topic, &(message, sequence)) in &self.retained {
+            let topic: Arc<str> = Arc::from(topic.as_str());
+            match message.map(body) {
+                Some(Some(body)) => recovered.retained.push(RecoveredRetained {
+                    topic,
+                    body,
+                    sequence,
+                }),
+                Some(None) => losses.retained.push(topic),
+                None => {}
+            }
+        }
+        for (message, group) in &self.passed {
+            match body(*message) {
+                Some(body) => recovered.passed.push((body, Arc::new(group.clone()))),
+                None => losses.passed += 1,
+            }
+        }
+        (recovered, losses)
+    }
+}
+
+/// The client of a session was connected until the start.
+fn left(session: &Session) -> (Option<Time>, Option<Time>) {
+    let ends = Time::ZERO + session.expiry;
+    let delay = session.will.as_ref().map(|will| Time::ZERO + will.delay);
+    (
+        Some(ends).filter(|&time| time < Time::MAX),
+        delay.map(|due| due.min(ends)),
+    )
+}
+
+fn stage(owed: &Owed, body: &dyn Fn(MessageRef) -> Option<StoredBody>) -> Option<Stage> {
+    Some(match (owed.delivery.packet_id, owed.message) {
+        (Some(id), None) => Stage::Received(id),
+        (Some(id), Some(message)) => Stage::Sent(id, body(message)?),
+        (None, message) => Stage::Waiting(body(message?)?),
+    })
+}
+
+fn delivery(delivery: &Delivery, stage: Stage) -> RecoveredDelivery {
+    RecoveredDelivery {
+        number: delivery.number,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        ids: delivery.ids.clone(),
+        share: delivery.share.clone(),
+        stage,
+    }
+}
+
+fn own(will: WillParts<'_>) -> RecoveredWill {
+    RecoveredWill {
+        topic: Arc::from(will.topic),
+        properties: Box::from(will.properties),
+        payload: Box::from(will.payload),
+        qos: will.qos,
+        retain: will.retain,
+        delay: will.delay,
+        message_expiry: will.message_expiry,
+        durability: will.durability,
+    }
+}
