@@ -52,15 +52,15 @@ impl Model {
         let short: Vec<u64> = self
             .sessions
             .iter()
-            .filter(|(_, session)| session.expiry.is_zero())
+            .filter(|(_, session)| session.details.expiry.is_zero())
             .map(|(&number, _)| number)
             .collect();
         for number in short {
             self.remove_session(number, now);
         }
         for session in self.sessions.values_mut() {
-            if session.link == Link::Connected {
-                session.set_link(left(session, now));
+            if session.details.link == Link::Connected {
+                session.details.set_link(left(session, now));
             }
         }
         let losses = if self.messages.misses_some() {
@@ -117,7 +117,7 @@ impl Model {
             let before = lost.len();
             lost.extend(missing.map(|entry| (number, entry.number())));
             if lost.len() > before {
-                losses.clients.push(session.client.clone());
+                losses.clients.push(session.details.client.clone());
             }
         }
         losses.clients.sort_unstable();
@@ -141,7 +141,7 @@ impl Model {
         let sessions = numbers
             .into_iter()
             .filter_map(|number| Some((number, self.sessions.get(&number)?)))
-            .filter(|(_, session)| !session.expiry.is_zero())
+            .filter(|(_, session)| !session.details.expiry.is_zero())
             .map(|(number, session)| self.recovered_session(number, session, clock))
             .collect();
         let mut retained: Vec<RecoveredRetained> = self
@@ -178,7 +178,7 @@ impl Model {
         session: &Session,
         clock: StoreClock,
     ) -> RecoveredSession {
-        let link = match session.link {
+        let link = match session.details.link {
             Link::Connected => left(session, clock.base),
             away @ Link::Away { .. } => away,
         };
@@ -186,15 +186,15 @@ impl Model {
             Link::Connected => (None, None),
             Link::Away { ends, will } => (ends, will),
         };
-        let subscriptions = session.subscriptions().iter();
+        let subscriptions = session.details.subscriptions().iter();
         RecoveredSession {
             session: StoredSession(number),
-            client: session.client.clone(),
-            user: session.user.clone(),
-            expiry: session.expiry,
+            client: session.details.client.clone(),
+            user: session.details.user.clone(),
+            expiry: session.details.expiry,
             ends: ends.map(|millis| clock.time(millis)),
             will: due
-                .zip(session.will.as_deref())
+                .zip(session.details.will.as_deref())
                 .map(|(millis, will)| (clock.time(millis), will.clone())),
             subscriptions: subscriptions
                 .map(|subscription| RecoveredSubscription {
@@ -209,7 +209,7 @@ impl Model {
                 .filter_map(|entry| self.delivery(entry, clock))
                 .collect(),
             next: session.next,
-            received: session.received().to_vec(),
+            received: session.details.received().to_vec(),
         }
     }
 
@@ -242,8 +242,8 @@ impl Model {
 /// What becomes of a session whose connection is over at `now`. Its will waits no longer than the
 /// session lasts (MQTT-3.1.3-9).
 fn left(session: &Session, now: u64) -> Link {
-    let ends = after(now, session.expiry);
-    let delay = session.will.as_ref().map(|will| will.delay);
+    let ends = after(now, session.details.expiry);
+    let delay = session.details.will.as_ref().map(|will| will.delay);
     Link::Away {
         ends: Some(ends).filter(|&time| time != NEVER),
         will: delay.map(|delay| after(now, delay).min(ends)),

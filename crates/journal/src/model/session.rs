@@ -18,9 +18,17 @@ pub(crate) struct Subscription {
     pub(crate) id: Option<NonZeroU32>,
 }
 
-/// A session.
+/// A session: what each delivery touches, in one piece, and the rest elsewhere.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
+    pub(super) queue: Queue,
+    pub(super) next: DeliveryNumber,
+    pub(super) details: Box<Details>,
+}
+
+/// What is touched when a client comes, subscribes or leaves.
+#[derive(Clone, Debug)]
+pub(super) struct Details {
     pub(super) client: ClientId,
     pub(super) user: Option<Arc<str>>,
     pub(super) expiry: Duration,
@@ -28,8 +36,6 @@ pub(super) struct Session {
     pub(super) link: Link,
     /// Sorted by filter.
     subscriptions: Vec<Subscription>,
-    pub(super) queue: Queue,
-    pub(super) next: DeliveryNumber,
     /// Sorted.
     received: Vec<PacketId>,
 }
@@ -37,14 +43,38 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(fields: &SessionFields<'_>) -> Result<Self, &'static str> {
         Ok(Self {
+            queue: Queue::default(),
+            next: DeliveryNumber::FIRST,
+            details: Box::new(Details::new(fields)?),
+        })
+    }
+
+    pub(super) fn state(&self, session: StoredSession) -> SessionStateParts<'_> {
+        let details = &*self.details;
+        SessionStateParts {
+            fields: SessionFields {
+                session,
+                expiry: details.expiry,
+                client: details.client.as_str(),
+                user: details.user.as_deref(),
+                will: details.will.as_deref().map(borrow),
+            },
+            link: details.link,
+            next: self.next,
+            received: &details.received,
+        }
+    }
+}
+
+impl Details {
+    fn new(fields: &SessionFields<'_>) -> Result<Self, &'static str> {
+        Ok(Self {
             client: ClientId::new(fields.client).ok_or("an empty client identifier")?,
             user: fields.user.map(Arc::from),
             expiry: fields.expiry,
             will: fields.will.as_ref().map(own),
             link: Link::Connected,
             subscriptions: Vec::new(),
-            queue: Queue::default(),
-            next: DeliveryNumber::FIRST,
             received: Vec::new(),
         })
     }
@@ -122,21 +152,6 @@ impl Session {
             self.received.remove(place);
         }
         place.is_ok()
-    }
-
-    pub(super) fn state(&self, session: StoredSession) -> SessionStateParts<'_> {
-        SessionStateParts {
-            fields: SessionFields {
-                session,
-                expiry: self.expiry,
-                client: self.client.as_str(),
-                user: self.user.as_deref(),
-                will: self.will.as_deref().map(borrow),
-            },
-            link: self.link,
-            next: self.next,
-            received: &self.received,
-        }
     }
 }
 

@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use store::{Delivery, Record, Stage};
-use types::{Durability, Message, MessageParts, PacketId, Time};
+use store::{Delivery, Record, Settled, Stage};
+use types::{DeliveryNumber, Durability, Message, MessageParts, PacketId, Time};
 
 use super::script::{CLOCK, History, steps};
 use super::*;
+use crate::log::FrameAt;
 use crate::record::{StoreClock, encode, encode_body, encode_retained_state};
 
 impl Model {

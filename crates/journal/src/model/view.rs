@@ -24,7 +24,7 @@ impl<'a> SessionView<'a> {
     }
 
     pub(crate) fn subscriptions(self) -> &'a [Subscription] {
-        self.session.subscriptions()
+        self.session.details.subscriptions()
     }
 
     /// How many deliveries wait.

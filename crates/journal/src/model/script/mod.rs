@@ -149,7 +149,7 @@ impl History {
         };
         let mut out = Vec::new();
         let progress = checkpoint.step(&self.live, &mut out, usize::from(step.a));
-        if step.b % 2 == 0 {
+        if step.b.is_multiple_of(2) {
             // It may be fed with its own state; nothing may change by that.
             self.live.apply(self.at_now(), &out).unwrap();
             self.live.check();
@@ -188,18 +188,22 @@ impl History {
         let reference = MessageRef(((CLOCK.base + count) << MessageRef::COUNT_BITS) + 3);
         let payload = vec![step.b; usize::from(step.b)];
         let parts = MessageParts {
-            properties: if step.c % 4 == 0 { &[1, 1] } else { &[] },
+            properties: if step.c.is_multiple_of(4) {
+                &[1, 1]
+            } else {
+                &[]
+            },
             payload: &payload,
             qos: QoS::ExactlyOnce,
-            retain: step.c % 3 == 0,
+            retain: step.c.is_multiple_of(3),
             publisher: None,
-            expires: (step.c % 5 == 0).then(|| self.now + Duration::from_millis(900)),
+            expires: (step.c.is_multiple_of(5)).then(|| self.now + Duration::from_millis(900)),
             durability: Durability::Disk,
         };
         let message = Message::new(Arc::from(topic(step.a)), parts);
         self.messages.push(reference);
         // Some never arrive, and are missing.
-        if step.a % 16 != 0 {
+        if !step.a.is_multiple_of(16) {
             encode_body(reference, &message, CLOCK, &mut self.batch);
             self.plain.keep(reference, &message);
         }
@@ -218,7 +222,7 @@ impl History {
             properties: &[],
             payload: &payload,
             qos: QoS::AtLeastOnce,
-            retain: step.c % 2 == 0,
+            retain: step.c.is_multiple_of(2),
             delay: Duration::from_secs(u64::from(step.c % 7)),
             message_expiry: None,
             durability: Durability::Os,
@@ -235,14 +239,14 @@ impl History {
             0..=4 => self.record(&Record::Session {
                 session,
                 client: &client,
-                user: (step.c % 2 == 0).then_some("somebody"),
+                user: (step.c.is_multiple_of(2)).then_some("somebody"),
                 expiry: expiry[usize::from(step.c) % expiry.len()],
-                will: (step.b % 2 == 0).then_some(will),
+                will: (step.b.is_multiple_of(2)).then_some(will),
             }),
             5 => self.record(&Record::Away {
                 session,
                 ends: Some(later),
-                will: (step.c % 2 == 0).then_some(self.now),
+                will: (step.c.is_multiple_of(2)).then_some(self.now),
             }),
             6 => self.record(&Record::Away {
                 session,
@@ -260,7 +264,7 @@ impl History {
     fn subscription(&mut self, step: Step) {
         let session = self.slot(step.a);
         let filter = filter(step.b);
-        if step.c % 4 == 0 {
+        if step.c.is_multiple_of(4) {
             self.record(&Record::Unsubscribed {
                 session,
                 filter: &filter,
@@ -285,19 +289,19 @@ impl History {
             deliveries.push(Delivery {
                 session,
                 number: self.plain.next(session.0),
-                qos: if step.c % 2 == 0 {
+                qos: if step.c.is_multiple_of(2) {
                     QoS::AtLeastOnce
                 } else {
                     QoS::ExactlyOnce
                 },
-                retain: step.c % 5 == 0,
+                retain: step.c.is_multiple_of(5),
                 packet_id: PacketId::new(u16::from(step.c % 8)),
-                ids: (step.c % 3 == 0).then(|| {
+                ids: (step.c.is_multiple_of(3)).then(|| {
                     (0..step.c % 4)
                         .filter_map(|id| NonZeroU32::new(id.into()))
                         .collect()
                 }),
-                share: (step.c % 7 == 0).then(|| Arc::new(filter(step.c))),
+                share: (step.c.is_multiple_of(7)).then(|| Arc::new(filter(step.c))),
             });
         }
         self.record(&Record::Owed {
@@ -335,7 +339,7 @@ impl History {
     fn receipt(&mut self, step: Step) {
         let session = self.slot(step.a);
         let id = PacketId::new(u16::from(step.b % 6) + 1).unwrap();
-        self.record(&if step.c % 2 == 0 {
+        self.record(&if step.c.is_multiple_of(2) {
             Record::Received { session, id }
         } else {
             Record::Released { session, id }
@@ -344,7 +348,7 @@ impl History {
 
     fn retain(&mut self, step: Step) {
         self.sequence += 1;
-        let message = self.message(step.b).filter(|_| step.c % 3 > 0);
+        let message = self.message(step.b).filter(|_| !step.c.is_multiple_of(3));
         let change = (self.sequence, message, topic(step.a));
         // Another worker's change may come later than one that was made after it.
         let now = if step.c % 8 < 3 {
@@ -374,7 +378,7 @@ impl History {
             return;
         };
         let group = &filter(step.b);
-        self.record(&if step.c % 2 == 0 {
+        self.record(&if step.c.is_multiple_of(2) {
             Record::Passed { message, group }
         } else {
             Record::Arrived { message, group }
@@ -390,8 +394,8 @@ impl History {
         let Some(place) = self.live.locate(message) else {
             return;
         };
-        let (bytes, _) = self.find(place.segment, place.offset);
-        encode_kept(&bytes.to_vec(), &mut self.batch);
+        let bytes = self.find(place.segment, place.offset).0.to_vec();
+        encode_kept(&bytes, &mut self.batch);
         self.commit();
     }
 
