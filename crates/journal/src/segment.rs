@@ -288,9 +288,13 @@ fn header_checksum(header: &[u8]) -> u32 {
 
 /// `summed`: from the length field to the end of the payload.
 fn frame_checksum(generation: u64, offset: u64, summed: &[u8]) -> u32 {
+    crc32c::crc32c_append(frame_seed(generation, offset), summed)
+}
+
+/// What the checksum of a frame begins with.
+pub(crate) fn frame_seed(generation: u64, offset: u64) -> u32 {
     let seed = crc32c::crc32c(&generation.to_le_bytes());
-    let seed = crc32c::crc32c_append(seed, &offset.to_le_bytes());
-    crc32c::crc32c_append(seed, summed)
+    crc32c::crc32c_append(seed, &offset.to_le_bytes())
 }
 
 fn put(bytes: &mut [u8], at: usize, field: &[u8]) {

@@ -451,7 +451,12 @@ impl Fault {
 pub(crate) struct Chance(u64);
 
 impl Chance {
-    fn next(&mut self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -459,7 +464,7 @@ impl Chance {
     }
 
     /// A number from 0 to `most`.
-    fn up_to(&mut self, most: usize) -> usize {
+    pub(crate) fn up_to(&mut self, most: usize) -> usize {
         let span = as_u64(most).saturating_add(1);
         let number = self.next().checked_rem(span).unwrap_or(0);
         usize::try_from(number).unwrap_or(0)

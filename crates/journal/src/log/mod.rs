@@ -13,6 +13,9 @@ mod begin;
 mod error;
 mod reader;
 mod scan;
+mod sums;
+#[cfg(test)]
+mod tests;
 
 pub use error::{OpenError, WriteError};
 pub use scan::{Damage, Each, Scan, Tail, Wrong};

@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::FRAME_HEAD_BYTES;
+use super::sums::Sums;
 use crate::disk::DiskFile;
-use crate::segment::{FRAME_HEAD, FrameHead, check_frame};
+use crate::segment::{FRAME_HEAD, FrameHead, check_frame, frame_seed};
 
 /// Reads frames of one segment.
 pub(super) struct Reader {
@@ -28,18 +29,6 @@ pub(super) struct Survey {
     pub(super) synced: u64,
     /// Where the last of them ends.
     pub(super) end: u64,
-    /// Whether what looks like frames was too much to check it all.
-    pub(super) effort: Effort,
-}
-
-/// How much of what looks like a frame was checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// All.
-    #[default]
-    Whole,
-    /// So much that somebody must have written it to keep us busy.
-    GivenUp,
 }
 
 impl Reader {
@@ -85,31 +74,34 @@ impl Reader {
             ..Survey::default()
         };
         let mut at = from;
-        let mut checked = 0u64;
-        let most = self.length.saturating_mul(MOST_CHECKED);
+        let mut effort = Effort::default();
         while at.saturating_add(FRAME_HEAD_BYTES) <= self.length {
+            if at.is_multiple_of(BLANK_BYTES) && self.is_blank(at)? {
+                // A head may begin in the last zeros.
+                at = at.saturating_add(BLANK_BYTES - FRAME_HEAD_BYTES);
+                continue;
+            }
             let step = match self.head(at)? {
-                Some(head) if self.may_follow(&head, at, expected) => {
-                    checked = checked.saturating_add(head.frame_bytes());
-                    if checked > most {
-                        survey.effort = Effort::GivenUp;
-                        return Ok(survey);
-                    }
-                    match self.frame(at)? {
-                        Some(_) => {
-                            survey.next.get_or_insert(at);
-                            survey.synced = survey.synced.max(head.synced);
-                            survey.end = at.saturating_add(head.frame_bytes());
-                            head.frame_bytes()
-                        }
-                        None => ALIGNMENT,
-                    }
+                Some(head)
+                    if self.may_follow(&head, at, expected)
+                        && self.is_frame(&head, at, &mut effort)? =>
+                {
+                    survey.next.get_or_insert(at);
+                    survey.synced = survey.synced.max(head.synced);
+                    survey.end = at.saturating_add(head.frame_bytes());
+                    head.frame_bytes()
                 }
                 _ => ALIGNMENT,
             };
             at = at.saturating_add(step);
         }
         Ok(survey)
+    }
+
+    /// Whether there are only zeros in the next block.
+    fn is_blank(&mut self, at: u64) -> io::Result<bool> {
+        let block = self.bytes(at, BLANK)?;
+        Ok(block.len() == BLANK && block.iter().all(|&byte| byte == 0))
     }
 
     /// Whether a frame with this head can lie here if the last one before it was the one before
@@ -120,6 +112,24 @@ impl Reader {
         let span = expected..=furthest;
         span.contains(&head.sequence)
             && FRAME_HEAD_BYTES.saturating_add(u64::from(head.length)) <= room
+    }
+
+    /// Whether there is a frame with this head at `at`. What looks like frames and is none costs
+    /// little, however much there is of it.
+    fn is_frame(&mut self, head: &FrameHead, at: u64, effort: &mut Effort) -> io::Result<bool> {
+        effort.bytes = effort.bytes.saturating_add(head.frame_bytes());
+        if effort.bytes <= self.length.saturating_mul(READ_AGAIN) {
+            return Ok(self.frame(at)?.is_some());
+        }
+        let sums = match &mut effort.sums {
+            Some(sums) => sums,
+            None => effort.sums.insert(Sums::new(&*self.file, at)?),
+        };
+        let seed = frame_seed(self.generation, at);
+        let payload = at.saturating_add(FRAME_HEAD_BYTES);
+        let end = payload.saturating_add(u64::from(head.length));
+        let sum = sums.range(&*self.file, seed, at.saturating_add(4), end)?;
+        Ok(sum == head.checksum)
     }
 
     /// So many bytes from `at`, fewer only at the end of the file.
@@ -155,13 +165,26 @@ impl Reader {
     }
 }
 
+/// What a survey has done so far.
+#[derive(Default)]
+struct Effort {
+    /// Bytes of all that looked like frames.
+    bytes: u64,
+    /// Made when that is too much.
+    sums: Option<Sums>,
+}
+
 fn as_u64(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// Bytes that are read at once.
 const WINDOW: usize = 1 << 20;
+/// Bytes of a block that is passed over at once if it is zero.
+const BLANK: usize = 4096;
+/// [`BLANK`] as a distance in a file.
+const BLANK_BYTES: u64 = 4096;
 /// Frames begin on multiples of this.
 const ALIGNMENT: u64 = 8;
-/// A survey gives up when it has checked so many times the length of the file.
-const MOST_CHECKED: u64 = 16;
+/// As long as what looks like frames is not longer than so many times the file, it is read.
+const READ_AGAIN: u64 = 4;

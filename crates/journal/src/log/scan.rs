@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::error::OpenError;
-use super::reader::{Effort, Reader, Survey};
+use super::reader::{Reader, Survey};
 use super::{FRAME_HEAD_BYTES, FrameAt, Options};
 use crate::disk::{Disk, DiskFile, LOCK};
 use crate::segment::{
@@ -91,8 +91,6 @@ pub enum Wrong {
     Frames(RangeInclusive<u64>),
     /// These frames, and maybe more, are damaged.
     FramesFrom(u64),
-    /// It holds so much that looks like frames and is none that it was not all checked.
-    Disguised,
 }
 
 impl fmt::Display for Wrong {
@@ -123,7 +121,6 @@ impl fmt::Display for Wrong {
                     "what follows from frame {first} on is not what was written"
                 )
             }
-            Self::Disguised => f.write_str("it holds too much that looks like frames but is none"),
         }
     }
 }
@@ -428,10 +425,7 @@ impl Walk<'_, '_> {
             Limit::EndOfFile => at < reader.length(),
             Limit::Newest => survey.synced >= expected,
         };
-        if survey.effort == Effort::GivenUp {
-            self.damage(number, at, Wrong::Disguised)
-                .map_err(Stop::Error)?;
-        } else if !is_damage {
+        if !is_damage {
             if limit == Limit::Newest {
                 self.tail.dropped_bytes = torn(reader, at, expected, &survey)?;
             }
