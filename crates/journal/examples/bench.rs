@@ -97,10 +97,12 @@ fn run(path: &Path, load: &Load) -> Result<(), Failure> {
             produce(handle, start, share, outstanding, bytes)
         }));
     }
-    let mut latencies = Vec::new();
+    let (mut latencies, mut handing) = (Vec::new(), Duration::ZERO);
     for producer in producers {
         let result = producer.join().map_err(|_| "a producer panicked")?;
-        latencies.extend(result?);
+        let (some, took) = result?;
+        latencies.extend(some);
+        handing += took;
     }
     let took = began.elapsed();
     let cpu = cpu_seconds()? - cpu;
@@ -108,7 +110,7 @@ fn run(path: &Path, load: &Load) -> Result<(), Failure> {
     if server.stop() != Stopped::Clean {
         return Err("the store did not stop cleanly".into());
     }
-    show(&mut latencies, took, cpu, &figures);
+    show(&mut latencies, took, cpu, handing, &figures);
     Ok(())
 }
 
@@ -119,7 +121,7 @@ fn produce(
     messages: u64,
     outstanding: usize,
     bytes: usize,
-) -> Result<Vec<Duration>, Failure> {
+) -> Result<(Vec<Duration>, Duration), Failure> {
     let now = || Time::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
     let mut sessions: VecDeque<(StoredSession, DeliveryNumber)> = VecDeque::new();
     for _ in 0..SESSIONS {
@@ -140,9 +142,11 @@ fn produce(
     let mut waiting: VecDeque<(Ticket, usize, Instant)> = VecDeque::new();
     let mut latencies = Vec::new();
     let (mut sent, mut unsafe_yet) = (0_u64, 0_usize);
+    let mut handing = Duration::ZERO;
     while sent < messages || !waiting.is_empty() {
         let room = outstanding.saturating_sub(unsafe_yet);
         let some = room.min(usize::try_from(messages - sent)?);
+        let began = Instant::now();
         for _ in 0..some {
             let (session, number) = sessions.pop_front().ok_or("no session")?;
             sessions.push_back((session, number.next()));
@@ -172,7 +176,8 @@ fn produce(
             });
         }
         if some > 0 {
-            waiting.push_back((handle.commit(Wish::Synced), some, Instant::now()));
+            waiting.push_back((handle.commit(Wish::Synced), some, began));
+            handing += began.elapsed();
             sent += u64::try_from(some)?;
             unsafe_yet += some;
         }
@@ -186,10 +191,16 @@ fn produce(
             std::thread::park();
         }
     }
-    Ok(latencies)
+    Ok((latencies, handing))
 }
 
-fn show(latencies: &mut [Duration], took: Duration, cpu: f64, figures: &Figures) {
+fn show(
+    latencies: &mut [Duration],
+    took: Duration,
+    cpu: f64,
+    handing: Duration,
+    figures: &Figures,
+) {
     latencies.sort_unstable();
     let count = latencies.len();
     let messages = count as f64;
@@ -202,6 +213,10 @@ fn show(latencies: &mut [Duration], took: Duration, cpu: f64, figures: &Figures)
     println!("ack p50           {:.2?}", percentile(50));
     println!("ack p99           {:.2?}", percentile(99));
     println!("CPU               {:.2} us/message", cpu * 1e6 / messages);
+    println!(
+        "handing over      {:.0} ns/message on the worker, the making of the message too",
+        handing.as_secs_f64() * 1e9 / messages
+    );
     println!(
         "written           {:.0} bytes/message",
         figures.written_bytes as f64 / messages

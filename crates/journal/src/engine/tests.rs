@@ -355,7 +355,7 @@ fn a_full_disk_refuses_messages_and_recovers_by_itself() {
     let before = handle.progress().unwrap();
     assert!(before.synced < last, "{before:?} of {last:?}");
     // What is there can still be read.
-    handle.load(KEY, &[all[0].1, all[39].1]);
+    handle.load(KEY, &[all[0].1, all[39].1, all[1].1]);
     store.turn(at(9000));
     let answers = loaded(&mut *handle);
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -367,7 +367,9 @@ fn a_full_disk_refuses_messages_and_recovers_by_itself() {
     store.turn(at(10_000));
     assert_eq!(handle.progress().unwrap().synced, last);
     assert_eq!(handle.room(), Room::Enough);
-    assert_eq!(loaded(&mut *handle).len(), 1);
+    let answers = loaded(&mut *handle);
+    let answers: Vec<_> = answers.iter().map(|answer| answer.message).collect();
+    assert_eq!(answers, [all[39].1, all[1].1]);
     drop((store, handle));
     disk.cut_power(3);
     let (_, recovered) = open(&disk);
@@ -453,6 +455,45 @@ fn a_session_that_sleeps_does_not_keep_the_journal() {
     disk.cut_power(4);
     let (_, recovered) = open(&disk);
     assert_eq!(owed(&recovered, "sleeper"), kept);
+}
+
+#[test]
+fn a_segment_goes_only_when_what_was_moved_out_of_it_is_safe() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    let mut handle = store.handle(WorkerId(0));
+    let sleeper = begin(&mut *handle, "sleeper");
+    let awake = begin(&mut *handle, "awake");
+    let mut kept = Vec::new();
+    for number in 1..=600 {
+        if number % 50 == 1 {
+            let next = number / 50 + 1;
+            kept.push((
+                next,
+                owe(&mut *handle, sleeper, next, &[2; 500], at(number)),
+            ));
+        }
+        owe(&mut *handle, awake, number, &[1; 1000], at(number));
+        handle.commit(Wish::Synced);
+        // No housekeeping yet.
+        store.write_only(at(number));
+        settle(&mut *handle, awake, number);
+    }
+    handle.commit(Wish::Synced);
+    // Nothing is wished any more and the clock stands: what is synced is the housekeeping's doing.
+    let now = at(100_000);
+    store.turn(now);
+    let before = disk.list().unwrap().len();
+    let mut least = before;
+    for step in 0..200 {
+        store.turn_as_wished(now);
+        least = least.min(disk.list().unwrap().len());
+        let copy = disk.copy();
+        copy.cut_power(step);
+        let (_, recovered) = open(&copy);
+        assert_eq!(owed(&recovered, "sleeper"), kept, "step {step}");
+    }
+    assert!(least + 3 < before, "{least} of {before}");
 }
 
 /// What a run has come to, in the shape in which a restart is compared with it.
