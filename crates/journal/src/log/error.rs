@@ -138,5 +138,5 @@ impl From<FolderError> for OpenError {
     }
 }
 
-const ADVICE: &str = "restore the store from a backup, or see what is lost with `nightjar store \
-                      verify`";
+const ADVICE: &str = "`nightjar store verify` says what is lost; restore the store from a backup, or \
+                      go on without it by `nightjar store verify --quarantine`";

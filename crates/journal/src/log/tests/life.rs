@@ -166,6 +166,32 @@ fn a_removed_segment_becomes_the_next_one_and_nothing_of_it_comes_back() {
 }
 
 #[test]
+fn frames_of_another_life_of_the_same_blocks_are_not_taken() {
+    let disk = MemoryDisk::new();
+    let mut log = start(&disk).unwrap().log;
+    append_synced(&mut log, b"common");
+    disk.kill();
+    // The same numbers, places and sequences, in a life that never was.
+    let other = disk.copy();
+    assert_ne!(other.random(), other.random());
+    let mut others = start(&other).unwrap().log;
+    let mut ours = start(&disk).unwrap().log;
+    for seed in 0..3 {
+        append_synced(&mut others, &payload(seed, 500));
+    }
+    append_synced(&mut ours, &payload(100, 500));
+    let stale = other.content(&segment_name(2)).unwrap();
+    let behind = 4096 + 536;
+    disk.edit(&segment_name(2), |bytes| {
+        bytes[behind..].copy_from_slice(&stale[behind..]);
+    });
+    disk.kill();
+    let found = start(&disk).unwrap();
+    assert_eq!(sequences(&found.frames), [1, 2]);
+    assert_eq!(found.frames[&2].1, payload(100, 500));
+}
+
+#[test]
 fn a_segment_that_somebody_reads_is_not_written_over() {
     let disk = MemoryDisk::new();
     let mut log = start(&disk).unwrap().log;
