@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::scan::{IDENTITY, Identity, NEW_IDENTITY, Scan, Tail, identity_text};
+use super::found::{IDENTITY, Identity, NEW_IDENTITY, identity_text};
+use super::scan::{Scan, Tail};
 use super::{Current, Log, Segment, Spare, Unsettled, free_name, settle};
 use crate::disk::Disk;
 use crate::segment::{SegmentHeader, segment_name};

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 mod begin;
 mod error;
+mod found;
 mod reader;
 mod scan;
 mod sums;

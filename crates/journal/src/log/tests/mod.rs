@@ -45,7 +45,7 @@ fn replay(disk: &MemoryDisk) -> Result<(Scan, Tail, Frames), OpenError> {
 
 fn start(disk: &MemoryDisk) -> Result<Started, OpenError> {
     let (scan, tail, frames) = replay(disk)?;
-    let log = Log::begin(scan, &tail, 1000).map_err(|error| scan::io_error("begin", error))?;
+    let log = Log::begin(scan, &tail, 1000).map_err(|error| found::io_error("begin", error))?;
     Ok(Started { log, tail, frames })
 }
 
