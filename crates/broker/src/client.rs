@@ -9,10 +9,12 @@ use auth::Identity;
 use protocol::Session;
 use topics::{MemberState, ScanCursor};
 use types::{
-    Body, ClientId, ConnId, DeliveryNumber, MessageRef, QoS, StoredSession, Time, TopicFilter,
+    Body, ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time,
+    TopicFilter,
 };
 
 use crate::conn::Will;
+use crate::mail::Skip;
 
 /// One client, connected or away.
 pub(crate) struct Client {
@@ -27,6 +29,9 @@ pub(crate) struct Client {
     pub(crate) stored: Option<StoredSession>,
     /// The number of the next delivery that the store hears of.
     pub(crate) next_delivery: DeliveryNumber,
+    /// QoS 2 messages of the client that an earlier run did not take in as a whole, with the
+    /// sessions that have them.
+    pub(crate) begun: Vec<(PacketId, Skip)>,
     /// The last message that the replays wait for, of those that the store was asked for.
     pub(crate) awaited: Option<MessageRef>,
     /// When the session ends; only while away.
@@ -79,6 +84,7 @@ impl Client {
             expiry,
             stored: None,
             next_delivery: DeliveryNumber::FIRST,
+            begun: Vec::new(),
             awaited: None,
             ends: None,
             wakes: None,
@@ -88,6 +94,14 @@ impl Client {
             replaying: false,
             counted: Counted::default(),
         }
+    }
+
+    /// The sessions that have a QoS 2 message already, if it comes again after an earlier run
+    /// began to take it in. An identifier that is used for another message tells nothing.
+    pub(crate) fn take_begun(&mut self, id: PacketId, again: bool) -> Option<Skip> {
+        let at = self.begun.iter().position(|(known, _)| *known == id)?;
+        let (_, skip) = self.begun.swap_remove(at);
+        Some(skip).filter(|_| again)
     }
 
     /// Whether the session outlives its connection, so that what is sent must be kept until

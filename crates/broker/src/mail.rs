@@ -5,7 +5,10 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use topics::Route;
-use types::{Limits, Message, QoS, SessionKey, SessionRef, SubscriptionFilter, WorkerId};
+use types::{
+    Limits, Message, PacketId, QoS, SessionKey, SessionRef, StoredSession, SubscriptionFilter,
+    WorkerId,
+};
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
 /// [`Mail::Control`].
@@ -19,6 +22,8 @@ pub enum Mail {
         message: Arc<Message>,
         /// Whom to tell when it is safe.
         receipt: Option<Receipt>,
+        /// Sessions that have it already.
+        skip: Option<Skip>,
     },
     /// A message for one member of a shared subscription.
     Share(Box<Share>),
@@ -35,7 +40,26 @@ pub struct Receipt {
     pub worker: WorkerId,
     /// Its number for it.
     pub hold: u64,
+    /// The QoS 2 message that this is about, if workers record what is owed one by one.
+    pub begun: Option<Begun>,
 }
+
+/// A QoS 2 message from a durable session that sessions of several workers are owed.
+///
+/// They cannot record that in one commit. Each says in its own that it has begun, and answers as
+/// soon as that is committed; then the publisher's worker records the identifier, and PUBREC
+/// waits for that. If a crash comes between, the message comes again, and not to those that have
+/// it (MQTT-4.3.3-10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// The publisher's session.
+    pub session: StoredSession,
+    /// The packet identifier.
+    pub id: PacketId,
+}
+
+/// Sessions that a message is not for, because an earlier run left them owed it.
+pub type Skip = Arc<[StoredSession]>;
 
 /// A message that a shared subscription gives to one of its members.
 #[derive(Debug)]
@@ -58,6 +82,8 @@ pub struct Share {
     pub receipt: Option<Receipt>,
     /// It left another member, and the store knows that it is on its way.
     pub passed: bool,
+    /// Sessions that have it already.
+    pub skip: Option<Skip>,
 }
 
 /// What the control plane says to a worker.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use protocol::session::{Matched, Next, Offer, When};
 use protocol::{Outbound, Session};
 use topics::Recipient;
-use types::{Body, ConnId, DeliveryNumber, PacketId, QoS, SessionKey, SessionRef, Time};
+use types::{
+    Body, ConnId, DeliveryNumber, PacketId, QoS, SessionKey, SessionRef, StoredSession, Time,
+};
 
 use super::Worker;
 use super::publish::Fanout;
@@ -100,6 +102,9 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
+        if is_skipped(client.stored, fanout.skip.as_deref()) {
+            return;
+        }
         let owed = owe(client, fanout.parts.durability, copy.qos);
         let number = owed.map(|(_, number)| number);
         let when = when(number, copy.qos);
@@ -467,6 +472,11 @@ fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumb
         matched: Matched::new((!copy.ids.is_empty()).then(|| copy.ids.into()), None),
         number,
     }
+}
+
+/// Whether a session has the message already, from an earlier run.
+pub(super) fn is_skipped(session: Option<StoredSession>, skip: Option<&[StoredSession]>) -> bool {
+    skip.is_some_and(|skip| session.is_some_and(|session| skip.contains(&session)))
 }
 
 /// A QoS 2 identifier that a crash would take back must not be seen.

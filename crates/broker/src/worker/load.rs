@@ -66,6 +66,7 @@ impl Worker {
                 let origin = Origin {
                     receipt: None,
                     passed,
+                    skip: None,
                 };
                 self.share_again(&group, message, tried, origin, now);
             }
@@ -117,6 +118,7 @@ impl Worker {
                     let origin = Origin {
                         receipt: None,
                         passed: passed.passed,
+                        skip: None,
                     };
                     let message = Arc::clone(message);
                     self.share_again(&passed.group, message, passed.tried, origin, now);

@@ -330,9 +330,10 @@ impl Core for Worker {
                 route,
                 message,
                 receipt,
+                skip,
             } => {
                 self.mail_taken = self.mail_taken.saturating_add(publish::mail_size(&message));
-                self.deliver_route_here(&route, &message, receipt, now);
+                self.deliver_route_here(&route, &message, receipt, skip, now);
             }
             Mail::Share(share) => {
                 self.mail_taken = self

@@ -37,6 +37,11 @@ pub(super) struct Promises {
 struct Hold {
     conn: ConnId,
     waits: u32,
+    /// Whether another worker is among those that it waits for.
+    remote: bool,
+    /// A QoS 2 identifier that is recorded when all of them have answered, before the
+    /// acknowledgement.
+    received: Option<(SessionKey, PacketId, Durability)>,
 }
 
 /// What a ticket is waited for by.
@@ -64,10 +69,17 @@ impl Worker {
         }
         let hold = self.promises.next;
         self.promises.next = hold.wrapping_add(1);
-        self.promises.open.insert(hold, Hold { conn, waits: 1 });
+        let open = Hold {
+            conn,
+            waits: 1,
+            remote: false,
+            received: None,
+        };
+        self.promises.open.insert(hold, open);
         Some(Receipt {
             worker: self.id,
             hold,
+            begun: None,
         })
     }
 
@@ -83,6 +95,40 @@ impl Worker {
         let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
         if let Some(hold) = hold {
             hold.waits = hold.waits.saturating_add(1);
+        }
+    }
+
+    /// The same for another worker's part in it.
+    pub(super) fn await_remote(&mut self, receipt: Option<Receipt>) {
+        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        if let Some(hold) = hold {
+            hold.waits = hold.waits.saturating_add(1);
+            hold.remote = true;
+        }
+    }
+
+    /// A share of a message goes to another worker.
+    pub(super) fn mark_remote(&mut self, receipt: Option<Receipt>) {
+        let receipt = receipt.filter(|receipt| receipt.worker == self.id);
+        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        if let Some(hold) = hold {
+            hold.remote = true;
+        }
+    }
+
+    /// Puts the record of a QoS 2 identifier off until all workers have recorded what they owe.
+    /// `false` if there is no other worker: then all is in one batch.
+    pub(super) fn receive_later(
+        &mut self,
+        receipt: Receipt,
+        received: (SessionKey, PacketId, Durability),
+    ) -> bool {
+        match self.promises.open.get_mut(&receipt.hold) {
+            Some(hold) if hold.remote => {
+                hold.received = Some(received);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -193,6 +239,16 @@ impl Worker {
             return;
         }
         let conn = open.conn;
+        if let Some((key, id, class)) = open.received.take() {
+            let receipt = Receipt {
+                worker: self.id,
+                hold,
+                begun: None,
+            };
+            if self.record_received_now(key, id, class, receipt) {
+                return;
+            }
+        }
         self.promises.open.remove(&hold);
         self.release_held(conn, hold);
     }
@@ -254,7 +310,7 @@ impl Worker {
         if !self.durable {
             return;
         }
-        if std::mem::take(&mut self.promises.dirty) {
+        while std::mem::take(&mut self.promises.dirty) {
             self.commit_batch();
         }
         match self.store.progress() {
@@ -262,7 +318,7 @@ impl Worker {
                 self.keep_promises(|promises| &mut promises.os, progress.written, now);
                 self.keep_promises(|promises| &mut promises.disk, progress.synced, now);
                 // Gates that opened may have sent more, which is recorded.
-                if std::mem::take(&mut self.promises.dirty) {
+                while std::mem::take(&mut self.promises.dirty) {
                     self.commit_batch();
                 }
             }
@@ -286,11 +342,21 @@ impl Worker {
         let Promises {
             in_batch, os, disk, ..
         } = &mut self.promises;
+        let mut recorded = Vec::new();
         for (class, waiter) in in_batch.drain(..) {
+            if let Waiter::Receipt(receipt) = waiter
+                && receipt.begun.is_some()
+            {
+                recorded.push(receipt);
+                continue;
+            }
             match class {
                 Durability::Memory | Durability::Os => os.push_back((ticket, waiter)),
                 Durability::Disk => disk.push_back((ticket, waiter)),
             }
+        }
+        for receipt in recorded {
+            self.answer(receipt);
         }
     }
 

@@ -20,7 +20,7 @@ use super::receive::Flow;
 use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
-use crate::mail::{Mail, Receipt};
+use crate::mail::{Mail, Receipt, Skip};
 use crate::metrics::Counter;
 use crate::shared::Mailbox;
 
@@ -55,7 +55,16 @@ pub(super) struct Fanout<'a> {
     pub(super) heads: HeadCache,
     /// Whom to tell when the message is safe.
     pub(super) receipt: Option<Receipt>,
+    /// Sessions that have it already.
+    pub(super) skip: Option<Skip>,
     pub(super) now: Time,
+}
+
+/// Whom to tell of a message, and whom not to give it.
+#[derive(Default)]
+struct Whom {
+    receipt: Option<Receipt>,
+    skip: Option<Skip>,
 }
 
 impl<'a> Fanout<'a> {
@@ -198,12 +207,32 @@ impl Worker {
         {
             return self.violate(id, violation, now);
         }
-        let receipt = match publish.qos {
+        let mut receipt = match publish.qos {
             QoS::AtMostOnce => None,
             QoS::AtLeastOnce | QoS::ExactlyOnce => self.open_hold(id),
         };
-        let taken = self.go_beyond(|worker| worker.take_publish(way, publish, receipt, now));
+        let mut skip = None;
+        if let Some(receipt) = &mut receipt
+            && publish.qos == QoS::ExactlyOnce
+        {
+            skip = self.take_begun(session, publish);
+            if self.goes_elsewhere(&way.route) || publish.retain {
+                receipt.begun = self.begun(session, publish.packet_id, way.durability);
+            }
+        }
+        let whom = Whom { receipt, skip };
+        let taken = self.go_beyond(|worker| worker.take_publish(way, publish, whom, now));
         self.acknowledge(id, way, publish, receipt, taken)
+    }
+
+    /// Whether other workers have recipients, or may have.
+    fn goes_elsewhere(&self, route: &Route) -> bool {
+        !route.groups().is_empty() || route.workers().any(|worker| worker != self.id)
+    }
+
+    fn take_begun(&mut self, key: SessionKey, publish: &Publish<'_>) -> Option<Skip> {
+        let client = self.clients.at_mut(key)?;
+        client.take_begun(publish.packet_id?, publish.dup)
     }
 
     /// Whether the message has to wait for the store to catch up.
@@ -219,8 +248,7 @@ impl Worker {
         }
         let mut here = way.route.recipients(self.id).iter();
         retain
-            || !way.route.groups().is_empty()
-            || way.route.workers().any(|worker| worker != self.id)
+            || self.goes_elsewhere(&way.route)
             || here.any(|recipient| self.stored(recipient.session).is_some())
     }
 
@@ -246,10 +274,10 @@ impl Worker {
         &mut self,
         way: &Way,
         publish: &Publish<'_>,
-        receipt: Option<Receipt>,
+        whom: Whom,
         now: Time,
     ) -> Result<bool, Refused> {
-        if receipt.is_some() && self.store_failed() {
+        if whom.receipt.is_some() && self.store_failed() {
             return Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
                 drop: DropReason::Quota,
@@ -306,7 +334,7 @@ impl Worker {
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
             durability: way.durability,
         };
-        self.publish_parts(&way.route, parts, receipt, now)
+        self.publish_parts(&way.route, parts, whom, now)
     }
 
     /// Stores a retained message and sends the message to everybody who wants it. Whether
@@ -315,7 +343,7 @@ impl Worker {
         &mut self,
         route: &Arc<Route>,
         parts: MessageParts<'_>,
-        receipt: Option<Receipt>,
+        whom: Whom,
         now: Time,
     ) -> Result<bool, Refused> {
         let mut fanout = Fanout {
@@ -323,7 +351,8 @@ impl Worker {
             parts,
             message: None,
             heads: HeadCache::default(),
-            receipt,
+            receipt: whom.receipt,
+            skip: whom.skip,
             now,
         };
         // Stored first, routed after: see `RetainedStore`.
@@ -406,12 +435,14 @@ impl Worker {
         for worker in route.workers() {
             if worker != here {
                 let message = Arc::clone(fanout.message());
-                self.mail_publish(worker, Arc::clone(route), message, fanout.receipt);
+                let (receipt, skip) = (fanout.receipt, fanout.skip.clone());
+                self.mail_publish(worker, Arc::clone(route), message, receipt, skip);
             }
         }
         for group in route.groups() {
             let message = Arc::clone(fanout.message());
-            self.share_out(group, message, fanout.receipt, fanout.now);
+            let (receipt, skip) = (fanout.receipt, fanout.skip.clone());
+            self.share_out(group, message, receipt, skip, fanout.now);
         }
         true
     }
@@ -422,6 +453,7 @@ impl Worker {
         route: &Arc<Route>,
         message: &Arc<Message>,
         receipt: Option<Receipt>,
+        skip: Option<Skip>,
         now: Time,
     ) {
         let mut fanout = Fanout {
@@ -430,6 +462,7 @@ impl Worker {
             message: Some(Arc::clone(message)),
             heads: HeadCache::default(),
             receipt,
+            skip,
             now,
         };
         fanout.heads.take_buffer(&mut self.scratch);
@@ -453,15 +486,17 @@ impl Worker {
         route: Arc<Route>,
         message: Arc<Message>,
         receipt: Option<Receipt>,
+        skip: Option<Skip>,
     ) {
         self.charge_mail(to, &message);
-        self.await_receipt(receipt);
+        self.await_remote(receipt);
         self.actions.push_back(Action::Mail {
             to,
             mail: Mail::Publish {
                 route,
                 message,
                 receipt,
+                skip,
             },
         });
     }
@@ -566,7 +601,7 @@ impl Worker {
         now: Time,
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        if let Err(refused) = self.publish_parts(&route, parts, None, now) {
+        if let Err(refused) = self.publish_parts(&route, parts, Whom::default(), now) {
             self.metrics().dropped(refused.drop, 1, parts.payload.len());
         }
     }

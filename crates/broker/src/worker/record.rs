@@ -18,7 +18,7 @@ use super::Worker;
 use super::publish::Fanout;
 use crate::client::Client;
 use crate::conn::Will;
-use crate::mail::Receipt;
+use crate::mail::{Begun, Receipt};
 
 /// What is collected while one message is delivered.
 #[derive(Debug, Default)]
@@ -73,6 +73,14 @@ impl Worker {
             message: reference,
             deliveries: &deliveries,
         });
+        if let Some(begun) = receipt.and_then(|receipt| receipt.begun) {
+            let owed: Vec<StoredSession> = deliveries.iter().map(|one| one.session).collect();
+            self.record(Record::Begun {
+                session: begun.session,
+                id: begun.id,
+                owed: &owed,
+            });
+        }
         self.owing.deliveries = deliveries;
         while let Some((key, id, number)) = self.owing.gates.pop() {
             self.open_gate_when_safe(key, id, Some(number), class);
@@ -143,12 +151,43 @@ impl Worker {
     ) {
         if let Some(receipt) = receipt
             && class.is_stored()
-            && let Some(session) = self.keeping(key)
+            && !self.receive_later(receipt, (key, id, class))
         {
-            self.record(Record::Received { session, id });
-            self.await_receipt(Some(receipt));
-            self.answer_when_safe(receipt, class);
+            let receipt = Receipt {
+                begun: None,
+                ..receipt
+            };
+            self.record_received_now(key, id, class, receipt);
         }
+    }
+
+    /// The same at once. Whether there is something to wait for.
+    pub(super) fn record_received_now(
+        &mut self,
+        key: SessionKey,
+        id: PacketId,
+        class: Durability,
+        receipt: Receipt,
+    ) -> bool {
+        let Some(session) = self.keeping(key) else {
+            return false;
+        };
+        self.record(Record::Received { session, id });
+        self.await_receipt(Some(receipt));
+        self.answer_when_safe(receipt, class);
+        true
+    }
+
+    /// What workers say of a QoS 2 message that they record one by one; `None` if one batch has
+    /// it all.
+    pub(super) fn begun(
+        &self,
+        key: SessionKey,
+        id: Option<PacketId>,
+        class: Durability,
+    ) -> Option<Begun> {
+        let session = self.keeping(key).filter(|_| class.is_stored())?;
+        Some(Begun { session, id: id? })
     }
 
     /// A publisher released a QoS 2 identifier.

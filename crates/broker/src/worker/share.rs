@@ -13,17 +13,20 @@ use topics::{GroupRoute, Member, Pick, Strategy};
 use types::{Action, Body, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
+use super::deliver::is_skipped;
 use crate::event::DropReason;
-use crate::mail::{Mail, Receipt, Share};
+use crate::mail::{Mail, Receipt, Share, Skip};
 use crate::shared::stable_hash;
 
 /// Where a message for a group comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Origin {
     /// Whom to tell when it is safe.
     pub(super) receipt: Option<Receipt>,
     /// It was recorded as on its way, and must be recorded as arrived.
     pub(super) passed: bool,
+    /// Sessions that have it already.
+    pub(super) skip: Option<Skip>,
 }
 
 impl Worker {
@@ -33,12 +36,14 @@ impl Worker {
         group: &GroupRoute,
         message: Arc<Message>,
         receipt: Option<Receipt>,
+        skip: Option<Skip>,
         now: Time,
     ) {
         self.await_receipt(receipt);
         let origin = Origin {
             receipt,
             passed: false,
+            skip,
         };
         self.share_beside(group, message, BTreeSet::new(), origin, now);
     }
@@ -65,11 +70,13 @@ impl Worker {
             tried,
             receipt: origin.receipt,
             passed: origin.passed,
+            skip: origin.skip,
         };
         let to = member.subscriber.worker;
         if to == self.id {
             self.take_share(share, now);
         } else {
+            self.mark_remote(share.receipt);
             self.charge_mail(to, &share.message);
             self.actions.push_back(Action::Mail {
                 to,
@@ -141,6 +148,7 @@ impl Worker {
             mut tried,
             receipt,
             passed,
+            skip,
         } = share;
         let member = SessionRef {
             worker: self.id,
@@ -148,9 +156,16 @@ impl Worker {
         };
         if self.has_left(member, &group) {
             tried.insert(member);
-            let origin = Origin { receipt, passed };
+            let origin = Origin {
+                receipt,
+                passed,
+                skip,
+            };
             self.share_again(&group, message, tried, origin, now);
             return;
+        }
+        if is_skipped(self.stored(to), skip.as_deref()) {
+            return self.settle_receipt(receipt);
         }
         let outbound = Outbound {
             qos: message.qos().min(qos),
