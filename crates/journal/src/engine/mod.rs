@@ -12,6 +12,7 @@ use types::MessageRef;
 
 mod background;
 mod compact;
+mod offline;
 mod open;
 
 pub use open::{OnDamage, Options, Report};
