@@ -78,7 +78,8 @@ pub struct Store {
     /// `disk`: once the disk has it, so that a power cut does not lose it. `os`: once the
     /// operating system has it, so that a crash of the server does not lose it; a power cut may
     /// take what was acknowledged within `sync_interval`. `memory`: at once, and a restart loses
-    /// it.
+    /// it. If nothing says anything but `memory`, there is no store, and what it held stays
+    /// untouched.
     pub durability: Durability,
     /// Longest time until the disk has what the operating system has: how much of class `os` a
     /// power cut may take. Acknowledgements from subscribers wait for the disk no longer than

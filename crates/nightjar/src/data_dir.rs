@@ -43,10 +43,7 @@ pub(crate) fn prepare(
     environment: &[(String, String)],
     intent: Intent,
 ) -> Result<PathBuf, DataDirError> {
-    let path = match configured {
-        Some(path) => path.to_owned(),
-        None => default_path(environment).ok_or(DataDirError::Nameless)?,
-    };
+    let path = locate(configured, environment)?;
     let refused = |error| DataDirError::Refused {
         path: path.clone(),
         error,
@@ -56,6 +53,17 @@ pub(crate) fn prepare(
         Intent::Check => foresee(&path).map_err(refused)?,
     }
     Ok(path)
+}
+
+/// The folder that [`prepare`] looks at, without a look at it.
+pub(crate) fn locate(
+    configured: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<PathBuf, DataDirError> {
+    match configured {
+        Some(path) => Ok(path.to_owned()),
+        None => default_path(environment).ok_or(DataDirError::Nameless),
+    }
 }
 
 fn default_path(environment: &[(String, String)]) -> Option<PathBuf> {

@@ -16,6 +16,7 @@ mod printer;
 mod properties;
 mod publish;
 mod refused;
+mod store;
 mod subscribe;
 mod url;
 
@@ -28,6 +29,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Pub(args)) => publish::run(*args),
         Some(Command::Sub(args)) => subscribe::run(*args),
+        Some(Command::Store(args)) => store::run(args),
     }
 }
 
@@ -58,6 +60,7 @@ enum Command {
     Check(CheckArgs),
     Pub(Box<publish::PublishArgs>),
     Sub(Box<subscribe::SubscribeArgs>),
+    Store(store::StoreArgs),
 }
 
 /// What `nightjar serve` is told.
@@ -69,7 +72,7 @@ pub(crate) struct ServeArgs {
     /// Accept connections here, in place of the configuration's listeners; may be repeated
     #[arg(short, long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Vec<String>,
-    /// Folder for what must outlive a restart; nothing does yet
+    /// Folder for what must outlive a restart: the store is in it
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Let anyone connect who reaches a listener, even from other machines
