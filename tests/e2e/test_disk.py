@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from harness.deadline import Deadline
+from harness.deadline import PATIENCE, Deadline
 from harness.disk import DyingDisk, NoMount
 from harness.peer import V5, V311, Peer, fresh_id
 from harness.raw import (
@@ -125,7 +125,8 @@ def test_an_error_of_the_disk(own_server, disk, topic, what):
         with contextlib.suppress(OSError):  # It may have ended already.
             raw.send(publish(topic, b"late", 1, 1, level))
     for raw in raws:
-        assert PUBACK not in [kind for kind, _, _ in raw.rest()]
+        # A refusal is honest; 3.1.1 has none.
+        assert [answer for answer in raw.rest() if is_success(answer)] == []
     assert server.ended_by_itself() not in (0, None)
     assert disk.count("failed") == 1
     assert [line for line in server.log().splitlines() if '"level":"ERROR"' in line]
@@ -136,38 +137,48 @@ def test_an_error_of_the_disk(own_server, disk, topic, what):
     assert set(heard[20:]) <= {b"late"}
 
 
+def is_success(answer):
+    kind, _, body = answer
+    return kind == PUBACK and (len(body) < 3 or body[2] < 0x80)
+
+
 # F05: full
 
 
+@pytest.mark.timeout(180)
 def test_full_disk(small_disk, own_server, topic):
     """F05: refused honestly, read on, and well again without a restart when there is room."""
     disk = small_disk(24 * MIB)
+    rule = f'[[topic]]\nprefix = "{topic}/memory"\ndurability = "memory"\n'
     server = own_server(
-        config=SMALL_STORE + LARGE_QUEUES, data_dir=disk.inside / "data", before=disk.before
+        config=SMALL_STORE + LARGE_QUEUES + rule,
+        data_dir=disk.inside / "data",
+        before=disk.before,
     ).start()
     client_id = fresh_id()
     with Peer(server, V5, client_id, clean=False) as sleeper:
         sleeper.subscribe(f"{topic}/queue", qos=2)
     with Peer(server, V5) as publisher, Peer(server, V311) as reader:
-        reader.subscribe(f"{topic}/live", qos=1)
+        reader.subscribe(f"{topic}/live", f"{topic}/memory", qos=1)
+        disk.fill(leave=12 * MIB)
         kept = fill(publisher, f"{topic}/queue")
         assert kept > 100
-        disk.fill(leave=0)
+        disk.fill()
         assert_refused(server, topic)
         # What needs no store goes on.
-        for qos in (0, 1):
-            publisher.publish(f"{topic}/live", b"live", qos)
+        for name, qos in (("live", 0), ("memory", 0), ("memory", 1)):
+            assert publisher.publish(f"{topic}/{name}", b"live", qos) == 0
             assert reader.message().payload == b"live"
         # Space from outside: it is well again by itself.
         disk.free()
         kept += until_taken(publisher, f"{topic}/queue", kept)
         kept += fill(publisher, f"{topic}/queue", kept)
-        disk.fill(leave=0)
+        disk.fill()
         assert_refused(server, topic)
         # Space from inside: those who collect their messages give it back.
         with Peer(server, V5, client_id, clean=False) as back:
             assert [number(m) for m in back.messages(kept)] == list(range(kept))
-            until_taken(publisher, f"{topic}/queue", kept)
+            until_taken(publisher, f"{topic}/queue", kept, GIVEN_BACK)
             assert number(back.message()) == kept
             assert back.until_fence(publisher, qos=2) == []
     server.stop()
@@ -184,15 +195,19 @@ def test_killed_and_started_on_a_full_disk(small_disk, own_server, topic):
         sleeper.subscribe(f"{topic}/queue", qos=1)
     with Peer(server, V5) as publisher:
         kept = fill(publisher, f"{topic}/queue")
-    disk.fill(leave=0)
+    disk.fill()
     for _ in range(3):
         server.kill()
         server.restart()
-    with Peer(server, V5) as publisher:
-        with Peer(server, V5, client_id, clean=False) as back:
-            assert back.session_present
-            assert [number(m) for m in back.messages(kept)] == list(range(kept))
-        until_taken(publisher, f"{topic}/queue", kept)
+    with Peer(server, V5, client_id, clean=False) as back, Peer(server, V5) as other:
+        assert back.session_present
+        assert [number(m) for m in back.messages(kept)] == list(range(kept))
+        assert back.until_fence(other) == []
+    server.stop()
+    server.restart()
+    with Peer(server, V5, client_id, clean=False) as back, Peer(server, V5) as other:
+        assert back.session_present
+        assert back.until_fence(other) == []
     server.stop()
 
 
@@ -205,17 +220,20 @@ def test_limit_of_the_store(own_server, topic):
     with Peer(server, V5) as publisher:
         kept = fill(publisher, f"{topic}/queue")
         assert kept > 100
-        assert disk_usage(server.store) <= 8 * MIB
+        assert disk_usage(server.store) <= (8 + 1) * MIB  # A segment is taken whole.
         assert_refused(server, topic)
         with Peer(server, V5, client_id, clean=False) as back:
             assert [number(m) for m in back.messages(kept)] == list(range(kept))
-            until_taken(publisher, f"{topic}/queue", kept)
-            assert number(back.message()) == kept
+            assert back.until_fence(publisher) == []
 
 
 def disk_usage(folder):
     return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
 
+
+#: Seconds until the disk has back what was collected: the store keeps each message for a minute
+#: more, because a worker may still refer to it.
+GIVEN_BACK = 90
 
 #: Size of the messages that fill a disk.
 LARGE = 10_000
@@ -229,16 +247,26 @@ def fill(publisher, topic, first=0):
     raise AssertionError("the disk is never full")
 
 
-def until_taken(publisher, topic, number):
+def until_taken(publisher, topic, number, seconds=PATIENCE):
     """Publishes one message until it is taken."""
-    deadline = Deadline()
+    deadline = Deadline(seconds)
     while not taken(publisher, topic, number):
         assert not deadline.passed(), "the server does not take it again"
+        tick(publisher.server)
     return 1
 
 
+def tick(server):
+    """A second and a half on the server's clock: it ends a connection that does not ping. This
+    clock needs no store."""
+    with Raw(server) as raw:
+        raw.send(connect(fresh_id(), keepalive=1))
+        assert raw.packet()[0] == CONNACK
+        raw.rest()
+
+
 def taken(publisher, topic, number):
-    code = publisher.publish(topic, b"%d " % number + b"x" * LARGE, 1 + number % 2)
+    code = publisher.publish(topic, b"%d " % number + b"x" * LARGE, 1)
     assert code in (0, QUOTA), hex(code)
     return code == 0
 
@@ -348,18 +376,26 @@ def test_a_file_system_that_gives_up(tmp_path, own_server, disk, topic):
 
 
 def publish_until_told(server, topic):
-    """What a publisher hears of a disk that is read-only: a refusal, or the end of the server.
-    Never an acknowledgement."""
-    with Raw(server) as raw:
-        raw.send(connect(fresh_id()))
-        assert raw.packet()[0] == CONNACK
-        raw.send(publish(topic, b"0 unstored", 1, 1))
-        answer = raw.packet()
-        if answer is not None:
-            assert (answer[0], answer[2][:3]) == (PUBACK, b"\x00\x01\x97")
+    """What publishers hear of a disk that is read-only: a refusal, or the end of the server.
+    What came before the server knew may wait, but none is acknowledged."""
+    deadline = Deadline()
+    while True:
+        assert not deadline.passed(), "nobody is told"
+        with Raw(server) as raw:
+            raw.send(connect(fresh_id()))
+            answers = [raw.packet()]
+            assert answers == [None] or answers[0][0] == CONNACK
+            with contextlib.suppress(OSError):
+                raw.send(publish(topic, b"0 unstored", 1, 1), PING)
+            while answers[-1] is not None and answers[-1][0] != PINGRESP:
+                answers.append(raw.packet())
+        if answers[-1] is None:
+            assert not any(is_success(answer) for answer in answers[:-1])
+            assert server.ended_by_itself() != 0
+            return "ended"
+        if len(answers) == 3:
+            assert (answers[1][0], answers[1][2][:3]) == (PUBACK, b"\x00\x01\x97")
             return "refused"
-    assert server.ended_by_itself() != 0
-    return "ended"
 
 
 def check_after_read_only(server, client_id, outcome):
@@ -393,7 +429,7 @@ def test_crash_loop(own_server, topic):
             server.stop()
     assert disk_usage(server.store) <= size + 4 * MIB
     server.restart()
-    assert [event["dropped_bytes"] for event in server.events("store recovered")] == [0] * 22
+    assert [event["dropped_bytes"] for event in server.until_events("store recovered", 22)] == [0] * 22
     with Peer(server, V5) as reader:
         reader.subscribe(f"{topic}/state/+")
         assert sorted(int(m.payload) for m in reader.messages(100)) == list(range(100))

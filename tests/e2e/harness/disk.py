@@ -1,6 +1,7 @@
 """Disks that fail: one that is small and real, and one that does what it is told."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import subprocess
@@ -100,13 +101,17 @@ class SmallDisk:
         command = [*self.before, "mount", "-o", f"remount,{options}", str(self.inside)]
         subprocess.run(command, check=True, timeout=PATIENCE)
 
-    def fill(self, leave):
-        """Fills the disk, but for `leave` bytes."""
-        with (self.root / "ballast").open("wb") as ballast:
-            left = os.fstatvfs(ballast.fileno())
-            size = left.f_bavail * left.f_frsize - leave
-            if size > 0:
-                os.posix_fallocate(ballast.fileno(), 0, size)
+    def fill(self, leave=0):
+        """Fills the disk but for `leave` bytes, whoever takes and gives back space meanwhile."""
+        page = os.statvfs(self.root).f_frsize
+        with (self.root / "ballast").open("ab") as ballast:
+            while (free := os.fstatvfs(ballast.fileno()).f_bavail * page) > leave:
+                try:
+                    size = os.fstat(ballast.fileno()).st_size
+                    os.posix_fallocate(ballast.fileno(), size, free - leave)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
 
     def free(self):
         """Takes away what filled it."""

@@ -1,5 +1,6 @@
 """The server under test: a process of our own, or one that already runs elsewhere."""
 
+import contextlib
 import json
 import os
 import random
@@ -200,6 +201,15 @@ class Server:
                 event = json.loads(line)
                 if event.get("message") == message:
                     found.append(event)
+        return found
+
+    def until_events(self, message, count=1):
+        """As `events`, once there are `count` of them: the log is written behind the server."""
+        deadline = Deadline()
+        while len(found := self.events(message)) < count:
+            assert not deadline.passed(), f"no {message!r}:\n{self.log()}"
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=0.02)
         return found
 
     def ended_by_itself(self, seconds=DRAIN):

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import subprocess
 
 from ..deadline import PATIENCE, Deadline
 from ..server import ServerEnded, lasting_port
@@ -124,7 +125,7 @@ class Rig:
             self.starts += 1
             try:
                 self.server.wait(self.random.uniform(0, 0.1))
-            except TimeoutError:
+            except subprocess.TimeoutExpired:
                 self.server.kill()
             else:
                 raise ServerEnded(f"it ended while it started:\n{self.server.log()}")
@@ -188,6 +189,9 @@ class Rig:
                 raise Violation(f"exit code {code} after signal {number}")
         for client in clients:
             client.lose()
+        if number == signal.SIGKILL:
+            for subscriber in self.subscribers:
+                subscriber.crashed()
         self.ending = False
 
     def _look_about(self):

@@ -4,6 +4,7 @@ from collections import deque
 
 from .. import raw
 from .client import READY, SUBSCRIBING, Client
+from .ledger import Violation
 
 #: The packet id of the one SUBSCRIBE.
 SUBSCRIBE_ID = 1
@@ -81,12 +82,18 @@ class Subscriber(Client):
         if qos == 2:
             if identifier not in self.unreleased:
                 self.unreleased[identifier] = message
-                self.hearing.hear(lane, number)
+                self._hear(lane, number, identifier, dup)
             self._acknowledge(raw.PUBREC, identifier)
         else:
-            self.hearing.hear(lane, number)
+            self._hear(lane, number, identifier, dup)
             self._acknowledge(raw.PUBACK, identifier)
         self.rig.heard += 1
+
+    def _hear(self, lane, number, identifier, dup):
+        try:
+            self.hearing.hear(lane, number)
+        except Violation as violation:
+            raise self.violation(f"{violation} (id {identifier}, DUP {dup:d})") from None
 
     def _acknowledge(self, kind, identifier):
         """Acknowledges, in order, all but the newest ones that it holds back."""
@@ -103,6 +110,11 @@ class Subscriber(Client):
                 self.unreleased.pop(identifier, None)
             if kind != raw.PUBREC:
                 self.unacknowledged.pop(identifier, None)
+
+    def crashed(self):
+        """The server was killed. The ids of QoS 1 messages wait for nobody on their way to the
+        store; only those of QoS 2 are there before they are used."""
+        self.owed = {i: message for i, message in self.owed.items() if i in self.unreleased}
 
     def forget_connection(self):
         """MQTT-4.4.0-1: what the server has acknowledged to its publisher and we not to it, it
