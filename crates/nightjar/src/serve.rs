@@ -324,7 +324,7 @@ fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
         node = plan.node,
         anonymous = banner::who(plan.config.allow_anonymous),
         data_dir = &*plan.data_dir.to_string_lossy(),
-        durability = banner::durability(&plan.config),
+        durability = plan.config.store.durability.as_str(),
         workers = plan.workers,
         "serving"
     );
