@@ -11,8 +11,9 @@ use types::MessageRef;
 
 use crate::model::{Model, SessionView};
 use crate::record::{
-    encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state,
-    encode_queue_state, encode_retained_state, encode_session_state, encode_subscribed, lengths,
+    encode_begun, encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends,
+    encode_passed_state, encode_queue_state, encode_retained_state, encode_session_state,
+    encode_subscribed, lengths,
 };
 
 /// Whether a checkpoint is whole.
@@ -103,7 +104,7 @@ impl Checkpoint {
     }
 }
 
-/// A session, its subscriptions and its queue.
+/// A session, its subscriptions, what it has begun to publish, and its queue.
 fn write_session(session: SessionView<'_>, out: &mut Vec<u8>) {
     let state = session.state();
     let number = state.fields.session;
@@ -111,6 +112,9 @@ fn write_session(session: SessionView<'_>, out: &mut Vec<u8>) {
     for subscription in session.subscriptions() {
         let (options, id) = (subscription.options, subscription.id);
         encode_subscribed(number, options, id, &subscription.filter, out);
+    }
+    for (id, owed) in session.begun() {
+        encode_begun(number, *id, owed, out);
     }
     let mut queue = session.queue();
     let mut left = session.queued();

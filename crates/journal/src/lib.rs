@@ -37,8 +37,8 @@
 pub mod by_hand;
 pub mod checkpoint;
 pub mod disk;
-pub mod faulty;
 pub mod engine;
+pub mod faulty;
 mod figures;
 pub mod lines;
 pub mod log;

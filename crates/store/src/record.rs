@@ -96,6 +96,18 @@ pub enum Record<'a> {
         /// The packet identifier.
         id: PacketId,
     },
+    /// A QoS 2 message with this identifier is owed to these sessions, but not to all that it is
+    /// for: it stands in the same commit as what they are owed. [`Record::Received`] follows when
+    /// all are recorded. If it never does, the message comes again, and must not come to these
+    /// sessions a second time.
+    Begun {
+        /// The session that published it.
+        session: StoredSession,
+        /// The packet identifier.
+        id: PacketId,
+        /// Those that have it already.
+        owed: &'a [StoredSession],
+    },
     /// The publisher released the identifier.
     Released {
         /// The session.

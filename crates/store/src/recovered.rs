@@ -46,6 +46,9 @@ pub struct RecoveredSession {
     pub next: DeliveryNumber,
     /// QoS 2 identifiers of the client that it has not released.
     pub received: Vec<PacketId>,
+    /// QoS 2 messages of the client that are not received as a whole: when they come again, they
+    /// are not for these sessions.
+    pub begun: Vec<(PacketId, Vec<StoredSession>)>,
 }
 
 /// A subscription.

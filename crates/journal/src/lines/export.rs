@@ -91,9 +91,15 @@ impl Export<'_> {
             line = with_will(line, will);
         }
         let received = state.received.iter();
-        let line = line
+        let mut line = line
             .number("next", state.next.get())
             .numbers("received", received.map(|id| u64::from(id.get())));
+        if !session.begun().is_empty() {
+            line = line.objects("begun", session.begun(), |line, (id, owed)| {
+                line.number("packet_id", u64::from(id.get()))
+                    .numbers("sessions", owed.iter().map(|session| session.0))
+            });
+        }
         (self.line)(&line.end())?;
         count(&mut self.done.counts.sessions);
         for subscription in session.subscriptions() {

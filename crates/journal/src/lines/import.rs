@@ -14,7 +14,7 @@ use types::{
 use super::json::Fields;
 use super::{LineCounts, LineError, VERSION};
 use crate::record::{
-    Link, SessionFields, SessionStateParts, StoreClock, WillFields, encode_body,
+    Link, SessionFields, SessionStateParts, StoreClock, WillFields, encode_begun, encode_body,
     encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state, encode_queued,
     encode_retained_state, encode_session_state, encode_subscribed,
 };
@@ -157,6 +157,8 @@ impl Import {
         let received = fields.numbers("received")?.unwrap_or_default();
         let received = received.into_iter().map(packet_id);
         let received = received.collect::<Result<Vec<PacketId>, _>>()?;
+        let begun = fields.objects("begun")?.into_iter().map(begun);
+        let begun = begun.collect::<Result<Vec<_>, _>>()?;
         if !self.sessions.insert(session) {
             return Err(format!("session {session} a second time"));
         }
@@ -173,6 +175,9 @@ impl Import {
             received: &received,
         };
         encode_session_state(&state, out);
+        for (id, owed) in begun {
+            encode_begun(StoredSession(session), id, &owed, out);
+        }
         count(&mut self.counts.sessions);
         Ok(())
     }
@@ -332,6 +337,14 @@ impl Will {
             durability: self.durability,
         }
     }
+}
+
+/// What was begun with one packet identifier. Its sessions may come later, or have ended.
+fn begun(mut fields: Fields) -> Result<(PacketId, Vec<StoredSession>), String> {
+    let id = packet_id(fields.number("packet_id")?)?;
+    let sessions = fields.numbers("sessions")?.ok_or("no sessions")?;
+    fields.end()?;
+    Ok((id, sessions.into_iter().map(StoredSession).collect()))
 }
 
 /// None is for ever.

@@ -79,6 +79,22 @@ impl Line {
         self
     }
 
+    /// A list of objects within the line.
+    pub(super) fn objects<T>(
+        mut self,
+        name: &str,
+        list: &[T],
+        fields: impl Fn(Self, &T) -> Self,
+    ) -> Self {
+        self.name(name);
+        let object = |one| fields(Self(String::from("{")), one).end();
+        let objects: Vec<String> = list.iter().map(object).collect();
+        self.0.push('[');
+        self.0.push_str(&objects.join(","));
+        self.0.push(']');
+        self
+    }
+
     pub(super) fn end(mut self) -> String {
         self.0.push('}');
         self.0
@@ -118,6 +134,18 @@ impl Fields {
     pub(super) fn object(&mut self, name: &str) -> Result<Option<Self>, String> {
         let value = self.value(name);
         value.map(|value| Self::of(value, name)).transpose()
+    }
+
+    /// A list of objects within the line; absent is empty.
+    pub(super) fn objects(&mut self, name: &str) -> Result<Vec<Self>, String> {
+        match self.value(name) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(values)) => {
+                let fields = values.into_iter().map(|value| Self::of(value, name));
+                fields.collect()
+            }
+            Some(_) => Err(format!("{name} is not a list")),
+        }
     }
 
     pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, String> {

@@ -206,6 +206,20 @@ fn every_fault_of_a_line_is_said() {
             "payload is not base64",
         ),
         (
+            &[
+                HEADER,
+                r#"{"kind":"session","session":1,"client":"c","next":1,"begun":[{"packet_id":0,"sessions":[]}]}"#,
+            ],
+            "a packet identifier is zero",
+        ),
+        (
+            &[
+                HEADER,
+                r#"{"kind":"session","session":1,"client":"c","next":1,"begun":[{"packet_id":3}]}"#,
+            ],
+            "no sessions",
+        ),
+        (
             &[HEADER, SESSION, r#"{"kind":"end","sessions":2}"#],
             "2 sessions were exported, 1 came",
         ),

@@ -112,6 +112,10 @@ impl Model {
                 Some(session) => session.details.receive(id),
                 None => self.unknown(),
             },
+            Item::Begun { session, id, owed } => match self.sessions.get_mut(&session.0) {
+                Some(session) => session.details.begin_receiving(id, owed),
+                None => self.unknown(),
+            },
             Item::Released { session, id } => {
                 let session = self.sessions.get_mut(&session.0);
                 if !session.is_some_and(|session| session.details.release(id)) {
@@ -173,6 +177,7 @@ impl Model {
             | Item::Sent { .. }
             | Item::Settled { .. }
             | Item::Received { .. }
+            | Item::Begun { .. }
             | Item::Released { .. }
             | Item::Retained { .. }
             | Item::Cleared { .. }

@@ -210,6 +210,7 @@ impl Model {
                 .collect(),
             next: session.next,
             received: session.details.received().to_vec(),
+            begun: session.details.begun().to_vec(),
         }
     }
 

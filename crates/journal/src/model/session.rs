@@ -8,7 +8,7 @@ use store::RecoveredWill;
 use types::{ClientId, DeliveryNumber, PacketId, StoredSession, SubscriptionFilter};
 
 use super::queue::Queue;
-use crate::record::{Link, SessionFields, SessionStateParts, WillFields};
+use crate::record::{Link, SessionFields, SessionStateParts, StoredSessions, WillFields};
 
 /// A subscription of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(super) struct Details {
     subscriptions: Vec<Subscription>,
     /// Sorted.
     received: Vec<PacketId>,
+    /// Sorted by identifier, and the sessions of each. Nearly always empty.
+    begun: Vec<(PacketId, Vec<StoredSession>)>,
 }
 
 impl Session {
@@ -76,6 +78,7 @@ impl Details {
             link: Link::Connected,
             subscriptions: Vec::new(),
             received: Vec::new(),
+            begun: Vec::new(),
         })
     }
 
@@ -139,7 +142,39 @@ impl Details {
         &self.received
     }
 
+    /// What is not received as a whole, by identifier.
+    pub(super) fn begun(&self) -> &[(PacketId, Vec<StoredSession>)] {
+        &self.begun
+    }
+
+    /// Sessions have a message that is not received as a whole.
+    pub(super) fn begin_receiving(&mut self, id: PacketId, owed: StoredSessions<'_>) {
+        let place = match self.begun.binary_search_by_key(&id, |begun| begun.0) {
+            Ok(place) => place,
+            Err(place) => {
+                self.begun.insert(place, (id, Vec::new()));
+                place
+            }
+        };
+        if let Some((_, sessions)) = self.begun.get_mut(place) {
+            sessions.extend(owed);
+            // Not an unstable one: of sorted pieces it makes one quickly.
+            sessions.sort();
+            sessions.dedup();
+        }
+    }
+
+    fn forget_begun(&mut self, id: PacketId) -> bool {
+        let place = self.begun.binary_search_by_key(&id, |begun| begun.0);
+        if let Ok(place) = place {
+            self.begun.remove(place);
+        }
+        place.is_ok()
+    }
+
+    /// A message is received as a whole.
     pub(super) fn receive(&mut self, id: PacketId) {
+        self.forget_begun(id);
         if let Err(place) = self.received.binary_search(&id) {
             self.received.insert(place, id);
         }
@@ -151,7 +186,7 @@ impl Details {
         if let Ok(place) = place {
             self.received.remove(place);
         }
-        place.is_ok()
+        self.forget_begun(id) || place.is_ok()
     }
 }
 

@@ -7,6 +7,7 @@ use types::{DeliveryNumber, Durability, Message, MessageParts, PacketId, Time};
 
 use super::script::{CLOCK, History, steps};
 use super::*;
+use crate::checkpoint::{Checkpoint, Progress};
 use crate::log::FrameAt;
 use crate::record::{StoreClock, encode, encode_body, encode_retained_state};
 
@@ -197,6 +198,24 @@ impl Fed {
         });
     }
 
+    fn begin(&mut self, session: u64, id: u16, owed: &[u64]) {
+        let owed: Vec<StoredSession> = owed.iter().copied().map(StoredSession).collect();
+        self.record(&Record::Begun {
+            session: StoredSession(session),
+            id: PacketId::new(id).unwrap(),
+            owed: &owed,
+        });
+    }
+
+    /// What the first session has begun to publish.
+    fn begun(&self) -> Vec<(u16, Vec<u64>)> {
+        let recovered = self.model.recovered(StoreClock { base: self.now });
+        let begun = recovered.sessions[0].begun.iter();
+        begun
+            .map(|(id, owed)| (id.get(), owed.iter().map(|it| it.0).collect()))
+            .collect()
+    }
+
     fn pass_time(&mut self, millis: u64) {
         self.now += millis;
         self.model.tidy(self.now);
@@ -287,6 +306,55 @@ fn a_received_message_is_needed_no_longer_but_its_identifier_is() {
         Stage::Received(PacketId::new(9).unwrap())
     );
     assert_eq!(recovered.sessions[0].next.get(), 2);
+}
+
+#[test]
+fn what_was_begun_stays_until_it_is_received_as_a_whole() {
+    let mut fed = Fed::new();
+    fed.session(1, EVER, None);
+    let (session, id) = (StoredSession(1), PacketId::new(7).unwrap());
+    fed.begin(1, 8, &[6]);
+    fed.begin(1, 7, &[5, 2]);
+    fed.begin(1, 7, &[3, 5]);
+    assert_eq!(fed.begun(), [(7, vec![2, 3, 5]), (8, vec![6])]);
+    fed.record(&Record::Received { session, id });
+    assert_eq!(fed.begun(), [(8, vec![6])]);
+    fed.begin(1, 7, &[4]);
+    fed.record(&Record::Released { session, id });
+    assert_eq!(fed.begun(), [(8, vec![6])]);
+    // It was never received as a whole, and is released all the same.
+    fed.begin(1, 7, &[4]);
+    fed.record(&Record::Released { session, id });
+    assert_eq!(fed.begun(), [(8, vec![6])]);
+    assert_eq!(fed.model.anomalies(), 0);
+    fed.record(&Record::SessionEnded { session });
+    fed.begin(1, 9, &[4]);
+    assert_eq!(fed.model.anomalies(), 1);
+    fed.session(1, EVER, None);
+    assert_eq!(fed.begun(), []);
+}
+
+#[test]
+fn a_checkpoint_holds_what_was_begun_and_replaces_it() {
+    let mut fed = Fed::new();
+    fed.session(1, EVER, None);
+    fed.begin(1, 7, &[2, 3]);
+    fed.begin(1, 9, &[2]);
+    let mut out = Vec::new();
+    let mut checkpoint = Checkpoint::begin(&fed.model, 2);
+    assert_eq!(
+        checkpoint.step(&fed.model, &mut out, 10_000),
+        Progress::Done
+    );
+    let expected = [(7, vec![2, 3]), (9, vec![2])];
+    // A replay that knows more, and one that knows nothing.
+    fed.begin(1, 7, &[4]);
+    fed.begin(1, 8, &[4]);
+    fed.apply(&out);
+    assert_eq!(fed.begun(), expected);
+    let mut fed = Fed::new();
+    fed.apply(&out);
+    assert_eq!(fed.begun(), expected);
 }
 
 #[test]

@@ -27,6 +27,12 @@ impl<'a> SessionView<'a> {
         self.session.details.subscriptions()
     }
 
+    /// QoS 2 messages of the client that are not received as a whole, and the sessions that have
+    /// them already.
+    pub(crate) fn begun(self) -> &'a [(PacketId, Vec<StoredSession>)] {
+        self.session.details.begun()
+    }
+
     /// How many deliveries wait.
     pub(crate) fn queued(self) -> usize {
         self.session.queue.len()

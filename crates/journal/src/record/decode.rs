@@ -1,16 +1,16 @@
 //! Bytes to records.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use store::Settled;
-use types::{DeliveryNumber, PacketId, QoS, StoredSession, SubscriptionOptions};
+use types::SubscriptionOptions;
 
 use super::body::decode_item;
 use super::bytes::{Fault, Reader};
+use super::lists::{Deliveries, PacketIds, QueueEntries, StoredSessions, identifier, qos};
 use super::{
-    BodyPlace, DeliveryItem, Item, Link, Malformed, NEVER, QueueEntry, SessionFields, SessionState,
-    WillFields, durability_from_bits, flag, kind,
+    BodyPlace, Item, Link, Malformed, NEVER, SessionFields, SessionState, WillFields,
+    durability_from_bits, flag, kind,
 };
 
 /// The records of a payload, in order, each with its place in the payload: of a body the place
@@ -76,10 +76,7 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
         kind::OWED => {
             return Ok(Item::Owed {
                 message: fields.message()?,
-                deliveries: Deliveries {
-                    left: fields.varint()?,
-                    reader: fields,
-                },
+                deliveries: Deliveries::new(fields)?,
             });
         }
         kind::SETTLED => Item::Settled {
@@ -99,6 +96,11 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
         kind::RECEIVED => Item::Received {
             session: fields.session()?,
             id: fields.packet_id()?,
+        },
+        kind::BEGUN => Item::Begun {
+            session: fields.session()?,
+            id: fields.packet_id()?,
+            owed: StoredSessions::read(&mut fields)?,
         },
         kind::RELEASED => Item::Released {
             session: fields.session()?,
@@ -164,11 +166,7 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
     let item = match kind {
         kind::QUEUE_STATE => {
             let session = fields.session()?;
-            let entries = QueueEntries {
-                session,
-                left: fields.varint()?,
-                reader: fields,
-            };
+            let entries = QueueEntries::new(session, fields)?;
             return Ok(Item::QueueState { session, entries });
         }
         kind::CHECKPOINT_BEGINS => Item::CheckpointBegins {
@@ -203,13 +201,6 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
     };
     fields.end()?;
     Ok(item)
-}
-
-fn identifier(id: u64) -> Result<NonZeroU32, Fault> {
-    u32::try_from(id)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .ok_or("no subscription identifier")
 }
 
 fn session<'a>(fields: &mut Reader<'a>) -> Result<SessionFields<'a>, Fault> {
@@ -269,10 +260,6 @@ fn will<'a>(fields: &mut Reader<'a>) -> Result<WillFields<'a>, Fault> {
     })
 }
 
-fn qos(flags: u8) -> Result<QoS, Fault> {
-    QoS::from_bits(flags & flag::QOS).ok_or("an unknown QoS")
-}
-
 fn away(fields: &mut Reader<'_>) -> Result<(Option<u64>, Option<u64>), Fault> {
     let flags = fields.u8()?;
     let ends = if flags & flag::ENDS != 0 {
@@ -299,198 +286,10 @@ fn session_state<'a>(reader: &mut Reader<'a>) -> Result<SessionState<'a>, Fault>
         _ => return Err("neither connected nor away"),
     };
     let next = reader.number()?;
-    let count = reader.varint()?;
-    let received = PacketIds { reader: *reader };
-    for _ in 0..count {
-        reader.packet_id()?;
-    }
     Ok(SessionState {
         fields,
         link,
         next,
-        received,
-    })
-}
-
-/// Packet identifiers. They were checked when their record was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PacketIds<'a> {
-    reader: Reader<'a>,
-}
-
-impl Iterator for PacketIds<'_> {
-    type Item = PacketId;
-
-    fn next(&mut self) -> Option<PacketId> {
-        self.reader.packet_id().ok()
-    }
-}
-
-/// What few deliveries have: identifiers of subscriptions, and a group. Checked, and kept as it
-/// is encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extra<'a> {
-    flags: u8,
-    bytes: &'a [u8],
-}
-
-impl<'a> Extra<'a> {
-    /// Whether there is nothing.
-    pub fn is_empty(self) -> bool {
-        self.flags == 0
-    }
-
-    /// The identifiers of the subscriptions that matched.
-    pub fn ids(self) -> Option<Ids<'a>> {
-        if self.flags & flag::IDS == 0 {
-            return None;
-        }
-        let mut reader = Reader::new(self.bytes);
-        let left = reader.varint().ok()?;
-        Some(Ids { left, reader })
-    }
-
-    /// The shared subscription that chose the client, as `$share/name/filter`.
-    pub fn group(self) -> Option<&'a str> {
-        if self.flags & flag::GROUP == 0 {
-            return None;
-        }
-        let mut reader = Reader::new(self.bytes);
-        if self.flags & flag::IDS != 0 {
-            for _ in 0..reader.varint().ok()? {
-                reader.varint().ok()?;
-            }
-        }
-        reader.text().ok()
-    }
-
-    pub(crate) fn flags(self) -> u8 {
-        self.flags
-    }
-
-    pub(crate) fn bytes(self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// What [`Extra::flags`] and [`Extra::bytes`] gave.
-    pub(crate) fn from_parts(flags: u8, bytes: &'a [u8]) -> Self {
-        Self { flags, bytes }
-    }
-
-    #[inline]
-    fn read(flags: u8, reader: &mut Reader<'a>) -> Result<Self, Fault> {
-        let flags = flags & (flag::IDS | flag::GROUP);
-        if flags == 0 {
-            return Ok(Self::default());
-        }
-        let start = reader.rest;
-        if flags & flag::IDS != 0 {
-            for _ in 0..reader.varint()? {
-                identifier(reader.varint()?)?;
-            }
-        }
-        if flags & flag::GROUP != 0 {
-            reader.text()?;
-        }
-        let length = start.len().saturating_sub(reader.rest.len());
-        let bytes = start.get(..length).unwrap_or_default();
-        Ok(Self { flags, bytes })
-    }
-}
-
-/// Identifiers of subscriptions.
-#[derive(Clone, Copy, Debug)]
-pub struct Ids<'a> {
-    left: u64,
-    reader: Reader<'a>,
-}
-
-impl Iterator for Ids<'_> {
-    type Item = NonZeroU32;
-
-    fn next(&mut self) -> Option<NonZeroU32> {
-        self.left = self.left.checked_sub(1)?;
-        identifier(self.reader.varint().ok()?).ok()
-    }
-}
-
-/// The deliveries of one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deliveries<'a> {
-    left: u64,
-    reader: Reader<'a>,
-}
-
-impl<'a> Deliveries<'a> {
-    /// The next delivery.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it; then there is nothing more to be had.
-    #[inline]
-    pub fn read(&mut self) -> Result<Option<DeliveryItem<'a>>, &'static str> {
-        let Some(left) = self.left.checked_sub(1) else {
-            return self.reader.end().map(|()| None);
-        };
-        self.left = left;
-        let reader = &mut self.reader;
-        let session = reader.session()?;
-        let number = reader.number()?;
-        let flags = reader.u8()?;
-        delivery(session, number, flags, reader).map(Some)
-    }
-}
-
-/// The deliveries of one session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueEntries<'a> {
-    session: StoredSession,
-    left: u64,
-    reader: Reader<'a>,
-}
-
-impl<'a> QueueEntries<'a> {
-    /// The next delivery.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it; then there is nothing more to be had.
-    pub fn read(&mut self) -> Result<Option<QueueEntry<'a>>, &'static str> {
-        let Some(left) = self.left.checked_sub(1) else {
-            return self.reader.end().map(|()| None);
-        };
-        self.left = left;
-        let reader = &mut self.reader;
-        let number = reader.number()?;
-        let flags = reader.u8()?;
-        let message = if flags & flag::RECEIVED == 0 {
-            Some(reader.message()?)
-        } else {
-            None
-        };
-        let delivery = delivery(self.session, number, flags, reader)?;
-        Ok(Some(QueueEntry { message, delivery }))
-    }
-}
-
-#[inline]
-fn delivery<'a>(
-    session: StoredSession,
-    number: DeliveryNumber,
-    flags: u8,
-    reader: &mut Reader<'a>,
-) -> Result<DeliveryItem<'a>, Fault> {
-    let packet_id = if flags & flag::THIRD != 0 {
-        Some(reader.packet_id()?)
-    } else {
-        None
-    };
-    Ok(DeliveryItem {
-        session,
-        number,
-        qos: qos(flags)?,
-        retain: flags & flag::RETAIN != 0,
-        packet_id,
-        extra: Extra::read(flags, reader)?,
+        received: PacketIds::read(reader)?,
     })
 }

@@ -99,6 +99,7 @@ pub fn encode(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u8>) {
             put_varint(out, u64::from(id.get()));
         }),
         Record::Received { session, id } => put_packet(out, kind::RECEIVED, session, id),
+        Record::Begun { session, id, owed } => encode_begun(session, id, owed, out),
         Record::Released { session, id } => put_packet(out, kind::RELEASED, session, id),
         Record::Retained {
             message,
@@ -165,6 +166,7 @@ fn encode_session_record(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u
         | Record::Settled { .. }
         | Record::Sent { .. }
         | Record::Received { .. }
+        | Record::Begun { .. }
         | Record::Released { .. }
         | Record::Retained { .. }
         | Record::Cleared { .. }
@@ -337,6 +339,23 @@ pub(crate) fn encode_subscribed(
         out.push(options.to_byte());
         put_varint(out, u64::from(id.map_or(0, NonZeroU32::get)));
         put_filter(out, filter);
+    });
+}
+
+/// Appends which sessions have a QoS 2 message that is not received as a whole.
+pub(crate) fn encode_begun(
+    session: StoredSession,
+    id: PacketId,
+    owed: &[StoredSession],
+    out: &mut Vec<u8>,
+) {
+    put_record(out, kind::BEGUN, |out| {
+        put_varint(out, session.0);
+        put_varint(out, u64::from(id.get()));
+        put_varint(out, u64::try_from(owed.len()).unwrap_or(u64::MAX));
+        for session in owed {
+            put_varint(out, session.0);
+        }
     });
 }
 

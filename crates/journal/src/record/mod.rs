@@ -16,15 +16,17 @@ mod body;
 mod bytes;
 mod decode;
 mod encode;
+mod lists;
 
 pub use body::{Damaged, decode_body, encode_body, encode_kept};
-pub use decode::{Deliveries, Extra, Ids, PacketIds, QueueEntries, Records, lengths};
+pub use decode::{Records, lengths};
 pub use encode::{SessionStateParts, WillFields, encode};
 pub(crate) use encode::{
-    encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state,
-    encode_queue_state, encode_queued, encode_retained_state, encode_session_state,
-    encode_subscribed,
+    encode_begun, encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends,
+    encode_passed_state, encode_queue_state, encode_queued, encode_retained_state,
+    encode_session_state, encode_subscribed,
 };
+pub use lists::{Deliveries, Extra, Ids, PacketIds, QueueEntries, StoredSessions};
 
 /// "Never", where a time or a span is stored.
 pub const NEVER: u64 = u64::MAX;
@@ -146,6 +148,15 @@ pub enum Item<'a> {
         session: StoredSession,
         /// The packet identifier.
         id: PacketId,
+    },
+    /// [`store::Record::Begun`].
+    Begun {
+        /// The session that published it.
+        session: StoredSession,
+        /// The packet identifier.
+        id: PacketId,
+        /// Those that have it already.
+        owed: StoredSessions<'a>,
     },
     /// [`store::Record::Released`].
     Released {
@@ -362,6 +373,7 @@ mod kind {
     pub(super) const CLEARED: u8 = 13;
     pub(super) const PASSED: u8 = 14;
     pub(super) const ARRIVED: u8 = 15;
+    pub(super) const BEGUN: u8 = 16;
     pub(super) const CHECKPOINT_BEGINS: u8 = 32;
     pub(super) const SESSION_STATE: u8 = 33;
     pub(super) const QUEUE_STATE: u8 = 34;

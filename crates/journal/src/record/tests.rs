@@ -211,10 +211,32 @@ impl Sample {
             Record::Received { session, id },
             Item::Received { session, id },
         );
+        self.check_begun();
         check(
             Record::Released { session, id },
             Item::Released { session, id },
         );
+    }
+
+    fn check_begun(&self) {
+        let owed: Vec<StoredSession> = self.deliveries.iter().map(|it| it.session).collect();
+        let record = Record::Begun {
+            session: self.session,
+            id: self.id,
+            owed: &owed,
+        };
+        let mut out = Vec::new();
+        encode(&record, CLOCK, &mut out);
+        let Item::Begun {
+            session,
+            id,
+            owed: read,
+        } = one(&out)
+        else {
+            panic!("another kind");
+        };
+        assert_eq!((session, id), (self.session, self.id));
+        assert_eq!(read.collect::<Vec<_>>(), owed);
     }
 
     fn check_messages(&self) {
@@ -494,6 +516,7 @@ fn read_all(bytes: &[u8]) {
                     own_any(&entry.delivery);
                 }
             }
+            Item::Begun { owed, .. } => assert!(owed.count() <= bytes.len()),
             Item::SessionState(state) => assert!(state.received.count() <= bytes.len()),
             Item::Body(body) => {
                 // Damaged but by a chance of one in 2^32.
@@ -527,7 +550,7 @@ proptest! {
 
     #[test]
     fn any_fields_of_any_kind_are_read_without_harm(
-        kind in prop_oneof![1..16_u8, 32..39_u8],
+        kind in prop_oneof![1..17_u8, 32..39_u8],
         mut bytes in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..120),
     ) {
         bytes.insert(0, kind);
@@ -590,6 +613,13 @@ fn a_record_says_how_it_ends() {
         panic!("another kind");
     };
     assert!(deliveries.read().is_err());
+    // Begun for three sessions, of which two, three and four are named.
+    for (count, is_valid) in [(2, false), (3, true), (4, false)] {
+        let mut bytes = vec![4 + count, 16, 1, 9, 3];
+        bytes.resize(bytes.len() + usize::from(count), 7);
+        let item = Records::new(&bytes).next().unwrap();
+        assert_eq!(item.is_ok(), is_valid, "{item:?}");
+    }
 }
 
 #[test]

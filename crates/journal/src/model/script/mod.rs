@@ -171,8 +171,8 @@ impl History {
             6..=9 => self.subscription(step),
             10..=15 => self.owe(step),
             16..=19 => self.settle(step),
-            20 | 21 => self.receipt(step),
-            22 | 23 => self.retain(step),
+            20..=22 => self.receipt(step),
+            23 => self.retain(step),
             24 => self.pass(step),
             25 => self.move_body(step),
             26..=28 => {
@@ -339,10 +339,17 @@ impl History {
     fn receipt(&mut self, step: Step) {
         let session = self.slot(step.a);
         let id = PacketId::new(u16::from(step.b % 6) + 1).unwrap();
-        self.record(&if step.c.is_multiple_of(2) {
-            Record::Received { session, id }
-        } else {
-            Record::Released { session, id }
+        let owed: Vec<StoredSession> = (0..step.c / 4 % 4)
+            .map(|other| self.slot(step.b.wrapping_add(other)))
+            .collect();
+        self.record(&match step.c % 4 {
+            0 => Record::Received { session, id },
+            1 => Record::Released { session, id },
+            _ => Record::Begun {
+                session,
+                id,
+                owed: &owed,
+            },
         });
     }
 

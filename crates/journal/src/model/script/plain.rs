@@ -34,6 +34,7 @@ struct Session {
     queue: BTreeMap<DeliveryNumber, Owed>,
     next: DeliveryNumber,
     received: BTreeSet<PacketId>,
+    begun: BTreeMap<PacketId, BTreeSet<StoredSession>>,
 }
 
 /// A model without checkpoints, places and forgetting.
@@ -120,6 +121,7 @@ impl Plain {
                     queue: BTreeMap::new(),
                     next: DeliveryNumber::FIRST,
                     received: BTreeSet::new(),
+                    begun: BTreeMap::new(),
                 });
                 known.user = user.map(String::from);
                 known.expiry = expiry;
@@ -148,6 +150,7 @@ impl Plain {
         | Record::Sent { session, .. }
         | Record::Settled { session, .. }
         | Record::Received { session, .. }
+        | Record::Begun { session, .. }
         | Record::Released { session, .. }) = *record
         else {
             panic!("{record:?} is about no session");
@@ -195,9 +198,14 @@ impl Plain {
             }
             Record::Received { id, .. } => {
                 session.received.insert(id);
+                session.begun.remove(&id);
+            }
+            Record::Begun { id, owed, .. } => {
+                session.begun.entry(id).or_default().extend(owed);
             }
             Record::Released { id, .. } => {
                 session.received.remove(&id);
+                session.begun.remove(&id);
             }
             _ => {}
         }
@@ -247,7 +255,7 @@ impl Plain {
                 || left(session),
                 |(ends, will)| (ends.map(rebase), will.map(rebase)),
             );
-            let subscriptions = session.subscriptions.iter();
+            let (subscriptions, begun) = (session.subscriptions.iter(), session.begun.iter());
             recovered.sessions.push(RecoveredSession {
                 session: StoredSession(number),
                 client: session.client.clone(),
@@ -265,6 +273,9 @@ impl Plain {
                 deliveries,
                 next: session.next,
                 received: session.received.iter().copied().collect(),
+                begun: begun
+                    .map(|(&id, owed)| (id, owed.iter().copied().collect()))
+                    .collect(),
             });
         }
         losses.clients.sort_unstable();
