@@ -29,8 +29,8 @@ pub(crate) struct Client {
     pub(crate) stored: Option<StoredSession>,
     /// The number of the next delivery that the store hears of.
     pub(crate) next_delivery: DeliveryNumber,
-    /// QoS 2 messages of the client that an earlier run did not take in as a whole, with the
-    /// sessions that have them.
+    /// QoS 2 messages of the client that an earlier run did not take in as a whole, with those
+    /// that have them.
     pub(crate) begun: Vec<(PacketId, Skip)>,
     /// The last message that the replays wait for, of those that the store was asked for.
     pub(crate) awaited: Option<MessageRef>,
@@ -96,7 +96,7 @@ impl Client {
         }
     }
 
-    /// The sessions that have a QoS 2 message already, if it comes again after an earlier run
+    /// Those that have a QoS 2 message already, if it comes again after an earlier run
     /// began to take it in. An identifier that is used for another message tells nothing.
     pub(crate) fn take_begun(&mut self, id: PacketId, again: bool) -> Option<Skip> {
         let at = self.begun.iter().position(|(known, _)| *known == id)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use store::RecoveredBegun;
 use topics::Route;
 use types::{
     Limits, Message, PacketId, QoS, SessionKey, SessionRef, StoredSession, SubscriptionFilter,
@@ -22,7 +23,7 @@ pub enum Mail {
         message: Arc<Message>,
         /// Whom to tell when it is safe.
         receipt: Option<Receipt>,
-        /// Sessions that have it already.
+        /// Those that have it already.
         skip: Option<Skip>,
     },
     /// A message for one member of a shared subscription.
@@ -58,8 +59,8 @@ pub struct Begun {
     pub id: PacketId,
 }
 
-/// Sessions that a message is not for, because an earlier run left them owed it.
-pub type Skip = Arc<[StoredSession]>;
+/// Those that a message is not for, because an earlier run left it owed to them.
+pub type Skip = Arc<RecoveredBegun>;
 
 /// A message that a shared subscription gives to one of its members.
 #[derive(Debug)]
@@ -82,8 +83,6 @@ pub struct Share {
     pub receipt: Option<Receipt>,
     /// It left another member, and the store knows that it is on its way.
     pub passed: bool,
-    /// Sessions that have it already.
-    pub skip: Option<Skip>,
 }
 
 /// What the control plane says to a worker.

@@ -23,6 +23,6 @@ pub use memory::{MemoryStore, NoStore, Tape};
 pub use port::{COMMIT_BOUNDS, Figures, Found, Loaded, Progress, Room, Store, StoreFailed, Wish};
 pub use record::{Delivery, Record, Settled, WillParts};
 pub use recovered::{
-    Recovered, RecoveredDelivery, RecoveredRetained, RecoveredSession, RecoveredSubscription,
-    RecoveredWill, Stage,
+    Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained, RecoveredSession,
+    RecoveredSubscription, RecoveredWill, Stage,
 };

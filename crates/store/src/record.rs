@@ -98,15 +98,24 @@ pub enum Record<'a> {
     },
     /// A QoS 2 message with this identifier is owed to these sessions, but not to all that it is
     /// for: it stands in the same commit as what they are owed. [`Record::Received`] follows when
-    /// all are recorded. If it never does, the message comes again, and must not come to these
-    /// sessions a second time.
+    /// all are recorded. If it never does, the message comes again, and must not come to them a
+    /// second time.
     Begun {
         /// The session that published it.
         session: StoredSession,
         /// The packet identifier.
         id: PacketId,
-        /// Those that have it already.
+        /// Those that have it already, each for itself.
         owed: &'a [StoredSession],
+    },
+    /// The same for a member of a group: when the message comes again, it is not for the group.
+    BegunInGroup {
+        /// The session that published it.
+        session: StoredSession,
+        /// The packet identifier.
+        id: PacketId,
+        /// The group of which a member has it.
+        group: &'a SubscriptionFilter,
     },
     /// The publisher released the identifier.
     Released {

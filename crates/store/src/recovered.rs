@@ -46,9 +46,17 @@ pub struct RecoveredSession {
     pub next: DeliveryNumber,
     /// QoS 2 identifiers of the client that it has not released.
     pub received: Vec<PacketId>,
-    /// QoS 2 messages of the client that are not received as a whole: when they come again, they
-    /// are not for these sessions.
-    pub begun: Vec<(PacketId, Vec<StoredSession>)>,
+    /// QoS 2 messages of the client that are not received as a whole.
+    pub begun: Vec<(PacketId, RecoveredBegun)>,
+}
+
+/// Those that a QoS 2 message is not for when it comes again, because they have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveredBegun {
+    /// Sessions.
+    pub sessions: Vec<StoredSession>,
+    /// Groups.
+    pub groups: Vec<SubscriptionFilter>,
 }
 
 /// A subscription.

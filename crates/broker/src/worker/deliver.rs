@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use protocol::session::{Matched, Next, Offer, When};
 use protocol::{Outbound, Session};
+use store::RecoveredBegun;
 use topics::Recipient;
 use types::{
     Body, ConnId, DeliveryNumber, PacketId, QoS, SessionKey, SessionRef, StoredSession, Time,
@@ -475,8 +476,8 @@ fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumb
 }
 
 /// Whether a session has the message already, from an earlier run.
-pub(super) fn is_skipped(session: Option<StoredSession>, skip: Option<&[StoredSession]>) -> bool {
-    skip.is_some_and(|skip| session.is_some_and(|session| skip.contains(&session)))
+fn is_skipped(session: Option<StoredSession>, skip: Option<&RecoveredBegun>) -> bool {
+    skip.is_some_and(|skip| session.is_some_and(|session| skip.sessions.contains(&session)))
 }
 
 /// A QoS 2 identifier that a crash would take back must not be seen.

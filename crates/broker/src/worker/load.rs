@@ -66,7 +66,6 @@ impl Worker {
                 let origin = Origin {
                     receipt: None,
                     passed,
-                    skip: None,
                 };
                 self.share_again(&group, message, tried, origin, now);
             }
@@ -118,7 +117,6 @@ impl Worker {
                     let origin = Origin {
                         receipt: None,
                         passed: passed.passed,
-                        skip: None,
                     };
                     let message = Arc::clone(message);
                     self.share_again(&passed.group, message, passed.tried, origin, now);

@@ -55,7 +55,7 @@ pub(super) struct Fanout<'a> {
     pub(super) heads: HeadCache,
     /// Whom to tell when the message is safe.
     pub(super) receipt: Option<Receipt>,
-    /// Sessions that have it already.
+    /// Those that have it already.
     pub(super) skip: Option<Skip>,
     pub(super) now: Time,
 }
@@ -428,7 +428,7 @@ impl Worker {
         if self.owes_record() {
             self.await_receipt(fanout.receipt);
             let (receipt, now) = (fanout.receipt, fanout.now);
-            self.record_owed(&Arc::clone(fanout.message()), receipt, now);
+            self.record_owed(&Arc::clone(fanout.message()), receipt, None, now);
         } else {
             self.record_lost();
         }
@@ -440,9 +440,12 @@ impl Worker {
             }
         }
         for group in route.groups() {
+            let skip = fanout.skip.as_ref();
+            if skip.is_some_and(|skip| skip.groups.contains(group.filter())) {
+                continue;
+            }
             let message = Arc::clone(fanout.message());
-            let (receipt, skip) = (fanout.receipt, fanout.skip.clone());
-            self.share_out(group, message, receipt, skip, fanout.now);
+            self.share_out(group, message, fanout.receipt, fanout.now);
         }
         true
     }
@@ -477,7 +480,7 @@ impl Worker {
             }
         }
         fanout.heads.give_buffer(&mut self.scratch);
-        self.record_owed(message, receipt, now);
+        self.record_owed(message, receipt, None, now);
     }
 
     fn mail_publish(

@@ -58,7 +58,14 @@ impl Worker {
 
     /// Records what was collected since [`Worker::begin_record`], and answers the receipt when
     /// that is safe; at once if there is nothing.
-    pub(super) fn record_owed(&mut self, message: &Message, receipt: Option<Receipt>, now: Time) {
+    /// `group` chose the only one.
+    pub(super) fn record_owed(
+        &mut self,
+        message: &Message,
+        receipt: Option<Receipt>,
+        group: Option<&SubscriptionFilter>,
+        now: Time,
+    ) {
         if !self.durable {
             return;
         }
@@ -74,12 +81,7 @@ impl Worker {
             deliveries: &deliveries,
         });
         if let Some(begun) = receipt.and_then(|receipt| receipt.begun) {
-            let owed: Vec<StoredSession> = deliveries.iter().map(|one| one.session).collect();
-            self.record(Record::Begun {
-                session: begun.session,
-                id: begun.id,
-                owed: &owed,
-            });
+            self.record_begun(begun, &deliveries, group);
         }
         self.owing.deliveries = deliveries;
         while let Some((key, id, number)) = self.owing.gates.pop() {
@@ -89,6 +91,23 @@ impl Worker {
             self.answer_when_safe(receipt, class);
         }
         self.record_lost();
+    }
+
+    fn record_begun(
+        &mut self,
+        begun: Begun,
+        deliveries: &[Delivery],
+        group: Option<&SubscriptionFilter>,
+    ) {
+        let Begun { session, id } = begun;
+        match group {
+            Some(group) => self.record(Record::BegunInGroup { session, id, group }),
+            None => {
+                let owed: Vec<StoredSession> = deliveries.iter().map(|one| one.session).collect();
+                let owed = &owed;
+                self.record(Record::Begun { session, id, owed });
+            }
+        }
     }
 
     /// Settles what had to go.

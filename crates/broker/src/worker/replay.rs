@@ -171,7 +171,7 @@ impl Worker {
             };
             self.begin_record();
             self.deliver_outbound(key, outbound, now);
-            self.record_owed(&message, None, now);
+            self.record_owed(&message, None, None, now);
             self.pump(key, now);
         }
         if !replay.walked {

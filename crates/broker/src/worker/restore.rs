@@ -78,7 +78,7 @@ impl Worker {
             .will
             .map(|(due, will)| (due, Box::new(keep(will))));
         let begun = recovered.begun.into_iter();
-        client.begun = begun.map(|(id, owed)| (id, owed.into())).collect();
+        client.begun = begun.map(|(id, owed)| (id, Arc::new(owed))).collect();
         let deliveries = recovered.deliveries.into_iter().map(restored);
         client.session.restore(deliveries, recovered.received);
         let due = client.will.as_ref().map_or(ends, |(due, _)| ends.min(*due));

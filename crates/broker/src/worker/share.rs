@@ -13,20 +13,17 @@ use topics::{GroupRoute, Member, Pick, Strategy};
 use types::{Action, Body, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
-use super::deliver::is_skipped;
 use crate::event::DropReason;
-use crate::mail::{Mail, Receipt, Share, Skip};
+use crate::mail::{Mail, Receipt, Share};
 use crate::shared::stable_hash;
 
 /// Where a message for a group comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     /// Whom to tell when it is safe.
     pub(super) receipt: Option<Receipt>,
     /// It was recorded as on its way, and must be recorded as arrived.
     pub(super) passed: bool,
-    /// Sessions that have it already.
-    pub(super) skip: Option<Skip>,
 }
 
 impl Worker {
@@ -36,14 +33,12 @@ impl Worker {
         group: &GroupRoute,
         message: Arc<Message>,
         receipt: Option<Receipt>,
-        skip: Option<Skip>,
         now: Time,
     ) {
         self.await_receipt(receipt);
         let origin = Origin {
             receipt,
             passed: false,
-            skip,
         };
         self.share_beside(group, message, BTreeSet::new(), origin, now);
     }
@@ -70,7 +65,6 @@ impl Worker {
             tried,
             receipt: origin.receipt,
             passed: origin.passed,
-            skip: origin.skip,
         };
         let to = member.subscriber.worker;
         if to == self.id {
@@ -148,7 +142,6 @@ impl Worker {
             mut tried,
             receipt,
             passed,
-            skip,
         } = share;
         let member = SessionRef {
             worker: self.id,
@@ -156,16 +149,9 @@ impl Worker {
         };
         if self.has_left(member, &group) {
             tried.insert(member);
-            let origin = Origin {
-                receipt,
-                passed,
-                skip,
-            };
+            let origin = Origin { receipt, passed };
             self.share_again(&group, message, tried, origin, now);
             return;
-        }
-        if is_skipped(self.stored(to), skip.as_deref()) {
-            return self.settle_receipt(receipt);
         }
         let outbound = Outbound {
             qos: message.qos().min(qos),
@@ -176,7 +162,7 @@ impl Worker {
         };
         self.begin_record();
         self.deliver_outbound(to, outbound, now);
-        self.record_owed(&message, receipt, now);
+        self.record_owed(&message, receipt, Some(&group), now);
         self.pump(to, now);
         if passed {
             self.record_arrived(message.reference(), &group);
