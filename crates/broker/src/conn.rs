@@ -34,6 +34,8 @@ pub(crate) struct Conn {
     pub(crate) unauthenticated: usize,
     /// The link takes no more for now.
     pub(crate) blocked: bool,
+    /// Nothing is written to the link for now: CONNACK would promise what is not safe.
+    pub(crate) corked: bool,
     /// A timer looks after `blocked`.
     pub(crate) watched: bool,
     /// SUBSCRIBE and UNSUBSCRIBE packets whose changes the index has not taken over. What the
@@ -128,6 +130,7 @@ impl Conn {
             stopped: false,
             unauthenticated: 0,
             blocked: false,
+            corked: false,
             watched: false,
             subscribing: 0,
         }

@@ -1,8 +1,10 @@
 //! What the store promises, the server promises: acknowledgements wait for it.
 
-use broker::{BrokerConfig, Control};
+use std::time::Duration;
+
+use broker::{BrokerConfig, Control, DropReason};
 use codec::{ConnectProperties, Disconnect, Packet};
-use sim::peer::connect;
+use sim::peer::{connect, publish};
 use sim::{Peer, Received, Universe};
 use store::MemoryStore;
 use types::{ProtocolVersion, QoS, ReasonCode};
@@ -210,4 +212,56 @@ fn a_retained_message_that_is_cleared_has_a_later_place_in_the_order() {
         .map(|(_, place)| place)
         .collect();
     assert_eq!(places, ["1 }", "2 }", "3 }"], "{records:?}");
+}
+
+#[test]
+fn who_begins_anew_hears_so_when_the_end_of_the_old_session_is_safe_mqtt_3_1_2_4() {
+    let (mut universe, store) = universe(2);
+    let mut alice = durable(&mut universe, "alice");
+    alice.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+    sync(&mut universe, &store);
+    alice.hang_up(&mut universe);
+    let mut alice = durable(&mut universe, "alice");
+    // What she says meanwhile is heard, and answered behind CONNACK (MQTT-3.2.0-1).
+    alice.send(&mut universe, &Packet::PingReq);
+    assert!(alice.received(&mut universe).is_empty());
+    sync(&mut universe, &store);
+    let received = alice.received(&mut universe);
+    assert!(
+        matches!(received[0].packet(), Packet::ConnAck(connack) if !connack.session_present),
+        "{received:?}"
+    );
+    assert!(matches!(received[1].packet(), Packet::PingResp));
+    // The end of an earlier connection counts as well.
+    leave(&mut alice, &mut universe, 0);
+    let mut alice = durable(&mut universe, "alice");
+    assert!(alice.received(&mut universe).is_empty());
+    alice.hang_up(&mut universe);
+    sync(&mut universe, &store);
+    // Who has no session to lose is let in at once.
+    let mut bob = durable(&mut universe, "bob");
+    assert_eq!(bob.received(&mut universe).len(), 1);
+}
+
+#[test]
+fn a_message_that_expires_while_its_identifier_gets_safe_is_not_sent_mqtt_3_3_2_5() {
+    let (mut universe, store) = universe(1);
+    let mut alice = durable(&mut universe, "alice");
+    alice.subscribe(&mut universe, "a", QoS::ExactlyOnce);
+    sync(&mut universe, &store);
+    alice.received(&mut universe);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    for (payload, expiry, id) in [(&b"1"[..], 2, 1), (b"2", 60, 2)] {
+        let mut packet = publish("a", payload, QoS::ExactlyOnce, id);
+        packet.properties.message_expiry = Some(expiry);
+        bob.send(&mut universe, &Packet::Publish(packet));
+    }
+    universe.advance(Duration::from_secs(3));
+    sync(&mut universe, &store);
+    let got = alice.messages(&mut universe);
+    assert_eq!(got, [("a".to_owned(), b"2".to_vec())]);
+    let dropped = universe.shared.totals().drops(DropReason::Expired);
+    assert_eq!(dropped, 1);
+    let last = tape(&store).pop().expect("a record");
+    assert!(last.starts_with("Settled {"), "{last}");
 }

@@ -201,6 +201,9 @@ impl Worker {
         let (key, session_present) =
             self.go_beyond(|worker| worker.take_session(id, admission, now))?;
         self.open_connection(id, key, admission, now);
+        if !session_present {
+            self.cork_if_unsafe(id, &admission.client_id);
+        }
         let connack = ConnAck {
             session_present,
             reason: ReasonCode::Success,

@@ -166,13 +166,21 @@ impl Worker {
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
         if written == Err(TooLarge) {
-            self.give_up(key, copy.packet_id, fanout.parts.payload.len());
+            let size = fanout.parts.payload.len();
+            self.give_up(key, copy.packet_id, DropReason::TooLarge, size);
         }
     }
 
-    /// A message that the client cannot take counts as delivered (MQTT-3.1.2-25).
-    fn give_up(&mut self, key: SessionKey, packet_id: Option<PacketId>, size: usize) {
-        self.metrics().dropped(DropReason::TooLarge, 1, size);
+    /// A message that the client cannot take (MQTT-3.1.2-25), or that has expired, counts as
+    /// delivered.
+    fn give_up(
+        &mut self,
+        key: SessionKey,
+        packet_id: Option<PacketId>,
+        reason: DropReason,
+        size: usize,
+    ) {
+        self.metrics().dropped(reason, 1, size);
         if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
             let number = client.session.abandon(packet_id);
             show_inflight(client);
@@ -379,18 +387,36 @@ impl Worker {
                 self.open_gate_when_safe(key, packet_id, outbound.number, class);
             }
             Next::PublishHeld(packet_id, outbound) => {
-                self.send_first(key, conn, Some(packet_id), &outbound, now);
+                self.send_held(key, conn, packet_id, &outbound, now);
             }
             Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
             Next::PublishAgain(packet_id, outbound) => {
                 if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
                 {
-                    self.give_up(key, Some(packet_id), outbound.body.size());
+                    let size = outbound.body.size();
+                    self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
                 }
             }
             Next::PubrelAgain(packet_id) => self.write_pubrel(conn, packet_id),
             Next::Missing => {}
         }
+    }
+
+    /// Writes a message that was held. It may have expired meanwhile (MQTT-3.3.2-5).
+    pub(super) fn send_held(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        packet_id: PacketId,
+        outbound: &Outbound,
+        now: Time,
+    ) {
+        if !outbound.body.is_expired(now) {
+            return self.send_first(key, conn, Some(packet_id), outbound, now);
+        }
+        let size = outbound.body.size();
+        self.give_up(key, Some(packet_id), DropReason::Expired, size);
+        self.record_lost();
     }
 
     /// Writes a message to a client that has not had it.
@@ -403,7 +429,8 @@ impl Worker {
         now: Time,
     ) {
         if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
-            self.give_up(key, packet_id, outbound.body.size());
+            let size = outbound.body.size();
+            self.give_up(key, packet_id, DropReason::TooLarge, size);
         }
     }
 

@@ -68,7 +68,8 @@ impl Worker {
         let Some(mut conn) = self.forget(id) else {
             return;
         };
-        let output = if conn.output.len() > LAST_BYTES || reason == CloseReason::WriteStall {
+        let too_much = conn.output.len() > LAST_BYTES;
+        let output = if too_much || conn.corked || reason == CloseReason::WriteStall {
             conn.output.clear(&mut self.pool);
             Vec::new()
         } else {

@@ -6,6 +6,7 @@
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
 //! | `authenticate` | AUTH |
+//! | `ending` | sessions whose end is not safe: CONNACK waits for it |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
 //! | `share` | one member of a shared subscription gets it |
@@ -24,6 +25,7 @@ mod acknowledge;
 mod admit;
 mod authenticate;
 mod deliver;
+mod ending;
 mod leave;
 mod load;
 mod promise;
@@ -49,6 +51,7 @@ use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
+use self::ending::Endings;
 use self::load::Passing;
 pub(crate) use self::promise::HeldAck;
 use self::promise::Promises;
@@ -113,6 +116,8 @@ pub struct Worker {
     /// Whether the store wants records.
     durable: bool,
     promises: Promises,
+    /// Sessions whose end is not safe.
+    endings: Endings,
     /// What the message at hand is owed to.
     owing: Owing,
     /// Messages that are loaded for another member of their group.
@@ -167,6 +172,7 @@ impl Worker {
             durable: store.is_durable(),
             store,
             promises: Promises::default(),
+            endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
             beyond: false,
@@ -395,6 +401,7 @@ impl Core for Worker {
     fn output<'a>(&'a self, conn: ConnId, slices: &mut [IoSlice<'a>]) -> usize {
         self.conns
             .at(conn)
+            .filter(|conn| !conn.corked)
             .map_or(0, |conn| conn.output.slices(slices))
     }
 

@@ -51,6 +51,8 @@ enum Waiter {
     Receipt(Receipt),
     /// A PUBLISH or a PUBREL to a session of this worker.
     Gate(SessionKey, PacketId, Option<DeliveryNumber>),
+    /// The output of a connection, CONNACK first.
+    Output(ConnId),
 }
 
 /// An acknowledgement that waits, or that waits behind one.
@@ -155,6 +157,13 @@ impl Worker {
     ) {
         let gate = Waiter::Gate(key, id, number);
         self.promises.in_batch.push((class, gate));
+        self.promises.dirty = true;
+    }
+
+    /// Lets the output of a connection go when the batch of this turn is safe.
+    pub(super) fn uncork_when_safe(&mut self, id: ConnId) {
+        let class = self.shared.config.durability.strongest();
+        self.promises.in_batch.push((class, Waiter::Output(id)));
         self.promises.dirty = true;
     }
 
@@ -296,7 +305,7 @@ impl Worker {
         let conn = client.conn;
         match (client.session.open_gate(id, number), conn) {
             (Gate::Publish(outbound), Some(conn)) => {
-                self.send_first(key, conn, Some(id), &outbound, now);
+                self.send_held(key, conn, id, &outbound, now);
             }
             (Gate::Pubrel, Some(conn)) => self.write_pubrel(conn, id),
             // Somebody else sends it: the resend of a later connection.
@@ -317,6 +326,11 @@ impl Worker {
             Ok(progress) => {
                 self.keep_promises(|promises| &mut promises.os, progress.written, now);
                 self.keep_promises(|promises| &mut promises.disk, progress.synced, now);
+                let class = self.shared.config.durability.strongest();
+                self.forget_ends(match class {
+                    Durability::Memory | Durability::Os => progress.written,
+                    Durability::Disk => progress.synced,
+                });
                 // Gates that opened may have sent more, which is recorded.
                 while std::mem::take(&mut self.promises.dirty) {
                     self.commit_batch();
@@ -339,6 +353,7 @@ impl Worker {
             Some(Durability::Disk) => Wish::Synced,
         };
         let ticket = self.store.commit(wish);
+        self.hand_over_ends(ticket);
         let Promises {
             in_batch, os, disk, ..
         } = &mut self.promises;
@@ -370,6 +385,7 @@ impl Worker {
             match waiter {
                 Waiter::Receipt(receipt) => self.answer(receipt),
                 Waiter::Gate(key, id, number) => self.pass_gate(key, id, number, now),
+                Waiter::Output(conn) => self.uncork(conn),
             }
         }
     }

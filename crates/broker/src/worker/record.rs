@@ -284,6 +284,7 @@ impl Worker {
     pub(super) fn record_session_ended(&mut self, client: &Client) {
         if let Some(session) = client.stored {
             self.record(Record::SessionEnded { session });
+            self.note_end(&client.id);
         }
     }
 
