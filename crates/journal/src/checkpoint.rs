@@ -12,8 +12,8 @@ use types::MessageRef;
 use crate::model::{Model, SessionView};
 use crate::record::{
     encode_begun, encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends,
-    encode_passed_state, encode_queue_state, encode_retained_state, encode_session_state,
-    encode_subscribed, lengths,
+    encode_expired, encode_passed_state, encode_queue_state, encode_retained_state,
+    encode_session_state, encode_subscribed, lengths,
 };
 
 /// Whether a checkpoint is whole.
@@ -115,6 +115,9 @@ fn write_session(session: SessionView<'_>, out: &mut Vec<u8>) {
     }
     for (id, owed) in session.begun() {
         encode_begun(number, *id, owed, out);
+    }
+    if let Some(delivery) = session.last_expired() {
+        encode_expired(number, delivery, out);
     }
     let mut queue = session.queue();
     let mut left = session.queued();

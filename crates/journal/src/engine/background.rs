@@ -11,6 +11,7 @@ use crate::segment::FrameBuffer;
 
 use super::Engine;
 use super::compact::Victim;
+use crate::model::{ExpiryWalk, GRACE};
 
 /// Whether there is housekeeping left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,9 @@ pub(super) struct Background {
     since: Since,
     /// Bytes of the last whole checkpoint for each byte that was estimated.
     factor: u64,
+    expiry: Option<ExpiryWalk>,
+    /// When what has expired is looked for again.
+    next_expiry: u64,
     pub(super) victim: Option<Victim>,
     /// Damaged segments, which are not compacted.
     pub(super) stuck: Vec<u64>,
@@ -81,6 +85,8 @@ impl Background {
                 segments: if sessions > 0 { SEGMENTS_BETWEEN } else { 0 },
             },
             factor: 1,
+            expiry: None,
+            next_expiry: 0,
             victim: None,
             stuck: Vec::new(),
             unremovable: Vec::new(),
@@ -146,7 +152,8 @@ impl Engine {
         let background = &self.background;
         let tidy = (now < background.tidy_until).then_some(background.next_tidy);
         let retry = background.is_full().then_some(background.retry_at);
-        [tidy, retry].into_iter().flatten().min()
+        let expiry = self.expiry_due().map(|due| due.max(background.retry_at));
+        [tidy, retry, expiry].into_iter().flatten().min()
     }
 
     fn make_spare(&mut self) -> Result<(), WriteError> {
@@ -170,6 +177,12 @@ impl Engine {
     fn step(&mut self) -> Result<Idle, WriteError> {
         if self.background.checkpoint.is_some() {
             self.go_on_with_checkpoint()?;
+        } else if self.background.expiry.is_some() {
+            self.go_on_with_expiry()?;
+        } else if self.expiry_due().is_some_and(|due| due <= self.now) {
+            let before = self.now.saturating_sub(GRACE);
+            self.background.expiry = Some(ExpiryWalk::begin(&mut self.model, before));
+            self.background.next_expiry = self.now.saturating_add(EXPIRY_EACH);
         } else if self.wants_checkpoint() {
             self.begin_checkpoint()?;
         } else if self.background.victim.is_some() {
@@ -180,6 +193,32 @@ impl Engine {
             return Ok(Idle::Done);
         }
         Ok(Idle::More)
+    }
+
+    /// When what has expired is to be looked for. After the grace: the workers, who look at the
+    /// expiry themselves, do not get in between.
+    fn expiry_due(&self) -> Option<u64> {
+        let soonest = self.model.soonest()?;
+        let due = soonest.saturating_add(GRACE).saturating_add(1);
+        Some(due.max(self.background.next_expiry))
+    }
+
+    fn go_on_with_expiry(&mut self) -> Result<(), WriteError> {
+        let Some(mut walk) = self.background.expiry.take() else {
+            return Ok(());
+        };
+        let mut records = Vec::new();
+        let progress = walk.step(&mut self.model, &mut records, LOOKS);
+        for piece in pieces(&records, LONGEST) {
+            if let Err(error) = self.write_and_apply(piece) {
+                self.model.expire_again();
+                return Err(error);
+            }
+        }
+        if progress == Progress::More {
+            self.background.expiry = Some(walk);
+        }
+        Ok(())
     }
 
     /// About the bytes that a checkpoint takes now.
@@ -329,5 +368,9 @@ const SEGMENTS_BETWEEN: u64 = 16;
 const TIDY_EACH: u64 = 1000;
 /// Milliseconds after the last write for which something may wait to be forgotten.
 const TIDY_FOR: u64 = 70_000;
+/// Milliseconds between two walks over what may have expired.
+const EXPIRY_EACH: u64 = 120_000;
+/// So many things are looked at in one piece of such a walk: a millisecond or two.
+const LOOKS: usize = 10_000;
 /// Milliseconds until a full disk is tried again.
 const RETRY: u64 = 100;

@@ -162,7 +162,7 @@ impl Engine {
             Err(Damaged) => self.give_up(victim.number),
             Ok(None) => self.background.victim = Some(victim),
             Ok(Some((head, done))) => {
-                let moved = self.moved(&out);
+                let moved = self.write_and_apply(&out);
                 if moved.is_ok() {
                     victim.advance(&head, done);
                 }
@@ -182,11 +182,7 @@ impl Engine {
     pub(super) fn rescue(&mut self, number: u64) -> Result<(), WriteError> {
         let mut bytes = Vec::new();
         let mut out = Vec::new();
-        for message in self.model.messages_before(number.saturating_add(1)) {
-            let there = self.model.locate(message);
-            if there.is_none_or(|place| place.segment != number) {
-                continue;
-            }
+        for message in self.model.messages_in(number) {
             let Lookup::At(place) = self.look_up(message) else {
                 continue;
             };
@@ -195,20 +191,21 @@ impl Engine {
                 encode_kept(&bytes, &mut out);
             }
             if out.len() >= PIECE {
-                self.moved(&out)?;
+                self.write_and_apply(&out)?;
                 out.clear();
             }
         }
-        self.moved(&out)
+        self.write_and_apply(&out)
     }
 
-    fn moved(&mut self, bodies: &[u8]) -> Result<(), WriteError> {
-        if bodies.is_empty() {
+    /// Writes records of the housekeeping, and takes them for what happened.
+    pub(super) fn write_and_apply(&mut self, records: &[u8]) -> Result<(), WriteError> {
+        if records.is_empty() {
             return Ok(());
         }
-        let at = self.write_own(bodies)?;
+        let at = self.write_own(records)?;
         // These are records: they were read as such.
-        self.apply(at, bodies)
+        self.apply(at, records)
             .map_err(|error| WriteError::Failed(std::io::Error::other(error)))
     }
 

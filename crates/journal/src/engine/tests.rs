@@ -21,6 +21,8 @@ use crate::faulty::{Fault, MemoryDisk};
 use crate::log;
 use crate::server::Settings;
 
+mod expiry;
+
 const WALL: u64 = 1_700_000_000_000;
 const KEY: SessionKey = SessionKey {
     slot: 1,

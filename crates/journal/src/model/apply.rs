@@ -49,8 +49,9 @@ impl Model {
                 id,
             } => match self.entry(session, number) {
                 Some(entry) => entry.packet_id = id.get(),
-                None => self.unknown(),
+                None => self.unknown_delivery(session, number),
             },
+            Item::Expired { session, number } => self.expired(session, number, now),
             Item::Retained {
                 message,
                 sequence,
@@ -176,6 +177,7 @@ impl Model {
             | Item::Owed { .. }
             | Item::Sent { .. }
             | Item::Settled { .. }
+            | Item::Expired { .. }
             | Item::Received { .. }
             | Item::Begun { .. }
             | Item::Released { .. }
@@ -208,7 +210,7 @@ impl Model {
     }
 
     /// A record names what is not there.
-    fn unknown(&mut self) {
+    pub(super) fn unknown(&mut self) {
         if self.phase != Phase::Partial {
             self.anomalies = self.anomalies.saturating_add(1);
         }
@@ -295,7 +297,7 @@ impl Model {
             }
             Settled::Done => match queue.remove(number.get()) {
                 Some(entry) => self.discard(&entry, now),
-                None => self.unknown(),
+                None => self.unknown_delivery(session, number),
             },
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct Messages {
     missing: u64,
     bytes: u64,
     last: u64,
+    /// No message expires before, but for those that are of no concern.
+    soonest: u64,
 }
 
 impl Messages {
@@ -69,6 +71,7 @@ impl Messages {
             missing: 0,
             bytes: 0,
             last: 0,
+            soonest: NEVER,
         }
     }
 
@@ -150,6 +153,7 @@ impl Messages {
         used.messages = used.messages.saturating_add(1);
         used.bytes = used.bytes.saturating_add(length);
         self.bytes = self.bytes.saturating_add(length);
+        self.soonest = self.soonest.min(known.expires);
     }
 
     /// A message is no longer where it was.
@@ -339,16 +343,39 @@ impl Messages {
 
     /// The messages that lie in segments before `first`.
     pub(super) fn before(&self, first: u64) -> Vec<MessageRef> {
-        let is_before = |known: &Packed| known.segment != 0 && u64::from(known.segment) < first;
+        self.at(|segment| segment != 0 && segment < first)
+    }
+
+    /// The messages that lie in a segment.
+    pub(super) fn within(&self, segment: u64) -> Vec<MessageRef> {
+        self.at(|one| one != 0 && one == segment)
+    }
+
+    /// The messages in some segments. Looks at all.
+    fn at(&self, segment: impl Fn(u64) -> bool) -> Vec<MessageRef> {
         let table = self.table.iter();
         let table = table.map(|(&message, slot)| (message, slot.known));
         let recent = self.recent.iter().map(|it| (it.message, it.known));
         let recent = recent.filter(|(message, _)| !self.table.contains_key(message));
         table
             .chain(recent)
-            .filter(|(_, known)| is_before(known))
+            .filter(|(_, known)| segment(u64::from(known.segment)))
             .map(|(message, _)| MessageRef(message))
             .collect()
+    }
+
+    /// No message expires before that came, or was expected to, since [`Self::forget_soonest`].
+    pub(super) fn soonest(&self) -> Option<u64> {
+        Some(self.soonest).filter(|&time| time != NEVER)
+    }
+
+    pub(super) fn forget_soonest(&mut self) {
+        self.soonest = NEVER;
+    }
+
+    /// One of those before then expires at this time.
+    pub(super) fn expects(&mut self, expires: u64) {
+        self.soonest = self.soonest.min(expires);
     }
 
     /// The messages that somebody refers to.

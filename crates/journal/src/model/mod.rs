@@ -11,6 +11,7 @@ use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 use crate::record::BodyPlace;
 
 mod apply;
+mod expire;
 mod extras;
 mod messages;
 mod queue;
@@ -19,6 +20,7 @@ mod recover;
 mod session;
 mod view;
 
+pub(crate) use expire::ExpiryWalk;
 pub use messages::SegmentUse;
 pub use recover::Losses;
 pub(crate) use view::SessionView;

@@ -59,6 +59,8 @@ impl Model {
             self.remove_session(number, now);
         }
         for session in self.sessions.values_mut() {
+            // The workers of this run never hear of these.
+            session.expired = 0;
             if session.details.link == Link::Connected {
                 session.details.set_link(left(session, now));
             }

@@ -23,6 +23,8 @@ pub(crate) struct Subscription {
 pub(super) struct Session {
     pub(super) queue: Queue,
     pub(super) next: DeliveryNumber,
+    /// The highest number of a delivery that was dropped because it expired, in this run.
+    pub(super) expired: u64,
     pub(super) details: Box<Details>,
 }
 
@@ -47,6 +49,7 @@ impl Session {
         Ok(Self {
             queue: Queue::default(),
             next: DeliveryNumber::FIRST,
+            expired: 0,
             details: Box::new(Details::new(fields)?),
         })
     }

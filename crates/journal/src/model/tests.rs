@@ -11,6 +11,8 @@ use crate::checkpoint::{Checkpoint, Progress};
 use crate::log::FrameAt;
 use crate::record::{StoreClock, encode, encode_body, encode_retained_state};
 
+mod expiry;
+
 impl Model {
     /// A message alone is lost.
     pub(crate) fn forget_for_test(&mut self, message: MessageRef) {

@@ -33,6 +33,11 @@ impl<'a> SessionView<'a> {
         self.session.details.begun()
     }
 
+    /// The highest number of a delivery that was dropped in this run because it expired.
+    pub(crate) fn last_expired(self) -> Option<DeliveryNumber> {
+        self.session.last_expired()
+    }
+
     /// How many deliveries wait.
     pub(crate) fn queued(self) -> usize {
         self.session.queue.len()
@@ -102,6 +107,11 @@ impl Model {
     /// The messages that lie in segments before `first`, in no order.
     pub(crate) fn messages_before(&self, first: u64) -> Vec<MessageRef> {
         self.messages.before(first)
+    }
+
+    /// The messages that lie in a segment, in no order.
+    pub(crate) fn messages_in(&self, segment: u64) -> Vec<MessageRef> {
+        self.messages.within(segment)
     }
 
     /// The messages that somebody refers to, in no order.

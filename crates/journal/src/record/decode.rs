@@ -93,6 +93,10 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
             number: fields.number()?,
             id: fields.packet_id()?,
         },
+        kind::EXPIRED => Item::Expired {
+            session: fields.session()?,
+            number: fields.number()?,
+        },
         kind::RECEIVED => Item::Received {
             session: fields.session()?,
             id: fields.packet_id()?,

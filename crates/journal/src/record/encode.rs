@@ -110,10 +110,7 @@ pub fn encode(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u8>) {
             put_varint(out, sequence);
             put_bytes(out, topic.as_bytes());
         }),
-        Record::Cleared { topic, sequence } => put_record(out, kind::CLEARED, |out| {
-            put_varint(out, sequence);
-            put_bytes(out, topic.as_bytes());
-        }),
+        Record::Cleared { topic, sequence } => encode_cleared(topic, sequence, out),
         Record::Passed { message, group } => put_group(out, kind::PASSED, message, group),
         Record::Arrived { message, group } => put_group(out, kind::ARRIVED, message, group),
         _ => encode_session_record(record, clock, out),
@@ -339,6 +336,22 @@ pub(crate) fn encode_subscribed(
         out.push(options.to_byte());
         put_varint(out, u64::from(id.map_or(0, NonZeroU32::get)));
         put_filter(out, filter);
+    });
+}
+
+/// Appends that a topic has no retained message any more.
+pub(crate) fn encode_cleared(topic: &str, sequence: u64, out: &mut Vec<u8>) {
+    put_record(out, kind::CLEARED, |out| {
+        put_varint(out, sequence);
+        put_bytes(out, topic.as_bytes());
+    });
+}
+
+/// Appends that a delivery is no more, because its message expired.
+pub(crate) fn encode_expired(session: StoredSession, number: DeliveryNumber, out: &mut Vec<u8>) {
+    put_record(out, kind::EXPIRED, |out| {
+        put_varint(out, session.0);
+        put_varint(out, number.get());
     });
 }
 

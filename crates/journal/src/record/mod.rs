@@ -26,6 +26,7 @@ pub(crate) use encode::{
     encode_passed_state, encode_queue_state, encode_queued, encode_retained_state,
     encode_session_state, encode_subscribed,
 };
+pub(crate) use encode::{encode_cleared, encode_expired};
 pub use lists::{Deliveries, Extra, Ids, PacketIds, QueueEntries, StoredSessions};
 
 /// "Never", where a time or a span is stored.
@@ -141,6 +142,13 @@ pub enum Item<'a> {
         number: DeliveryNumber,
         /// Which step.
         step: Settled,
+    },
+    /// A delivery that waited was dropped by the store itself, because its message expired.
+    Expired {
+        /// The session.
+        session: StoredSession,
+        /// Its delivery.
+        number: DeliveryNumber,
     },
     /// [`store::Record::Received`].
     Received {
@@ -374,6 +382,7 @@ mod kind {
     pub(super) const PASSED: u8 = 14;
     pub(super) const ARRIVED: u8 = 15;
     pub(super) const BEGUN: u8 = 16;
+    pub(super) const EXPIRED: u8 = 18;
     pub(super) const CHECKPOINT_BEGINS: u8 = 32;
     pub(super) const SESSION_STATE: u8 = 33;
     pub(super) const QUEUE_STATE: u8 = 34;

@@ -375,6 +375,10 @@ impl Sample {
                 group: &group
             }
         );
+        out.clear();
+        let (session, number) = (self.session, self.number);
+        encode_expired(session, number, &mut out);
+        assert_eq!(one(&out), Item::Expired { session, number });
         self.check_session_state();
         self.check_queue_state();
     }
@@ -550,7 +554,7 @@ proptest! {
 
     #[test]
     fn any_fields_of_any_kind_are_read_without_harm(
-        kind in prop_oneof![1..17_u8, 32..39_u8],
+        kind in prop_oneof![1..19_u8, 32..39_u8],
         mut bytes in prop::collection::vec(prop_oneof![0..4_u8, any::<u8>()], 0..120),
     ) {
         bytes.insert(0, kind);

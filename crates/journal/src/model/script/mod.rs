@@ -16,7 +16,7 @@ mod plain;
 
 pub(crate) use plain::Plain;
 
-use super::{Losses, Model};
+use super::{ExpiryWalk, Losses, Model};
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::log::FrameAt;
 use crate::record::{Item, Records, StoreClock, encode, encode_body, encode_kept};
@@ -37,7 +37,7 @@ pub(crate) struct Step {
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..32_u8, any::<u8>(), any::<u8>(), any::<u8>());
+    let step = (0..34_u8, any::<u8>(), any::<u8>(), any::<u8>());
     let step = step.prop_map(|(what, a, b, c)| Step { what, a, b, c });
     prop::collection::vec(step, 0..250)
 }
@@ -179,8 +179,36 @@ impl History {
                 self.commit();
                 self.now = self.now + Duration::from_millis(u64::from(step.c));
             }
-            _ => self.go_on_with_checkpoint(step),
+            29..=31 => self.go_on_with_checkpoint(step),
+            _ => self.expire(step),
         }
+    }
+
+    /// What has expired is dropped, a little at a time, with nothing in between.
+    fn expire(&mut self, step: Step) {
+        self.commit();
+        let mut walk = ExpiryWalk::begin(&mut self.live, CLOCK.millis(self.now));
+        let mut dropped = (Vec::new(), Vec::new());
+        loop {
+            let mut out = Vec::new();
+            let progress = walk.step(&mut self.live, &mut out, usize::from(step.a % 4) + 1);
+            for record in Records::new(&out) {
+                match record.unwrap().1 {
+                    Item::Expired { session, number } => dropped.0.push((session.0, number.get())),
+                    Item::Cleared { topic, .. } => dropped.1.push(topic.to_owned()),
+                    other => panic!("{other:?}"),
+                }
+            }
+            self.live.apply(self.at_now(), &out).unwrap();
+            self.live.check();
+            self.frame(out, false);
+            if progress == Progress::Done {
+                break;
+            }
+        }
+        dropped.0.sort_unstable();
+        dropped.1.sort_unstable();
+        assert_eq!(dropped, self.plain.expire(self.now));
     }
 
     fn keep(&mut self, step: Step) {
@@ -197,7 +225,7 @@ impl History {
             qos: QoS::ExactlyOnce,
             retain: step.c.is_multiple_of(3),
             publisher: None,
-            expires: (step.c.is_multiple_of(5)).then(|| self.now + Duration::from_millis(900)),
+            expires: (step.c.is_multiple_of(5)).then(|| self.now + Duration::from_millis(300)),
             durability: Durability::Disk,
         };
         let message = Message::new(Arc::from(topic(step.a)), parts);

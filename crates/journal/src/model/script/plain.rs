@@ -211,6 +211,38 @@ impl Plain {
         }
     }
 
+    /// Drops what expired before a point in time and waits for a client that is away, and retained
+    /// messages; says which.
+    pub(crate) fn expire(&mut self, before: Time) -> (Vec<(u64, u64)>, Vec<String>) {
+        let bodies = &self.bodies;
+        let is_over = |message: Option<MessageRef>| {
+            let body = message.and_then(|message| bodies.get(&message));
+            body.is_some_and(|(_, expires)| expires.is_some_and(|at| at < before))
+        };
+        let mut deliveries = Vec::new();
+        for (&number, session) in &mut self.sessions {
+            if session.away.is_none() {
+                continue;
+            }
+            session.queue.retain(|delivery, owed| {
+                let begun = owed.delivery.packet_id.is_some() || owed.delivery.share.is_some();
+                let drop = !begun && is_over(owed.message);
+                if drop {
+                    deliveries.push((number, delivery.get()));
+                }
+                !drop
+            });
+        }
+        let mut topics = Vec::new();
+        for (topic, (message, _)) in &mut self.retained {
+            if is_over(*message) {
+                *message = None;
+                topics.push(topic.clone());
+            }
+        }
+        (deliveries, topics)
+    }
+
     fn body(&self, message: MessageRef) -> Option<StoredBody> {
         let &(size, expires) = self.bodies.get(&message)?;
         Some(StoredBody {
