@@ -11,9 +11,9 @@ use types::MessageRef;
 
 use crate::model::{Model, SessionView};
 use crate::record::{
-    encode_begun, encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends,
-    encode_expired, encode_passed_state, encode_queue_state, encode_retained_state,
-    encode_session_state, encode_subscribed, lengths,
+    encode_begun, encode_begun_in_group, encode_body_place, encode_checkpoint_begins,
+    encode_checkpoint_ends, encode_expired, encode_passed_state, encode_queue_state,
+    encode_retained_state, encode_session_state, encode_subscribed, lengths,
 };
 
 /// Whether a checkpoint is whole.
@@ -113,8 +113,11 @@ fn write_session(session: SessionView<'_>, out: &mut Vec<u8>) {
         let (options, id) = (subscription.options, subscription.id);
         encode_subscribed(number, options, id, &subscription.filter, out);
     }
-    for (id, owed) in session.begun() {
-        encode_begun(number, *id, owed, out);
+    for (id, begun) in session.begun() {
+        encode_begun(number, *id, &begun.sessions, out);
+        for group in &begun.groups {
+            encode_begun_in_group(number, *id, group, out);
+        }
     }
     if let Some(delivery) = session.last_expired() {
         encode_expired(number, delivery, out);

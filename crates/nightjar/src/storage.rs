@@ -14,7 +14,7 @@ use journal::server::{Server, Settings, Stopped};
 use net::Mailboxes;
 use store::{NoStore, Recovered, Store};
 use tracing::{error, info, warn};
-use types::{Durability, WorkerId};
+use types::{ClientId, Durability, WorkerId};
 
 /// The folder in the data folder.
 pub(crate) const FOLDER: &str = "store";
@@ -150,6 +150,21 @@ fn announce(recovered: &Recovered, report: &Report, start: Instant) {
         warn!(
             bytes = report.dropped_bytes,
             "the store ended in the middle of a write, which was never acknowledged: cut off"
+        );
+    }
+    if !report.losses.is_empty() {
+        let clients: Vec<&str> = report.losses.clients.iter().map(ClientId::as_str).collect();
+        error!(
+            deliveries = report.losses.deliveries,
+            retained = report.losses.retained.len(),
+            clients = clients.join(" "),
+            "messages are missing in the store"
+        );
+    }
+    if report.anomalies > 0 {
+        warn!(
+            records = report.anomalies,
+            "records of the store name what is not there"
         );
     }
     info!(

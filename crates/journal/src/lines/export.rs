@@ -95,9 +95,12 @@ impl Export<'_> {
             .number("next", state.next.get())
             .numbers("received", received.map(|id| u64::from(id.get())));
         if !session.begun().is_empty() {
-            line = line.objects("begun", session.begun(), |line, (id, owed)| {
+            line = line.objects("begun", session.begun(), |line, (id, begun)| {
                 line.number("packet_id", u64::from(id.get()))
-                    .numbers("sessions", owed.iter().map(|session| session.0))
+                    .numbers("sessions", begun.sessions.iter().map(|session| session.0))
+                    .objects("groups", &begun.groups, |line, group| {
+                        line.text("group", &group.to_string())
+                    })
             });
         }
         (self.line)(&line.end())?;

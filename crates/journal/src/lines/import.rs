@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::Delivery;
+use store::{Delivery, RecoveredBegun};
 use types::{
     ClientId, DeliveryNumber, Message, MessageParts, MessageRef, PacketId, QoS, RetainHandling,
     StoredSession, SubscriptionFilter, SubscriptionOptions, Time, TopicName,
@@ -14,9 +14,10 @@ use types::{
 use super::json::Fields;
 use super::{LineCounts, LineError, VERSION};
 use crate::record::{
-    Link, SessionFields, SessionStateParts, StoreClock, WillFields, encode_begun, encode_body,
-    encode_checkpoint_begins, encode_checkpoint_ends, encode_passed_state, encode_queued,
-    encode_retained_state, encode_session_state, encode_subscribed,
+    Link, SessionFields, SessionStateParts, StoreClock, WillFields, encode_begun,
+    encode_begun_in_group, encode_body, encode_checkpoint_begins, encode_checkpoint_ends,
+    encode_passed_state, encode_queued, encode_retained_state, encode_session_state,
+    encode_subscribed,
 };
 
 /// What the first line says.
@@ -175,8 +176,11 @@ impl Import {
             received: &received,
         };
         encode_session_state(&state, out);
-        for (id, owed) in begun {
-            encode_begun(StoredSession(session), id, &owed, out);
+        for (id, begun) in begun {
+            encode_begun(StoredSession(session), id, &begun.sessions, out);
+            for group in &begun.groups {
+                encode_begun_in_group(StoredSession(session), id, group, out);
+            }
         }
         count(&mut self.counts.sessions);
         Ok(())
@@ -340,11 +344,20 @@ impl Will {
 }
 
 /// What was begun with one packet identifier. Its sessions may come later, or have ended.
-fn begun(mut fields: Fields) -> Result<(PacketId, Vec<StoredSession>), String> {
+fn begun(mut fields: Fields) -> Result<(PacketId, RecoveredBegun), String> {
     let id = packet_id(fields.number("packet_id")?)?;
     let sessions = fields.numbers("sessions")?.ok_or("no sessions")?;
+    let groups = fields.objects("groups")?.into_iter().map(group);
+    let groups = groups.collect::<Result<Vec<_>, _>>()?;
     fields.end()?;
-    Ok((id, sessions.into_iter().map(StoredSession).collect()))
+    let sessions = sessions.into_iter().map(StoredSession).collect();
+    Ok((id, RecoveredBegun { sessions, groups }))
+}
+
+fn group(mut fields: Fields) -> Result<SubscriptionFilter, String> {
+    let text = fields.text("group")?;
+    fields.end()?;
+    filter(&text).ok_or_else(|| format!("no group: {text:?}"))
 }
 
 /// None is for ever.

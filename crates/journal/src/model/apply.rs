@@ -117,6 +117,13 @@ impl Model {
                 Some(session) => session.details.begin_receiving(id, owed),
                 None => self.unknown(),
             },
+            Item::BegunInGroup { session, id, group } => {
+                let group = parse_filter(group)?;
+                match self.sessions.get_mut(&session.0) {
+                    Some(session) => session.details.begin_in_group(id, group),
+                    None => self.unknown(),
+                }
+            }
             Item::Released { session, id } => {
                 let session = self.sessions.get_mut(&session.0);
                 if !session.is_some_and(|session| session.details.release(id)) {
@@ -180,6 +187,7 @@ impl Model {
             | Item::Expired { .. }
             | Item::Received { .. }
             | Item::Begun { .. }
+            | Item::BegunInGroup { .. }
             | Item::Released { .. }
             | Item::Retained { .. }
             | Item::Cleared { .. }

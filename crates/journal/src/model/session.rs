@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::RecoveredWill;
+use store::{RecoveredBegun, RecoveredWill};
 use types::{ClientId, DeliveryNumber, PacketId, StoredSession, SubscriptionFilter};
 
 use super::queue::Queue;
@@ -41,7 +41,7 @@ pub(super) struct Details {
     /// Sorted.
     received: Vec<PacketId>,
     /// Sorted by identifier, and the sessions of each. Nearly always empty.
-    begun: Vec<(PacketId, Vec<StoredSession>)>,
+    begun: Vec<(PacketId, RecoveredBegun)>,
 }
 
 impl Session {
@@ -146,25 +146,38 @@ impl Details {
     }
 
     /// What is not received as a whole, by identifier.
-    pub(super) fn begun(&self) -> &[(PacketId, Vec<StoredSession>)] {
+    pub(super) fn begun(&self) -> &[(PacketId, RecoveredBegun)] {
         &self.begun
     }
 
     /// Sessions have a message that is not received as a whole.
     pub(super) fn begin_receiving(&mut self, id: PacketId, owed: StoredSessions<'_>) {
+        if let Some(begun) = self.begun_with(id) {
+            begun.sessions.extend(owed);
+            // Not an unstable one: of sorted pieces it makes one quickly.
+            begun.sessions.sort();
+            begun.sessions.dedup();
+        }
+    }
+
+    /// A member of a group has a message that is not received as a whole.
+    pub(super) fn begin_in_group(&mut self, id: PacketId, group: SubscriptionFilter) {
+        if let Some(begun) = self.begun_with(id)
+            && let Err(place) = begun.groups.binary_search(&group)
+        {
+            begun.groups.insert(place, group);
+        }
+    }
+
+    fn begun_with(&mut self, id: PacketId) -> Option<&mut RecoveredBegun> {
         let place = match self.begun.binary_search_by_key(&id, |begun| begun.0) {
             Ok(place) => place,
             Err(place) => {
-                self.begun.insert(place, (id, Vec::new()));
+                self.begun.insert(place, (id, RecoveredBegun::default()));
                 place
             }
         };
-        if let Some((_, sessions)) = self.begun.get_mut(place) {
-            sessions.extend(owed);
-            // Not an unstable one: of sorted pieces it makes one quickly.
-            sessions.sort();
-            sessions.dedup();
-        }
+        self.begun.get_mut(place).map(|(_, begun)| begun)
     }
 
     fn forget_begun(&mut self, id: PacketId) -> bool {

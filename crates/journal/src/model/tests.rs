@@ -214,7 +214,7 @@ impl Fed {
         let recovered = self.model.recovered(StoreClock { base: self.now });
         let begun = recovered.sessions[0].begun.iter();
         begun
-            .map(|(id, owed)| (id.get(), owed.iter().map(|it| it.0).collect()))
+            .map(|(id, begun)| (id.get(), begun.sessions.iter().map(|it| it.0).collect()))
             .collect()
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use store::RecoveredBegun;
 use types::{DeliveryNumber, MessageRef, PacketId, StoredSession, SubscriptionFilter};
 
 use super::messages::Known;
@@ -27,9 +28,9 @@ impl<'a> SessionView<'a> {
         self.session.details.subscriptions()
     }
 
-    /// QoS 2 messages of the client that are not received as a whole, and the sessions that have
-    /// them already.
-    pub(crate) fn begun(self) -> &'a [(PacketId, Vec<StoredSession>)] {
+    /// QoS 2 messages of the client that are not received as a whole, and those that have them
+    /// already.
+    pub(crate) fn begun(self) -> &'a [(PacketId, RecoveredBegun)] {
         self.session.details.begun()
     }
 

@@ -106,6 +106,11 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
             id: fields.packet_id()?,
             owed: StoredSessions::read(&mut fields)?,
         },
+        kind::BEGUN_IN_GROUP => Item::BegunInGroup {
+            session: fields.session()?,
+            id: fields.packet_id()?,
+            group: fields.text()?,
+        },
         kind::RELEASED => Item::Released {
             session: fields.session()?,
             id: fields.packet_id()?,

@@ -100,6 +100,9 @@ pub fn encode(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u8>) {
         }),
         Record::Received { session, id } => put_packet(out, kind::RECEIVED, session, id),
         Record::Begun { session, id, owed } => encode_begun(session, id, owed, out),
+        Record::BegunInGroup { session, id, group } => {
+            encode_begun_in_group(session, id, group, out);
+        }
         Record::Released { session, id } => put_packet(out, kind::RELEASED, session, id),
         Record::Retained {
             message,
@@ -164,6 +167,7 @@ fn encode_session_record(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u
         | Record::Sent { .. }
         | Record::Received { .. }
         | Record::Begun { .. }
+        | Record::BegunInGroup { .. }
         | Record::Released { .. }
         | Record::Retained { .. }
         | Record::Cleared { .. }
@@ -369,6 +373,20 @@ pub(crate) fn encode_begun(
         for session in owed {
             put_varint(out, session.0);
         }
+    });
+}
+
+/// Appends the group of which a member has a QoS 2 message that is not received as a whole.
+pub(crate) fn encode_begun_in_group(
+    session: StoredSession,
+    id: PacketId,
+    group: &SubscriptionFilter,
+    out: &mut Vec<u8>,
+) {
+    put_record(out, kind::BEGUN_IN_GROUP, |out| {
+        put_varint(out, session.0);
+        put_varint(out, u64::from(id.get()));
+        put_filter(out, group);
     });
 }
 

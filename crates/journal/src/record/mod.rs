@@ -22,9 +22,9 @@ pub use body::{Damaged, decode_body, encode_body, encode_kept};
 pub use decode::{Records, lengths};
 pub use encode::{SessionStateParts, WillFields, encode};
 pub(crate) use encode::{
-    encode_begun, encode_body_place, encode_checkpoint_begins, encode_checkpoint_ends,
-    encode_passed_state, encode_queue_state, encode_queued, encode_retained_state,
-    encode_session_state, encode_subscribed,
+    encode_begun, encode_begun_in_group, encode_body_place, encode_checkpoint_begins,
+    encode_checkpoint_ends, encode_passed_state, encode_queue_state, encode_queued,
+    encode_retained_state, encode_session_state, encode_subscribed,
 };
 pub(crate) use encode::{encode_cleared, encode_expired};
 pub use lists::{Deliveries, Extra, Ids, PacketIds, QueueEntries, StoredSessions};
@@ -165,6 +165,15 @@ pub enum Item<'a> {
         id: PacketId,
         /// Those that have it already.
         owed: StoredSessions<'a>,
+    },
+    /// [`store::Record::BegunInGroup`].
+    BegunInGroup {
+        /// The session that published it.
+        session: StoredSession,
+        /// The packet identifier.
+        id: PacketId,
+        /// The group of which a member has it.
+        group: &'a str,
     },
     /// [`store::Record::Released`].
     Released {
@@ -382,6 +391,7 @@ mod kind {
     pub(super) const PASSED: u8 = 14;
     pub(super) const ARRIVED: u8 = 15;
     pub(super) const BEGUN: u8 = 16;
+    pub(super) const BEGUN_IN_GROUP: u8 = 17;
     pub(super) const EXPIRED: u8 = 18;
     pub(super) const CHECKPOINT_BEGINS: u8 = 32;
     pub(super) const SESSION_STATE: u8 = 33;

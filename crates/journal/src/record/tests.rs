@@ -213,6 +213,18 @@ impl Sample {
         );
         self.check_begun();
         check(
+            Record::BegunInGroup {
+                session,
+                id,
+                group: filter,
+            },
+            Item::BegunInGroup {
+                session,
+                id,
+                group: &text,
+            },
+        );
+        check(
             Record::Released { session, id },
             Item::Released { session, id },
         );

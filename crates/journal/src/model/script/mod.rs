@@ -370,9 +370,15 @@ impl History {
         let owed: Vec<StoredSession> = (0..step.c / 4 % 4)
             .map(|other| self.slot(step.b.wrapping_add(other)))
             .collect();
-        self.record(&match step.c % 4 {
+        let group = SubscriptionFilter::parse(&format!("$share/g/{}", step.b % 3), 128).unwrap();
+        self.record(&match step.c % 5 {
             0 => Record::Received { session, id },
             1 => Record::Released { session, id },
+            2 => Record::BegunInGroup {
+                session,
+                id,
+                group: &group,
+            },
             _ => Record::Begun {
                 session,
                 id,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::{
-    Delivery, Record, Recovered, RecoveredDelivery, RecoveredRetained, RecoveredSession,
-    RecoveredSubscription, RecoveredWill, Settled, Stage, WillParts,
+    Delivery, Record, Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained,
+    RecoveredSession, RecoveredSubscription, RecoveredWill, Settled, Stage, WillParts,
 };
 use types::{
     ClientId, DeliveryNumber, Message, MessageRef, PacketId, StoredBody, StoredSession,
@@ -34,7 +34,7 @@ struct Session {
     queue: BTreeMap<DeliveryNumber, Owed>,
     next: DeliveryNumber,
     received: BTreeSet<PacketId>,
-    begun: BTreeMap<PacketId, BTreeSet<StoredSession>>,
+    begun: BTreeMap<PacketId, (BTreeSet<StoredSession>, BTreeSet<SubscriptionFilter>)>,
 }
 
 /// A model without checkpoints, places and forgetting.
@@ -151,6 +151,7 @@ impl Plain {
         | Record::Settled { session, .. }
         | Record::Received { session, .. }
         | Record::Begun { session, .. }
+        | Record::BegunInGroup { session, .. }
         | Record::Released { session, .. }) = *record
         else {
             panic!("{record:?} is about no session");
@@ -200,8 +201,11 @@ impl Plain {
                 session.received.insert(id);
                 session.begun.remove(&id);
             }
+            Record::BegunInGroup { id, group, .. } => {
+                session.begun.entry(id).or_default().1.insert(group.clone());
+            }
             Record::Begun { id, owed, .. } => {
-                session.begun.entry(id).or_default().extend(owed);
+                session.begun.entry(id).or_default().0.extend(owed);
             }
             Record::Released { id, .. } => {
                 session.received.remove(&id);
@@ -306,7 +310,13 @@ impl Plain {
                 next: session.next,
                 received: session.received.iter().copied().collect(),
                 begun: begun
-                    .map(|(&id, owed)| (id, owed.iter().copied().collect()))
+                    .map(|(&id, (sessions, groups))| {
+                        let begun = RecoveredBegun {
+                            sessions: sessions.iter().copied().collect(),
+                            groups: groups.iter().cloned().collect(),
+                        };
+                        (id, begun)
+                    })
                     .collect(),
             });
         }
