@@ -265,3 +265,24 @@ fn a_message_that_expires_while_its_identifier_gets_safe_is_not_sent_mqtt_3_3_2_
     let last = tape(&store).pop().expect("a record");
     assert!(last.starts_with("Settled {"), "{last}");
 }
+
+#[test]
+fn a_message_that_the_store_was_not_owed_for_a_while_is_stored_anew() {
+    let (mut universe, store) = universe(1);
+    let mut alice = durable(&mut universe, "alice");
+    alice.subscribe(&mut universe, "$share/g/a", QoS::AtLeastOnce);
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.publish(&mut universe, "a", b"1", QoS::AtLeastOnce, 1);
+    // Alice leaves it to Carol, whose session is not stored: nobody in the store is owed it.
+    let mut carol = Peer::join(&mut universe, V5, "carol");
+    carol.subscribe(&mut universe, "$share/g/a", QoS::AtLeastOnce);
+    alice.hang_up(&mut universe);
+    assert_eq!(carol.messages(&mut universe).len(), 1);
+    assert_eq!(store.with(|tape| tape.messages.len()), 1);
+    // Carol leaves it to Alice, long after.
+    carol.hang_up(&mut universe);
+    assert_eq!(store.with(|tape| tape.messages.len()), 2);
+    let last = tape(&store).into_iter().rfind(|one| one.starts_with("Owed"));
+    let last = last.expect("a record");
+    assert!(last.contains("message: MessageRef(2)"), "{last}");
+}

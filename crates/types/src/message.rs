@@ -131,6 +131,13 @@ impl Message {
         *self.reference.get_or_init(keep)
     }
 
+    /// The same message, which the store does not know of. The store forgets a message that
+    /// nobody is owed; who goes on with it all the same begins anew.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self::new(Arc::clone(&self.topic), self.parts())
+    }
+
     /// Whether the message has expired at `now`.
     pub fn is_expired(&self, now: Time) -> bool {
         self.expires.is_some_and(|at| at <= now)

@@ -242,7 +242,14 @@ impl Worker {
         for outbound in taken {
             if let Some(group) = outbound.matched.share() {
                 let passed = self.record_passed(key, group, outbound.number, &outbound.body);
-                self.pass_on(Arc::clone(group), outbound.body, &tried, passed, now);
+                let body = match outbound.body {
+                    // The store was not owed it here, and may have forgotten it since.
+                    Body::Here(message) if !passed && message.reference().is_some() => {
+                        Body::Here(Arc::new(message.anew()))
+                    }
+                    body => body,
+                };
+                self.pass_on(Arc::clone(group), body, &tried, passed, now);
             }
         }
         self.recount(key);
