@@ -88,11 +88,25 @@ fn create(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Writes and removes a file: permissions alone do not tell of read-only or full disks.
+/// Writes and removes a file: permissions alone do not tell of a read-only disk. A full one is no
+/// reason not to start: clients may collect what is there, and so make room.
 fn probe(path: &Path) -> io::Result<()> {
     let file = path.join(format!(".probe-{}", std::process::id()));
-    fs::write(&file, b"nightjar")?;
-    fs::remove_file(&file)
+    match fs::write(&file, b"nightjar") {
+        Err(error) if is_full(&error) => match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        },
+        Err(error) => Err(error),
+        Ok(()) => fs::remove_file(&file),
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// Whether [`create`] and [`probe`] would succeed, as far as can be told without doing it.

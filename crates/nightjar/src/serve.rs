@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -127,10 +127,15 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let shared = Shared::new(broker_config(&plan, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
+    // Wills that are due go out in the first turn: to subscriptions of all workers.
+    let restored = Arc::new(Barrier::new(usize::from(plan.workers)));
     let setups = (0..plan.workers)
         .map(WorkerId)
         .zip(shared.restore(recovered))
-        .map(|(id, part)| worker(id, Arc::clone(&shared), storage.handle(id), part))
+        .map(|(id, part)| {
+            let restored = Arc::clone(&restored);
+            worker(id, Arc::clone(&shared), storage.handle(id), part, restored)
+        })
         .collect();
     let runtime = Runtime::start(listeners, setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
@@ -221,10 +226,12 @@ fn worker(
     shared: Arc<Shared>,
     store: Box<dyn Store>,
     part: Restore,
+    restored: Arc<Barrier>,
 ) -> WorkerSetup<Worker> {
     let make = move || {
         let mut worker = Worker::with_store(id, shared, store);
         worker.restore(part);
+        restored.wait();
         worker
     };
     WorkerSetup::new(make).notices(notice)
