@@ -39,7 +39,7 @@ impl Log {
         };
         let spare = match spares.pop() {
             Some(spare) => spare,
-            None => Spare::make(&*disk, free_name(&spares), scan.options.segment_bytes)?,
+            None => first_spare(&*disk, scan.options.segment_bytes)?,
         };
         settle(&*disk, &spare, &header).map_err(|error| match error {
             Unsettled::Before(error) | Unsettled::Failed(error) => error,
@@ -110,6 +110,28 @@ fn spares(scan: &Scan) -> io::Result<Vec<Spare>> {
     }
     Ok(spares)
 }
+
+/// Room for the first segment. On a full disk it is a small one, so that clients can collect what
+/// is there, which makes room.
+fn first_spare(disk: &dyn Disk, wanted: u64) -> io::Result<Spare> {
+    let mut bytes = wanted;
+    loop {
+        match Spare::make(disk, free_name(&[]), bytes) {
+            Err(error) if is_full(&error) && bytes / 2 >= LEAST => bytes /= 2,
+            made => return made,
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// The smallest segment that is worth a start: some thousand acknowledgements.
+const LEAST: u64 = 64 << 10;
 
 /// Gives the store a name.
 fn identify(disk: &dyn Disk) -> io::Result<()> {
