@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use types::MessageRef;
 
+use super::nearby::BuildNearby;
 use super::recent::{Packed, Recent, RecentMessages};
 use super::{GRACE, HURRIED_GRACE, LIMBO};
 use crate::record::{BodyPlace, NEVER};
@@ -44,7 +45,7 @@ struct Slot {
 /// unless much is owed.
 #[derive(Debug)]
 pub(super) struct Messages {
-    table: HashMap<u64, Slot, FixedState>,
+    table: HashMap<u64, Slot, BuildNearby>,
     recent: RecentMessages,
     /// Messages of the table that nobody referred to at some time, and that time.
     limbo: VecDeque<(u64, u64)>,
@@ -62,7 +63,7 @@ pub(super) struct Messages {
 impl Messages {
     pub(super) fn new(hasher: &dyn Fn() -> FixedState) -> Self {
         Self {
-            table: HashMap::with_hasher(hasher()),
+            table: HashMap::default(),
             recent: RecentMessages::default(),
             limbo: VecDeque::new(),
             segments: HashMap::with_hasher(hasher()),

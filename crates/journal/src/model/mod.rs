@@ -14,6 +14,7 @@ mod apply;
 mod expire;
 mod extras;
 mod messages;
+mod nearby;
 mod queue;
 mod recent;
 mod recover;
