@@ -1,8 +1,8 @@
 //! A seeded universe: several workers in one thread, with a clock and a network that do what
 //! they are told, held against a naive reference broker.
 //!
-//! **Never:** no sockets, no threads, no clock, no shell. The workers are built by the same
-//! constructor as in production.
+//! **Never:** no sockets, no threads, no clock, no shell but the journal, which is driven by hand.
+//! The workers are built by the same constructor as in production.
 //!
 //! | module | owns |
 //! |---|---|
@@ -13,9 +13,11 @@
 //! | [`client`] | [`Client`](client::Client): a correct client with habits |
 //! | [`messages`] | every message of a run, by its number |
 //! | [`reference`] | [`Reference`](reference::Reference): who must, may and must not get what |
+//! | [`durable`] | [`durable::Server`]: with a store and a disk, to be killed and started again |
 //! | [`failure`], [`trace`], [`rng`] | broken rules, what happened, chance |
 
 pub mod client;
+pub mod durable;
 pub mod failure;
 pub mod messages;
 pub mod peer;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{BrokerConfig, Control, Mail, Shared, Worker};
-use store::{NoStore, Store};
+use store::{NoStore, Recovered, Store};
 use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 /// One link between a client and the server.
@@ -50,6 +50,8 @@ pub struct Universe {
     /// first out within a lane, in any order between lanes.
     mail: Vec<Vec<VecDeque<Letter>>>,
     links: Vec<Link>,
+    /// Links that the server reads from again, at the end of the turn.
+    resumed: Vec<usize>,
     now: Time,
     next_worker: usize,
 }
@@ -78,9 +80,24 @@ impl Universe {
                 .map(|_| (0..=count).map(|_| VecDeque::new()).collect())
                 .collect(),
             links: Vec::new(),
+            resumed: Vec::new(),
             now: Time::ZERO,
             next_worker: 0,
         }
+    }
+
+    /// A server that goes on with what its stores have recovered.
+    pub fn recovered(
+        config: BrokerConfig,
+        store: impl Fn(usize) -> Box<dyn Store>,
+        recovered: Recovered,
+    ) -> Self {
+        let mut universe = Self::with_stores(config, store);
+        let parts = universe.shared.restore(recovered);
+        for (worker, part) in universe.workers.iter_mut().zip(parts) {
+            worker.restore(part);
+        }
+        universe
     }
 
     /// An open server with one worker and defaults.
@@ -233,6 +250,14 @@ impl Universe {
         }
     }
 
+    /// Sends one worker a word from the control plane.
+    pub fn tell(&mut self, worker: WorkerId, control: Control) {
+        let plane = self.workers.len();
+        if let Some(lanes) = self.mail.get_mut(worker.index()) {
+            lanes[plane].push_back(Letter::Mail(Mail::Control(control)));
+        }
+    }
+
     /// One turn of one worker: its mail, its timers, its actions. Whether anything happened.
     pub fn turn(&mut self, number: usize) -> bool {
         let lanes: Vec<usize> = self
@@ -264,8 +289,18 @@ impl Universe {
             worker.handle_timeout(now);
             busy = true;
         }
-        worker.end_turn(now);
-        self.carry_out(number) || busy
+        loop {
+            // What a worker does in a turn is committed before any of it leaves.
+            self.workers[number].end_turn(now);
+            busy |= self.carry_out(number);
+            let resumed = std::mem::take(&mut self.resumed);
+            if resumed.is_empty() {
+                return busy;
+            }
+            for at in resumed {
+                self.read_on(at);
+            }
+        }
     }
 
     /// Turns all workers, in order, until nothing happens any more.
@@ -298,7 +333,8 @@ impl Universe {
         self.settle();
     }
 
-    fn next_timeout(&self) -> Option<Time> {
+    /// When a worker wants to be woken next.
+    pub fn next_timeout(&self) -> Option<Time> {
         self.workers.iter().filter_map(Core::poll_timeout).min()
     }
 
@@ -366,13 +402,18 @@ impl Universe {
     }
 
     fn resume(&mut self, worker: usize, conn: ConnId) {
-        let Some(at) = self.find(worker, conn) else {
-            return;
-        };
-        self.links[at].paused = false;
-        let unread = std::mem::take(&mut self.links[at].unread);
-        if !unread.is_empty() {
-            self.workers[worker].handle_bytes(conn, &unread, self.now);
+        if let Some(at) = self.find(worker, conn) {
+            self.links[at].paused = false;
+            self.resumed.push(at);
+        }
+    }
+
+    /// The server reads from a link again.
+    fn read_on(&mut self, at: usize) {
+        let link = &mut self.links[at];
+        let unread = std::mem::take(&mut link.unread);
+        if let Some(conn) = link.conn.filter(|_| !unread.is_empty()) {
+            self.workers[link.worker].handle_bytes(conn, &unread, self.now);
         }
     }
 

@@ -282,7 +282,9 @@ fn a_message_that_the_store_was_not_owed_for_a_while_is_stored_anew() {
     // Carol leaves it to Alice, long after.
     carol.hang_up(&mut universe);
     assert_eq!(store.with(|tape| tape.messages.len()), 2);
-    let last = tape(&store).into_iter().rfind(|one| one.starts_with("Owed"));
+    let last = tape(&store)
+        .into_iter()
+        .rfind(|one| one.starts_with("Owed"));
     let last = last.expect("a record");
     assert!(last.contains("message: MessageRef(2)"), "{last}");
 }

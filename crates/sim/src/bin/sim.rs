@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sim::{Outcome, Simulation};
+use sim::durable::{Plan, Run};
+use sim::{Failure, Outcome, Simulation};
 
 const USAGE: &str = "\
-usage: sim [--seed N [--trace]] [--from N] [--runs N] [--seconds N]
+usage: sim [--durable] [--seed N [--trace]] [--from N] [--runs N] [--seconds N]
 
+  --durable     servers that crash and start again from their disk
+  --workers N   with so many workers in each life (durable)
+  --rehearse    and tries after each turn of the store what a crash would leave (durable)
   --seed N      run one seed twice and compare
   --trace       print what happened in it
   --from N      the first of many seeds (default 0)
@@ -15,7 +19,21 @@ usage: sim [--seed N [--trace]] [--from N] [--runs N] [--seconds N]
   --seconds N   stop after this time
 ";
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Durable(Closer),
+}
+
+/// How durable runs are changed, to look closer.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Closer {
+    workers: Option<usize>,
+    rehearse: bool,
+}
+
 struct Options {
+    kind: Kind,
     seed: Option<u64>,
     trace: bool,
     from: u64,
@@ -25,6 +43,7 @@ struct Options {
 
 fn options() -> Option<Options> {
     let mut options = Options {
+        kind: Kind::Plain,
         seed: None,
         trace: false,
         from: 0,
@@ -36,6 +55,14 @@ fn options() -> Option<Options> {
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|word| word.parse().ok());
         match word.as_str() {
+            "--durable" => {
+                options.closer();
+            }
+            "--workers" => {
+                let workers = Some(number()?).and_then(|count| usize::try_from(count).ok());
+                options.closer().workers = workers;
+            }
+            "--rehearse" => options.closer().rehearse = true,
             "--seed" => options.seed = Some(number()?),
             "--trace" => options.trace = true,
             "--from" => options.from = number()?,
@@ -51,14 +78,46 @@ fn options() -> Option<Options> {
     Some(options)
 }
 
-/// One seed; a panic of the server is a failure like any other.
-fn run(seed: u64, trace: bool) -> Result<Outcome, String> {
-    std::panic::catch_unwind(|| Simulation::new(seed, trace).run())
-        .map_err(|_| "the server panicked".to_owned())
+impl Options {
+    /// How durable runs are changed; they are durable from here on.
+    fn closer(&mut self) -> &mut Closer {
+        if self.kind == Kind::Plain {
+            self.kind = Kind::Durable(Closer::default());
+        }
+        match &mut self.kind {
+            Kind::Durable(closer) => closer,
+            Kind::Plain => unreachable!("it was made durable"),
+        }
+    }
 }
 
-fn one(seed: u64, trace: bool) -> ExitCode {
-    let outcome = match run(seed, trace) {
+impl Closer {
+    fn run(self, seed: u64, trace: bool) -> Result<Outcome, Failure> {
+        let mut plan = Plan::new(seed);
+        if let Some(workers) = self.workers {
+            plan.workers.fill(workers.max(1));
+        }
+        if self.rehearse {
+            plan.rehearsals = 1000;
+        }
+        Run::of(plan, trace).map(Run::run)
+    }
+}
+
+/// One seed; a panic of the server is a failure like any other.
+fn run(kind: Kind, seed: u64, trace: bool) -> Result<Outcome, String> {
+    let run = || match kind {
+        Kind::Plain => Ok(Simulation::new(seed, trace).run()),
+        Kind::Durable(closer) => closer.run(seed, trace),
+    };
+    match std::panic::catch_unwind(run) {
+        Ok(outcome) => outcome.map_err(|failure| failure.to_string()),
+        Err(_) => Err("the server panicked".to_owned()),
+    }
+}
+
+fn one(kind: Kind, seed: u64, trace: bool) -> ExitCode {
+    let outcome = match run(kind, seed, trace) {
         Ok(outcome) => outcome,
         Err(why) => {
             eprintln!("seed {seed}: {why}");
@@ -76,7 +135,7 @@ fn one(seed: u64, trace: bool) -> ExitCode {
         println!("seed {seed} fails: {failure}");
         return ExitCode::FAILURE;
     }
-    match run(seed, false) {
+    match run(kind, seed, false) {
         Ok(again) if again.hash == outcome.hash => ExitCode::SUCCESS,
         _ => {
             println!("seed {seed} does not give the same run twice");
@@ -93,7 +152,7 @@ fn many(options: &Options) -> ExitCode {
         if options.seconds.is_some_and(late) || failed >= 10 {
             break;
         }
-        let failure = match run(seed, false) {
+        let failure = match run(options.kind, seed, false) {
             Ok(outcome) => {
                 received += outcome.received;
                 outcome.failure.map(|failure| failure.to_string())
@@ -104,7 +163,11 @@ fn many(options: &Options) -> ExitCode {
         if let Some(failure) = failure {
             failed += 1;
             println!("seed {seed} fails: {failure}");
-            println!("  replay: cargo run -p sim --release -- --seed {seed} --trace");
+            let durable = match options.kind {
+                Kind::Plain => "",
+                Kind::Durable(_) => "--durable ",
+            };
+            println!("  replay: cargo run -p sim --release -- {durable}--seed {seed} --trace");
         }
     }
     let seconds = start.elapsed().as_secs_f64();
@@ -122,7 +185,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     match options.seed {
-        Some(seed) => one(seed, options.trace),
+        Some(seed) => one(options.kind, seed, options.trace),
         None => many(&options),
     }
 }
