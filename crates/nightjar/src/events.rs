@@ -83,6 +83,19 @@ pub(crate) fn log(event: &Event) {
             client = &*shown(client.as_str()),
             expired, lost, "session ended with messages waiting"
         ),
+        Event::StoreFailed { .. } | Event::MessageDamaged { .. } => log_store(event),
+        Event::Unencodable { peer, packet } => error!(
+            %peer,
+            packet,
+            "a packet could not be encoded, so its connection ends; please report this"
+        ),
+        Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
+    }
+}
+
+/// Logs what happened to the store.
+fn log_store(event: &Event) {
+    match event {
         Event::StoreFailed { worker } => error!(
             worker = worker.0,
             "the store has failed: nothing more is acknowledged at QoS 1 and 2"
@@ -91,12 +104,8 @@ pub(crate) fn log(event: &Event) {
             message = message.0,
             "a stored message is damaged and is withheld; run `nightjar store verify`"
         ),
-        Event::Unencodable { peer, packet } => error!(
-            %peer,
-            packet,
-            "a packet could not be encoded, so its connection ends; please report this"
-        ),
-        Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
+        // The others are not about the store.
+        _ => {}
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use journal::by_hand::ByHand;
@@ -20,6 +20,13 @@ use types::{
 
 /// A data folder for one test; gone with it.
 struct Data(PathBuf);
+
+/// A child that is started while this process has a store open has the lock too, for a moment:
+/// until it becomes another program.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Data {
     fn new(test: &str) -> Self {
@@ -55,7 +62,11 @@ impl Data {
         command.arg(&self.0).args(rest);
         command.stdin(Stdio::piped());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("nightjar runs");
+        let spawned = {
+            let _nobody_has_a_store = alone();
+            command.spawn()
+        };
+        let mut child = spawned.expect("nightjar runs");
         let mut stdin = child.stdin.take().expect("a pipe");
         if let Err(error) = stdin.write_all(input.as_bytes()) {
             // A program that refuses before it has read all is right to close the pipe.
@@ -97,6 +108,7 @@ impl Data {
 
     /// A store with 40 messages for `lamp`, of which the first 30 are done, and a retained one.
     fn fill(&self) {
+        let _no_child_gets_the_lock = alone();
         let mut store = self.open();
         let mut handle = store.handle(WorkerId(0));
         let session = begin(&mut *handle, "lamp");
@@ -124,6 +136,7 @@ impl Data {
 
     /// Starts the store again, so that a checkpoint is made.
     fn check_point(&self) {
+        let _no_child_gets_the_lock = alone();
         let mut store = self.open();
         store.settle(NOW, 1000);
     }
@@ -361,7 +374,10 @@ fn an_import_takes_all_or_nothing() {
         assert_eq!(left, 0, "after {line}");
     }
     // An empty store is one that may be replaced.
-    drop(other.open());
+    {
+        let _no_child_gets_the_lock = alone();
+        drop(other.open());
+    }
     let output = other.run_with(&["import", "-"], &lines);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(fs::read_dir(&other.0).expect("a folder").count(), 1);

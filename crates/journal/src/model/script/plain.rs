@@ -197,21 +197,7 @@ impl Plain {
                     owed.delivery.share = None;
                 }
             }
-            Record::Received { id, .. } => {
-                session.received.insert(id);
-                session.begun.remove(&id);
-            }
-            Record::BegunInGroup { id, group, .. } => {
-                session.begun.entry(id).or_default().1.insert(group.clone());
-            }
-            Record::Begun { id, owed, .. } => {
-                session.begun.entry(id).or_default().0.extend(owed);
-            }
-            Record::Released { id, .. } => {
-                session.received.remove(&id);
-                session.begun.remove(&id);
-            }
-            _ => {}
+            _ => session.change_received(record),
         }
     }
 
@@ -291,7 +277,6 @@ impl Plain {
                 || left(session),
                 |(ends, will)| (ends.map(rebase), will.map(rebase)),
             );
-            let (subscriptions, begun) = (session.subscriptions.iter(), session.begun.iter());
             recovered.sessions.push(RecoveredSession {
                 session: StoredSession(number),
                 client: session.client.clone(),
@@ -299,25 +284,11 @@ impl Plain {
                 expiry: session.expiry,
                 ends,
                 will: will.zip(session.will.clone()),
-                subscriptions: subscriptions
-                    .map(|(filter, &(options, id))| RecoveredSubscription {
-                        filter: filter.clone(),
-                        options,
-                        id,
-                    })
-                    .collect(),
+                subscriptions: subscriptions(session),
                 deliveries,
                 next: session.next,
                 received: session.received.iter().copied().collect(),
-                begun: begun
-                    .map(|(&id, (sessions, groups))| {
-                        let begun = RecoveredBegun {
-                            sessions: sessions.iter().copied().collect(),
-                            groups: groups.iter().cloned().collect(),
-                        };
-                        (id, begun)
-                    })
-                    .collect(),
+                begun: begun(session),
             });
         }
         losses.clients.sort_unstable();
@@ -352,6 +323,53 @@ fn left(session: &Session) -> (Option<Time>, Option<Time>) {
         Some(ends).filter(|&time| time < Time::MAX),
         delay.map(|due| due.min(ends)),
     )
+}
+
+impl Session {
+    /// What a record does to the QoS 2 messages of its client.
+    fn change_received(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::Received { id, .. } => {
+                self.received.insert(id);
+                self.begun.remove(&id);
+            }
+            Record::BegunInGroup { id, group, .. } => {
+                self.begun.entry(id).or_default().1.insert(group.clone());
+            }
+            Record::Begun { id, owed, .. } => {
+                self.begun.entry(id).or_default().0.extend(owed);
+            }
+            Record::Released { id, .. } => {
+                self.received.remove(&id);
+                self.begun.remove(&id);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn subscriptions(session: &Session) -> Vec<RecoveredSubscription> {
+    let subscriptions = session.subscriptions.iter();
+    subscriptions
+        .map(|(filter, &(options, id))| RecoveredSubscription {
+            filter: filter.clone(),
+            options,
+            id,
+        })
+        .collect()
+}
+
+fn begun(session: &Session) -> Vec<(PacketId, RecoveredBegun)> {
+    let begun = session.begun.iter();
+    begun
+        .map(|(&id, (sessions, groups))| {
+            let begun = RecoveredBegun {
+                sessions: sessions.iter().copied().collect(),
+                groups: groups.iter().cloned().collect(),
+            };
+            (id, begun)
+        })
+        .collect()
 }
 
 fn stage(owed: &Owed, body: &dyn Fn(MessageRef) -> Option<StoredBody>) -> Option<Stage> {
