@@ -20,9 +20,8 @@ use crate::metrics::Counter;
 /// What this worker has promised and not kept yet.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
-    next: u64,
-    /// How many stores each hold still waits for, and whose acknowledgement it holds.
-    open: hashbrown::HashMap<u64, Hold, foldhash::fast::FixedState>,
+    /// How many workers each hold still waits for, and whose acknowledgement it holds.
+    open: Holds,
     /// What the batch of this turn is waited for by.
     in_batch: Vec<(Durability, Waiter)>,
     /// What waits for the operating system, by ticket.
@@ -42,6 +41,40 @@ struct Hold {
     /// A QoS 2 identifier that is recorded when all of them have answered, before the
     /// acknowledgement.
     received: Option<(SessionKey, PacketId, Durability)>,
+}
+
+/// Holds by number. They are opened in sequence and nearly all lifted so: a hold's place follows
+/// from its number.
+#[derive(Debug, Default)]
+struct Holds {
+    first: u64,
+    ring: VecDeque<Option<Hold>>,
+}
+
+impl Holds {
+    fn open(&mut self, hold: Hold) -> u64 {
+        let ahead = u64::try_from(self.ring.len()).unwrap_or(u64::MAX);
+        self.ring.push_back(Some(hold));
+        self.first.saturating_add(ahead)
+    }
+
+    fn get_mut(&mut self, number: &u64) -> Option<&mut Hold> {
+        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        self.ring.get_mut(place)?.as_mut()
+    }
+
+    fn remove(&mut self, number: &u64) {
+        let place = number.checked_sub(self.first);
+        if let Some(hold) = place
+            .and_then(|place| usize::try_from(place).ok())
+            .and_then(|place| self.ring.get_mut(place))
+        {
+            *hold = None;
+        }
+        while self.ring.pop_front_if(|hold| hold.is_none()).is_some() {
+            self.first = self.first.saturating_add(1);
+        }
+    }
 }
 
 /// What a ticket is waited for by.
@@ -69,15 +102,13 @@ impl Worker {
         if !self.durable {
             return None;
         }
-        let hold = self.promises.next;
-        self.promises.next = hold.wrapping_add(1);
         let open = Hold {
             conn,
             waits: 1,
             remote: false,
             received: None,
         };
-        self.promises.open.insert(hold, open);
+        let hold = self.promises.open.open(open);
         Some(Receipt {
             worker: self.id,
             hold,
