@@ -58,12 +58,12 @@ impl Holds {
         self.first.saturating_add(ahead)
     }
 
-    fn get_mut(&mut self, number: &u64) -> Option<&mut Hold> {
+    fn at_mut(&mut self, number: u64) -> Option<&mut Hold> {
         let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
         self.ring.get_mut(place)?.as_mut()
     }
 
-    fn remove(&mut self, number: &u64) {
+    fn remove(&mut self, number: u64) {
         let place = number.checked_sub(self.first);
         if let Some(hold) = place
             .and_then(|place| usize::try_from(place).ok())
@@ -119,13 +119,13 @@ impl Worker {
     /// The packet is not acknowledged at all.
     pub(super) fn drop_hold(&mut self, receipt: Option<Receipt>) {
         if let Some(receipt) = receipt {
-            self.promises.open.remove(&receipt.hold);
+            self.promises.open.remove(receipt.hold);
         }
     }
 
     /// One more store has to answer before the hold is lifted.
     pub(super) fn await_receipt(&mut self, receipt: Option<Receipt>) {
-        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        let hold = receipt.and_then(|receipt| self.promises.open.at_mut(receipt.hold));
         if let Some(hold) = hold {
             hold.waits = hold.waits.saturating_add(1);
         }
@@ -133,7 +133,7 @@ impl Worker {
 
     /// The same for another worker's part in it.
     pub(super) fn await_remote(&mut self, receipt: Option<Receipt>) {
-        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        let hold = receipt.and_then(|receipt| self.promises.open.at_mut(receipt.hold));
         if let Some(hold) = hold {
             hold.waits = hold.waits.saturating_add(1);
             hold.remote = true;
@@ -143,7 +143,7 @@ impl Worker {
     /// A share of a message goes to another worker.
     pub(super) fn mark_remote(&mut self, receipt: Option<Receipt>) {
         let receipt = receipt.filter(|receipt| receipt.worker == self.id);
-        let hold = receipt.and_then(|receipt| self.promises.open.get_mut(&receipt.hold));
+        let hold = receipt.and_then(|receipt| self.promises.open.at_mut(receipt.hold));
         if let Some(hold) = hold {
             hold.remote = true;
         }
@@ -156,7 +156,7 @@ impl Worker {
         receipt: Receipt,
         received: (SessionKey, PacketId, Durability),
     ) -> bool {
-        match self.promises.open.get_mut(&receipt.hold) {
+        match self.promises.open.at_mut(receipt.hold) {
             Some(hold) if hold.remote => {
                 hold.received = Some(received);
                 true
@@ -234,12 +234,12 @@ impl Worker {
     pub(super) fn send_or_hold(&mut self, id: ConnId, receipt: Option<Receipt>, from: usize) {
         let Some(receipt) = receipt else { return };
         let mut waits = 0;
-        if let Some(hold) = self.promises.open.get_mut(&receipt.hold) {
+        if let Some(hold) = self.promises.open.at_mut(receipt.hold) {
             hold.waits = hold.waits.saturating_sub(1);
             waits = hold.waits;
         }
         if waits == 0 {
-            self.promises.open.remove(&receipt.hold);
+            self.promises.open.remove(receipt.hold);
         }
         let Some(conn) = self.conns.at_mut(id) else {
             return;
@@ -271,7 +271,7 @@ impl Worker {
 
     /// One store has answered.
     pub(super) fn lift(&mut self, hold: u64) {
-        let Some(open) = self.promises.open.get_mut(&hold) else {
+        let Some(open) = self.promises.open.at_mut(hold) else {
             return;
         };
         open.waits = open.waits.saturating_sub(1);
@@ -289,7 +289,7 @@ impl Worker {
                 return;
             }
         }
-        self.promises.open.remove(&hold);
+        self.promises.open.remove(hold);
         self.release_held(conn, hold);
     }
 

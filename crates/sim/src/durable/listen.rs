@@ -209,6 +209,12 @@ impl Client {
             };
             self.incoming.insert(id, incoming);
         }
+        self.count(id, qos)?;
+        Ok(fresh)
+    }
+
+    /// One more message to acknowledge, within the window.
+    fn count(&mut self, id: PacketId, qos: QoS) -> Result<(), Failure> {
         self.owed.push_back(match qos {
             QoS::ExactlyOnce => Owed::Pubrec(id),
             _ => Owed::Puback(id),
@@ -219,11 +225,12 @@ impl Client {
         self.counted.insert(id);
         ensure!(
             self.counted.len() <= self.window,
-            "{name} takes {} at a time and gets {} (MQTT-3.3.4-9)",
+            "{} takes {} at a time and gets {} (MQTT-3.3.4-9)",
+            self.id,
             self.window,
             self.counted.len()
         );
-        Ok(fresh)
+        Ok(())
     }
 
     fn hear_pubrel(&mut self, ack: &Ack<'_>, rng: &mut Rng) -> Result<(), Failure> {

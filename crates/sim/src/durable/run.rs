@@ -137,6 +137,7 @@ impl Run {
             End::DiskGone | End::DiskGoneAndCut => {
                 let changes = u64::try_from(self.rng.below(60)).unwrap_or(0);
                 self.server.disk.gone_after(changes);
+                self.ledger.loses_disk();
                 self.go_on()?;
             }
         }

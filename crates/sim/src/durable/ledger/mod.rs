@@ -112,6 +112,8 @@ pub struct Ledger {
     /// For each client that knows of no session, whether there may be one.
     ghosts: Vec<Ghost>,
     wills: Vec<Will>,
+    /// The disk is gone: what lies on it is passed over until the next start.
+    unreadable: bool,
     /// Messages that were retained before anything was known.
     forgotten: bool,
 }
@@ -128,6 +130,7 @@ impl Ledger {
             current: vec![None; plan.clients.len()],
             ghosts: vec![Ghost::None; plan.clients.len()],
             wills: Vec::new(),
+            unreadable: false,
             forgotten: false,
         }
     }
@@ -135,6 +138,11 @@ impl Ledger {
     /// What the store's clock says now.
     pub fn set_clock(&mut self, clock: u64) {
         self.clock = clock;
+    }
+
+    /// The disk may be gone from now on.
+    pub fn loses_disk(&mut self) {
+        self.unreadable = true;
     }
 
     fn tick(&mut self) -> Step {

@@ -130,6 +130,9 @@ impl Ledger {
         message: MessageId,
         told: &Told,
     ) -> Result<(), Failure> {
+        if self.unreadable {
+            return Ok(());
+        }
         let posted = &self.posted[message.0];
         let session = &mut self.sessions[place];
         let known = session.got.get(&message);
@@ -140,8 +143,8 @@ impl Ledger {
         let refuses = self.plan.refuses() && (posted.resent || !version.has_properties());
         // What is sent again may have come first before there was a subscription, or may have
         // expired since.
-        let sure = session.is_sure_of(posted) && posted.expiry.is_none();
-        let too_early = posted.resent && !sure;
+        let sure = session.is_sure_of(posted) && told.qos > QoS::AtMostOnce;
+        let too_early = posted.resent && !sure || posted.expiry.is_some();
         if told.retain || !first || refuses || too_early || !posted.topic.starts_with('t') {
             return Ok(());
         }

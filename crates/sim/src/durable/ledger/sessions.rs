@@ -243,7 +243,8 @@ impl Ledger {
                     self.sessions[place].give_up_at(step);
                 }
                 let all = self.sessions.iter_mut();
-                for old in all.filter(|old| old.client == client && old.over == Some(Step::MAX)) {
+                let gone = |old: &&mut Session| old.client == client && !present;
+                for old in all.filter(gone).filter(|old| old.over == Some(Step::MAX)) {
                     old.over = Some(step);
                 }
                 self.current[client] = Some(self.sessions.len());
@@ -270,6 +271,9 @@ impl Ledger {
             self.sessions[place].give_up();
         }
         self.ghosts[client] = Ghost::Perhaps;
+        for will in self.wills.iter_mut().filter(|will| will.client == client) {
+            will.stage = Stage::Perhaps;
+        }
     }
 
     /// A connection without CONNACK is lost: whether the server took CONNECT is not known.
@@ -401,6 +405,7 @@ impl Ledger {
     pub fn restarted(&mut self, after: Restart, clock: u64) {
         let step = self.tick();
         let before = std::mem::replace(&mut self.clock, clock);
+        self.unreadable = false;
         self.qos0_is_over(step);
         for ghost in &mut self.ghosts {
             if (*ghost, after) == (Ghost::AfterCrash, Restart::AfterCrash) {
@@ -414,6 +419,12 @@ impl Ledger {
             let session = &mut self.sessions[place];
             session.doubtful |= !session.sure;
             let again = clock.saturating_add(millis(session.expiry));
+            if matches!(session.state, State::Away { least, .. } if least <= before) {
+                // It had ended, and the store may not know: then it is back, without what came
+                // meanwhile.
+                session.void = true;
+                session.over = Some(Step::MAX);
+            }
             if session.state == State::Live {
                 session.crashed = true;
                 session.ends_from(clock);
