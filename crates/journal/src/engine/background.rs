@@ -6,7 +6,7 @@
 //! message keeps a segment for long.
 
 use crate::checkpoint::{Checkpoint, Progress, pieces};
-use crate::log::{FrameAt, WriteError};
+use crate::log::{FrameAt, SegmentInfo, WriteError};
 use crate::segment::FrameBuffer;
 
 use super::Engine;
@@ -298,7 +298,19 @@ impl Engine {
         let used = self.log.segments().map(|segment| segment.used);
         let used = used.fold(0, u64::saturating_add);
         let most = self.options.store_bytes;
-        used > live.saturating_add(slack) || most > 0 && self.log.disk_bytes() > most
+        used > live.saturating_add(slack)
+            || most > 0 && self.log.disk_bytes() > most
+            || self.is_scattered()
+    }
+
+    /// Whether there are many small segments: each start leaves one, and each takes a file.
+    pub(super) fn is_scattered(&self) -> bool {
+        let small = self.log.segments().filter(|one| self.is_small(one));
+        small.count() > SCATTERED
+    }
+
+    pub(super) fn is_small(&self, segment: &SegmentInfo) -> bool {
+        segment.sealed && segment.used < self.options.log.segment_bytes / 4
     }
 
     /// Writes records of the housekeeping as a frame of their own; the model need not be told.
@@ -364,6 +376,8 @@ pub(super) const PIECE: usize = 256 << 10;
 const LONGEST: usize = 4 << 20;
 /// A checkpoint comes after so many segments at the latest, so that a restart is quick.
 const SEGMENTS_BETWEEN: u64 = 16;
+/// So many small segments are borne.
+const SCATTERED: usize = 8;
 /// Milliseconds between two looks at what waits to be forgotten.
 const TIDY_EACH: u64 = 1000;
 /// Milliseconds after the last write for which something may wait to be forgotten.

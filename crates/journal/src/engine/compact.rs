@@ -122,9 +122,11 @@ impl Engine {
         }
         let noted = self.background.noted;
         let stuck = &self.background.stuck;
+        let scattered = self.is_scattered();
         let old = self.log.segments().filter(|segment| {
             let live = self.model.live(segment.number).bytes;
-            let thin = live < segment.used.saturating_sub(segment.used / 4);
+            let thin = live < segment.used.saturating_sub(segment.used / 4)
+                || scattered && self.is_small(segment);
             segment.number < noted && thin && !stuck.contains(&segment.number)
         });
         let (number, used) = old
