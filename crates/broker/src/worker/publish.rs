@@ -220,8 +220,12 @@ impl Worker {
                 receipt.begun = self.begun(session, publish.packet_id, way.durability);
             }
         }
+        let refused = skip.clone();
         let whom = Whom { receipt, skip };
         let taken = self.go_beyond(|worker| worker.take_publish(way, publish, whom, now));
+        if taken.is_err() {
+            self.put_back_begun(session, publish, refused);
+        }
         self.acknowledge(id, way, publish, receipt, taken)
     }
 
@@ -233,6 +237,15 @@ impl Worker {
     fn take_begun(&mut self, key: SessionKey, publish: &Publish<'_>) -> Option<Skip> {
         let client = self.clients.at_mut(key)?;
         client.take_begun(publish.packet_id?, publish.dup)
+    }
+
+    /// A message that was not taken may come again.
+    fn put_back_begun(&mut self, key: SessionKey, publish: &Publish<'_>, begun: Option<Skip>) {
+        if let Some(begun) = publish.packet_id.zip(begun)
+            && let Some(client) = self.clients.at_mut(key)
+        {
+            client.begun.push(begun);
+        }
     }
 
     /// Whether the message has to wait for the store to catch up.
