@@ -105,6 +105,8 @@ pub struct Shared {
     pub(crate) connections: AtomicUsize,
     pub(crate) most_connections: AtomicUsize,
     pub(crate) sessions: AtomicUsize,
+    /// Workers that have ended all their connections and sent what they had to.
+    pub(crate) drained: AtomicUsize,
     pub(crate) unauthenticated_bytes: AtomicUsize,
     resident: AtomicU64,
     most_resident: AtomicU64,
@@ -127,6 +129,7 @@ impl Shared {
             connections: AtomicUsize::new(0),
             most_connections: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
+            drained: AtomicUsize::new(0),
             unauthenticated_bytes: AtomicUsize::new(0),
             resident: AtomicU64::new(0),
             most_resident: AtomicU64::new(0),

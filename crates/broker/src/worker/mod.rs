@@ -39,9 +39,11 @@ mod subscribe;
 mod sys;
 mod write;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -125,6 +127,7 @@ pub struct Worker {
     /// At work on more than one connection: a panic now leaves the worker broken.
     beyond: bool,
     draining: bool,
+    drain: Cell<Drain>,
     /// Where clients are sent that this server cannot keep.
     reference: Option<Arc<str>>,
     scratch: Vec<u8>,
@@ -177,6 +180,7 @@ impl Worker {
             passing: Passing::default(),
             beyond: false,
             draining: false,
+            drain: Cell::new(Drain::Busy),
             reference: shared.config.server_reference.as_deref().map(Arc::from),
             scratch: Vec::new(),
             shared,
@@ -304,6 +308,17 @@ impl Worker {
     }
 }
 
+/// How far a worker is with its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It has connections, or was not asked to end.
+    Busy,
+    /// It has sent what it had to.
+    Reported,
+    /// All have.
+    All,
+}
+
 /// How often a connection that waits for room in a mailbox tries again.
 const RETRY_MILLIS: u64 = 1;
 
@@ -375,8 +390,12 @@ impl Core for Worker {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        if self.has_work() {
+        if self.has_work() || self.drain.get() == Drain::All {
             return Some(Time::ZERO);
+        }
+        if self.drain.get() == Drain::Reported {
+            // Nobody tells when the last of the others has reported.
+            return Some(self.last_turn + Duration::from_millis(RETRY_MILLIS));
         }
         let next = self.timers.next();
         if self.waiting_for_room.is_empty() {
@@ -409,7 +428,20 @@ impl Core for Worker {
         !self.beyond
     }
 
+    /// Wills that go out while the server ends are for sessions of other workers too: each stays
+    /// until all have sent theirs, and has taken in what came.
     fn is_drained(&self) -> bool {
-        self.draining && self.conns.is_empty() && self.actions.is_empty()
+        if !self.draining || !self.conns.is_empty() || !self.actions.is_empty() {
+            return false;
+        }
+        if self.drain.get() == Drain::Busy {
+            self.drain.set(Drain::Reported);
+            self.shared.drained.fetch_add(1, Ordering::AcqRel);
+        }
+        if self.shared.drained.load(Ordering::Acquire) < self.shared.workers() {
+            return false;
+        }
+        // What others sent before they reported is in the mailbox: one more turn takes it in.
+        self.drain.replace(Drain::All) == Drain::All
     }
 }
