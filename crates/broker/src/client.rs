@@ -32,6 +32,9 @@ pub(crate) struct Client {
     /// QoS 2 messages of the client that an earlier run did not take in as a whole, with those
     /// that have them.
     pub(crate) begun: Vec<(PacketId, Skip)>,
+    /// QoS 2 messages from the client that other workers have not recorded yet, each with the hold
+    /// of its acknowledgement.
+    pub(crate) taking: Vec<(PacketId, u64)>,
     /// The last message that the replays wait for, of those that the store was asked for.
     pub(crate) awaited: Option<MessageRef>,
     /// When the session ends; only while away.
@@ -85,6 +88,7 @@ impl Client {
             stored: None,
             next_delivery: DeliveryNumber::FIRST,
             begun: Vec::new(),
+            taking: Vec::new(),
             awaited: None,
             ends: None,
             wakes: None,
@@ -102,6 +106,12 @@ impl Client {
         let at = self.begun.iter().position(|(known, _)| *known == id)?;
         let (_, skip) = self.begun.swap_remove(at);
         Some(skip).filter(|_| again)
+    }
+
+    /// The hold of a QoS 2 message that other workers have not recorded yet.
+    pub(crate) fn hold_of(&self, id: PacketId) -> Option<u64> {
+        let known = self.taking.iter().find(|(known, _)| *known == id);
+        known.map(|(_, hold)| *hold)
     }
 
     /// Whether the session outlives its connection, so that what is sent must be kept until

@@ -82,6 +82,15 @@ impl Peer {
         }
     }
 
+    /// The same at this worker.
+    pub fn open_at(universe: &mut Universe, version: ProtocolVersion, worker: usize) -> Self {
+        Self {
+            link: universe.open_at(worker),
+            version,
+            kept: Vec::new(),
+        }
+    }
+
     /// Opens a link, sends CONNECT and settles. CONNACK is the first packet received.
     pub fn connect(universe: &mut Universe, connect: Connect<'_>) -> Self {
         let mut peer = Self::open(universe, connect.version);

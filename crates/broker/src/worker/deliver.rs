@@ -45,6 +45,12 @@ impl Worker {
         let Some(delivery) = recipient.delivery_for(own) else {
             return;
         };
+        if fanout.skip.is_some() {
+            let stored = self.stored(recipient.session);
+            if is_skipped(stored, fanout.skip.as_deref()) {
+                return;
+            }
+        }
         let qos = fanout.parts.qos.min(delivery.qos);
         let retain = fanout.parts.retain && delivery.retain_as_published;
         let copy = Copy {
@@ -103,9 +109,6 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        if is_skipped(client.stored, fanout.skip.as_deref()) {
-            return;
-        }
         let owed = owe(client, fanout.parts.durability, copy.qos);
         let number = owed.map(|(_, number)| number);
         let when = when(number, copy.qos);

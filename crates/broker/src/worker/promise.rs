@@ -77,6 +77,16 @@ impl Holds {
     }
 }
 
+/// Whether a QoS 2 message that comes again is still being taken in.
+pub(super) enum Rejoined {
+    /// It is not.
+    Nothing,
+    /// It is, and this connection will hear.
+    Asked,
+    /// It is, and was waited for by an earlier connection.
+    Again(Receipt),
+}
+
 /// What a ticket is waited for by.
 #[derive(Clone, Copy, Debug)]
 enum Waiter {
@@ -156,13 +166,36 @@ impl Worker {
         receipt: Receipt,
         received: (SessionKey, PacketId, Durability),
     ) -> bool {
+        let (key, id, _) = received;
         match self.promises.open.at_mut(receipt.hold) {
             Some(hold) if hold.remote => {
                 hold.received = Some(received);
+                if let Some(client) = self.clients.at_mut(key) {
+                    client.taking.push((id, receipt.hold));
+                }
                 true
             }
             _ => false,
         }
+    }
+
+    /// The hold of a QoS 2 message that came again while other workers have still to record it:
+    /// the answer waits for them too. It goes to the connection that asked last, and once.
+    pub(super) fn rejoin(&mut self, conn: ConnId, key: SessionKey, id: PacketId) -> Rejoined {
+        let hold = self.clients.at(key).and_then(|client| client.hold_of(id));
+        let open = hold.and_then(|hold| Some((hold, self.promises.open.at_mut(hold)?)));
+        let Some((hold, open)) = open else {
+            return Rejoined::Nothing;
+        };
+        if std::mem::replace(&mut open.conn, conn) == conn {
+            return Rejoined::Asked;
+        }
+        open.waits = open.waits.saturating_add(1);
+        Rejoined::Again(Receipt {
+            worker: self.id,
+            hold,
+            begun: None,
+        })
     }
 
     /// The batch of this turn has something in it.
@@ -280,6 +313,9 @@ impl Worker {
         }
         let conn = open.conn;
         if let Some((key, id, class)) = open.received.take() {
+            if let Some(client) = self.clients.at_mut(key) {
+                client.taking.retain(|(_, other)| *other != hold);
+            }
             let receipt = Receipt {
                 worker: self.id,
                 hold,

@@ -16,6 +16,7 @@ use types::{
 };
 
 use super::Worker;
+use super::promise::Rejoined;
 use super::receive::Flow;
 use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
@@ -268,8 +269,15 @@ impl Worker {
     /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
     /// promises must be safe here too.
     fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
-        let receipt = self.open_hold(id);
-        self.record_received(way.session, packet_id, way.durability, receipt);
+        let receipt = match self.rejoin(id, way.session, packet_id) {
+            Rejoined::Asked => return Flow::Continue,
+            Rejoined::Again(receipt) => Some(receipt),
+            Rejoined::Nothing => {
+                let receipt = self.open_hold(id);
+                self.record_received(way.session, packet_id, way.durability, receipt);
+                receipt
+            }
+        };
         let mark = self.output_mark(id);
         self.write_ack(id, packet_id, ReasonCode::Success, None, |a| {
             Packet::PubRec(a)

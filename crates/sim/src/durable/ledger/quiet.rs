@@ -66,7 +66,8 @@ impl Ledger {
                 let ended = |one: &&Session| one.over.is_some_and(|over| over >= posted.from);
                 let sure = members.iter().any(|one| {
                     let sure = one.sure_qos(group, posted);
-                    one.is_owed() && sure.is_some_and(|qos| qos > QoS::AtMostOnce)
+                    let stays = one.is_owed() && one.is_in(group);
+                    stays && sure.is_some_and(|qos| qos > QoS::AtMostOnce)
                 });
                 if !sure || members.iter().any(ended) {
                     continue;

@@ -407,9 +407,13 @@ impl Ledger {
         let before = std::mem::replace(&mut self.clock, clock);
         self.unreadable = false;
         self.qos0_is_over(step);
-        for ghost in &mut self.ghosts {
+        for (client, ghost) in self.ghosts.iter_mut().enumerate() {
             if (*ghost, after) == (Ghost::AfterCrash, Restart::AfterCrash) {
                 *ghost = Ghost::Perhaps;
+                let last = self.sessions.iter_mut().rfind(|one| one.client == client);
+                if let Some(session) = last {
+                    session.over = Some(Step::MAX);
+                }
             }
         }
         for client in 0..self.current.len() {

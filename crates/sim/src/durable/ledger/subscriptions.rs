@@ -75,6 +75,13 @@ impl Session {
         })
     }
 
+    /// Whether it is in a group for sure, as far as was asked for until now.
+    pub(super) fn is_in(&self, group: &str) -> bool {
+        let mut all = self.subscriptions.iter();
+        let last = all.rfind(|one| one.filter == group);
+        last.is_some_and(|one| one.until.is_none())
+    }
+
     /// Holds what the store has against what the client asked for and heard of.
     pub(super) fn check_subscriptions(
         &self,
