@@ -261,7 +261,7 @@ fn a_message_that_comes_again_waits_for_the_workers_that_have_it_on_their_way_p3
     let (publisher, _) = story.durable(&near);
     story.server.settle();
     let mut packet = publish("t", b"once", QoS::ExactlyOnce, 7);
-    arrive(&mut story, &publisher, &Packet::Publish(packet.clone()), 0);
+    arrive(&mut story, &publisher, &Packet::Publish(packet), 0);
     // The other worker does not get around to it; the publisher's link breaks, and it comes back.
     let link = publisher.link;
     story.universe().hang_up(link);

@@ -35,6 +35,8 @@ pub(super) struct Promises {
 #[derive(Debug)]
 struct Hold {
     conn: ConnId,
+    /// How many acknowledgements to that connection it holds.
+    acks: u32,
     waits: u32,
     /// Whether another worker is among those that it waits for.
     remote: bool,
@@ -77,16 +79,6 @@ impl Holds {
     }
 }
 
-/// Whether a QoS 2 message that comes again is still being taken in.
-pub(super) enum Rejoined {
-    /// It is not.
-    Nothing,
-    /// It is, and this connection will hear.
-    Asked,
-    /// It is, and was waited for by an earlier connection.
-    Again(Receipt),
-}
-
 /// What a ticket is waited for by.
 #[derive(Clone, Copy, Debug)]
 enum Waiter {
@@ -114,6 +106,7 @@ impl Worker {
         }
         let open = Hold {
             conn,
+            acks: 1,
             waits: 1,
             remote: false,
             received: None,
@@ -180,18 +173,21 @@ impl Worker {
     }
 
     /// The hold of a QoS 2 message that came again while other workers have still to record it:
-    /// the answer waits for them too. It goes to the connection that asked last, and once.
-    pub(super) fn rejoin(&mut self, conn: ConnId, key: SessionKey, id: PacketId) -> Rejoined {
-        let hold = self.clients.at(key).and_then(|client| client.hold_of(id));
-        let open = hold.and_then(|hold| Some((hold, self.promises.open.at_mut(hold)?)));
-        let Some((hold, open)) = open else {
-            return Rejoined::Nothing;
-        };
-        if std::mem::replace(&mut open.conn, conn) == conn {
-            return Rejoined::Asked;
-        }
+    /// the answer waits for them too, and goes to the connection that asked last.
+    pub(super) fn rejoin(
+        &mut self,
+        conn: ConnId,
+        key: SessionKey,
+        id: PacketId,
+    ) -> Option<Receipt> {
+        let hold = self.clients.at(key)?.hold_of(id)?;
+        let open = self.promises.open.at_mut(hold)?;
         open.waits = open.waits.saturating_add(1);
-        Rejoined::Again(Receipt {
+        open.acks = match std::mem::replace(&mut open.conn, conn) == conn {
+            true => open.acks.saturating_add(1),
+            false => 1,
+        };
+        Some(Receipt {
             worker: self.id,
             hold,
             begun: None,
@@ -311,7 +307,7 @@ impl Worker {
         if open.waits > 0 {
             return;
         }
-        let conn = open.conn;
+        let (conn, acks) = (open.conn, open.acks);
         if let Some((key, id, class)) = open.received.take() {
             if let Some(client) = self.clients.at_mut(key) {
                 client.taking.retain(|(_, other)| *other != hold);
@@ -326,19 +322,21 @@ impl Worker {
             }
         }
         self.promises.open.remove(hold);
-        self.release_held(conn, hold);
+        self.release_held(conn, hold, acks);
     }
 
-    fn release_held(&mut self, id: ConnId, lifted: u64) {
+    fn release_held(&mut self, id: ConnId, lifted: u64, acks: u32) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
         let Some(mut held) = conn.open_mut().and_then(|open| open.held.take()) else {
             return;
         };
-        // Most often it is the first.
-        if let Some(ack) = held.iter_mut().find(|ack| ack.hold == Some(lifted)) {
-            ack.hold = None;
+        // Most often it is one, and the first.
+        for _ in 0..acks {
+            if let Some(ack) = held.iter_mut().find(|ack| ack.hold == Some(lifted)) {
+                ack.hold = None;
+            }
         }
         let mut sent = false;
         while held.front().is_some_and(|ack| ack.hold.is_none()) {

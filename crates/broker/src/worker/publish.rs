@@ -16,7 +16,6 @@ use types::{
 };
 
 use super::Worker;
-use super::promise::Rejoined;
 use super::receive::Flow;
 use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
@@ -270,9 +269,8 @@ impl Worker {
     /// promises must be safe here too.
     fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
         let receipt = match self.rejoin(id, way.session, packet_id) {
-            Rejoined::Asked => return Flow::Continue,
-            Rejoined::Again(receipt) => Some(receipt),
-            Rejoined::Nothing => {
+            Some(receipt) => Some(receipt),
+            None => {
                 let receipt = self.open_hold(id);
                 self.record_received(way.session, packet_id, way.durability, receipt);
                 receipt

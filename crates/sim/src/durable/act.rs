@@ -182,6 +182,10 @@ impl Run {
 
     /// Opens a link and sends CONNECT; a link that the client has is left as it is.
     fn connect(&mut self, number: usize, clean: bool) -> Result<(), Failure> {
+        if !self.clients[number].lasts() {
+            // What it gives up with its session, the server must not take in later.
+            self.hang_up(number)?;
+        }
         if let Some(old) = self.clients[number].link {
             // What the server has not read from it yet would be taken in later.
             self.server.settle_workers();
