@@ -1,19 +1,33 @@
-//! Decisions about who may do what that need no I/O.
+//! Decisions about who may do what that need no I/O, and the shapes of those that do.
 //!
-//! **Never:** no waiting, no files, no network; what needs them lives in front of the broker
-//! and comes back as a ticket. This crate holds the shapes of the questions and the policies
-//! that are answered on the spot.
+//! **Never:** no waiting, no files, no network, no clock; what needs them lives in front of the
+//! broker and answers by mail.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`identity`] | [`Identity`]: who a session belongs to |
-//! | [`policy`] | [`Policy`]: the questions; [`Open`]: the answers without configuration |
-//! | [`mechanism`] | [`Mechanism`]: enhanced authentication (MQTT 5.0, 4.12) |
+//! | [`subject`] | [`Subject`]: who wants something; [`Grant`]: what came with the identity |
+//! | [`access`] | [`Access`]: what he wants; [`Decision`]: what he is told |
+//! | [`policy`] | [`Policy`]: the one question of all doors; [`Open`]: the answers without configuration |
+//! | [`rules`] | [`Rules`]: allow and deny, first match |
+//! | [`authenticate`] | [`Authenticator`]: who a client is, now or later |
+//! | [`secret`] | [`Secret`]: what must not be seen |
 
+pub mod access;
+pub mod authenticate;
 pub mod identity;
-pub mod mechanism;
 pub mod policy;
+pub mod rules;
+pub mod secret;
+pub mod subject;
 
+pub use access::{Access, Decision, RuleId, Verdict};
+pub use authenticate::{
+    Admitted, Answer, Anyone, AskedFor, Asker, Authenticator, Enhanced, Exchange, Outcome, Refresh,
+    Refused, Request,
+};
 pub use identity::Identity;
-pub use mechanism::{Exchange, Mechanism, Step};
-pub use policy::{Access, Credentials, Open, Policy};
+pub use policy::{Ban, BanOn, Open, Policy, Source};
+pub use rules::Rules;
+pub use secret::Secret;
+pub use subject::{Grant, Subject};

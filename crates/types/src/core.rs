@@ -19,15 +19,17 @@
 //! to a new connection, with another generation, from the moment the core forgot the old one.
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::sync::Arc;
 
-use crate::{ConnId, Time, WorkerId};
+use crate::{Certificate, ConnId, Peer, Time, WorkerId};
 
-/// What the loop knows of a link when it opens.
+/// What the loop knows of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkInfo {
-    /// The other side's address.
-    pub peer: SocketAddr,
+    /// The other side.
+    pub peer: Peer,
+    /// What the other side's certificate says, if it showed one.
+    pub certificate: Option<Arc<Certificate>>,
     /// The listener's place in the configuration.
     pub listener: u16,
     /// When the link was accepted; the connect deadline counts from here.
@@ -39,7 +41,8 @@ pub struct LinkInfo {
 /// How a link came to a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// From a listener.
+    /// From a listener. What a proxy or a handshake says about it may be still to come
+    /// ([`Core::handle_info`]).
     Accepted,
     /// From another worker, which has counted it and the bytes that come along.
     Moved,
@@ -99,6 +102,11 @@ pub trait Core {
 
     /// A link opened. `None` refuses it at once (a limit of the server).
     fn handle_open(&mut self, info: LinkInfo, now: Time) -> Option<ConnId>;
+
+    /// More is known of a link that came from a listener: whom a trusted proxy speaks for, whose
+    /// certificate the handshake has proved. Said before the first bytes, once, and only for
+    /// links of listeners with a proxy or a handshake.
+    fn handle_info(&mut self, conn: ConnId, info: LinkInfo, now: Time);
 
     /// Bytes arrived. The core takes them all; it keeps what it cannot use yet.
     ///

@@ -11,6 +11,8 @@
 //! | [`topic`] | [`TopicName`], [`TopicFilter`], [`ShareName`], valid by construction |
 //! | [`options`] | [`SubscriptionOptions`], [`RetainHandling`] |
 //! | [`message`] | [`Message`], the application message that recipients share |
+//! | [`peer`] | [`Peer`], who is at the other end of a link |
+//! | [`certificate`] | [`Certificate`], what a client's certificate says |
 //! | [`body`] | [`Body`], a message that waits: in memory, or in the store alone |
 //! | [`durability`] | [`Durability`], what an acknowledgement promises |
 //! | [`time`] | [`Time`], milliseconds that only go forward |
@@ -18,12 +20,14 @@
 //! | [`core`] | [`Core`], the contract between an event loop and what it drives |
 
 pub mod body;
+pub mod certificate;
 pub mod core;
 pub mod durability;
 pub mod ids;
 pub mod limits;
 pub mod message;
 pub mod options;
+pub mod peer;
 pub mod qos;
 pub mod reason;
 pub mod time;
@@ -32,6 +36,7 @@ pub mod version;
 
 pub use crate::core::{Action, Arrival, Core, LinkEnd, LinkInfo};
 pub use body::{Body, StoredBody};
+pub use certificate::Certificate;
 pub use durability::Durability;
 pub use ids::{
     ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, SessionKey, SessionRef, StoredSession,
@@ -40,6 +45,7 @@ pub use ids::{
 pub use limits::Limits;
 pub use message::{Message, MessageParts};
 pub use options::{RetainHandling, SubscriptionOptions};
+pub use peer::Peer;
 pub use qos::QoS;
 pub use reason::ReasonCode;
 pub use time::Time;
