@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Identity;
+use auth::{Grant, Identity};
 use protocol::Session;
 use topics::{MemberState, ScanCursor};
 use types::{
@@ -21,6 +21,10 @@ pub(crate) struct Client {
     pub(crate) id: ClientId,
     /// Who the session belongs to.
     pub(crate) identity: Identity,
+    /// What came with the identity when the client last connected.
+    pub(crate) grant: Option<Arc<Grant>>,
+    /// Whether each message for it is to be asked about.
+    pub(crate) asks: Asks,
     pub(crate) session: Session,
     pub(crate) conn: Option<ConnId>,
     /// How long the session outlives its connection.
@@ -53,6 +57,17 @@ pub(crate) struct Client {
     pub(crate) counted: Counted,
 }
 
+/// Whether the messages for a client are to be asked about, one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// All its subscriptions are granted as a whole.
+    Never,
+    /// So they are, but something waits since before the rules changed.
+    WhileWaiting,
+    /// A subscription is granted in part.
+    Always,
+}
+
 /// A session's part in the gauges of its worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
@@ -82,6 +97,8 @@ impl Client {
         Self {
             id,
             identity,
+            grant: None,
+            asks: Asks::Never,
             session: Session::default(),
             conn: None,
             expiry,

@@ -51,6 +51,8 @@ pub(crate) enum Pause {
     Room,
     /// The client takes too little of what it is answered.
     Output,
+    /// It sends much while its authentication is awaited.
+    Answer,
 }
 
 /// Where a connection stands.
@@ -63,23 +65,30 @@ pub(crate) enum Phase {
     Open(Open),
 }
 
-/// An exchange of AUTH packets before CONNACK.
+/// A client that is being authenticated.
 pub(crate) struct Authenticating {
-    /// CONNECT as it arrived; it is acted on when the exchange has succeeded.
+    /// CONNECT as it arrived; it is acted on when the client is known.
     pub(crate) connect: Vec<u8>,
-    pub(crate) method: Arc<str>,
-    pub(crate) exchange: Box<dyn Exchange>,
+    /// The method of enhanced authentication, if CONNECT named one.
+    pub(crate) method: Option<Arc<str>>,
+    /// What the next AUTH goes on with.
+    pub(crate) exchange: Option<Exchange>,
+    /// An answer is awaited; until then nothing is read.
+    pub(crate) asked: bool,
 }
 
 /// What a connection has once its client is in.
 pub(crate) struct Open {
     pub(crate) link: Connection,
     pub(crate) session: SessionKey,
-    /// The last topic, to which the client may publish: most publishers stay with one. A change
-    /// of the policy must clear it.
+    /// The last topic, to which the client may publish: most publishers stay with one.
     pub(crate) last: Option<LastTopic>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
+    /// When what the client was granted is over.
+    pub(crate) grant_ends: Option<Time>,
+    /// When it is asked for again.
+    pub(crate) grant_refreshes: Option<Time>,
     /// Acknowledgements that wait for the store, in order of arrival.
     pub(crate) held: Option<VecDeque<HeldAck>>,
 }
@@ -90,14 +99,20 @@ pub(crate) struct LastTopic {
     pub(crate) route: Arc<Route>,
     /// What its acknowledgement promises.
     pub(crate) durability: Durability,
+    /// The policy that allowed it: another one is asked again.
+    pub(crate) policy: u32,
+    /// With this QoS and this retain flag, on which a rule may depend.
+    pub(crate) flags: (QoS, bool),
 }
 
 /// Enhanced authentication of an open connection.
 pub(crate) struct Authenticated {
     /// The method that CONNECT named; re-authentication stays with it (MQTT-4.12.1-1).
     pub(crate) method: Arc<str>,
-    /// A re-authentication that goes on.
-    pub(crate) exchange: Option<Box<dyn Exchange>>,
+    /// What the next AUTH of a re-authentication goes on with.
+    pub(crate) exchange: Option<Exchange>,
+    /// An answer is awaited.
+    pub(crate) asked: bool,
     /// Whose connection it is.
     pub(crate) identity: Identity,
 }
@@ -151,6 +166,19 @@ impl Conn {
     pub(crate) fn touch(&mut self, id: ConnId, touched: &mut VecDeque<ConnId>) {
         if !std::mem::replace(&mut self.touched, true) {
             touched.push_back(id);
+        }
+    }
+
+    /// Whether nothing that the client sends may be looked at yet.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        matches!(&self.phase, Phase::Authenticating(state) if state.asked)
+    }
+
+    /// What it sent and was not looked at is tried at the end of the turn.
+    pub(crate) fn await_room(&mut self, id: ConnId, waiting: &mut Vec<ConnId>) {
+        if self.pause.is_none_or(|pause| pause == Pause::Answer) {
+            self.pause = Some(Pause::Room);
+            waiting.push(id);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What happened, for logs, counters and, later, timelines. Closed lists: each kind of end and
 //! each kind of loss stands here.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
 use protocol::Violation;
-use types::{ClientId, MessageRef, ProtocolVersion, ReasonCode, WorkerId};
+use types::{ClientId, MessageRef, Peer, ProtocolVersion, ReasonCode, WorkerId};
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,16 @@ pub enum CloseReason {
     TakenOver,
     /// The client took nothing for `limits.write_stall`.
     WriteStall,
+    /// Client, user or address is banned.
+    Banned,
+    /// A subscription is not allowed any more, and the client is told so.
+    Revoked,
+    /// What it was granted is over: a token expired.
+    GrantOver,
+    /// Its back end does not know it any more.
+    Unwelcome,
+    /// An operator ended it.
+    Ended,
     /// The server stops.
     ShuttingDown,
     /// The connection's state machine panicked.
@@ -52,6 +62,11 @@ impl CloseReason {
             Self::ConnectionLimit => "too many connections",
             Self::TakenOver => "session taken over",
             Self::WriteStall => "write stall",
+            Self::Banned => "banned",
+            Self::Revoked => "subscription revoked",
+            Self::GrantOver => "credentials expired",
+            Self::Unwelcome => "credentials withdrawn",
+            Self::Ended => "ended by an operator",
             Self::ShuttingDown => "server shutting down",
             Self::Panic => "panic",
         }
@@ -74,7 +89,7 @@ pub enum DropReason {
     MailboxFull,
     /// QoS 0 and the memory budget is used up.
     Memory,
-    /// The publisher may not publish there.
+    /// The publisher may not publish there, or the recipient may not have it.
     NotAuthorized,
     /// A limit of the server refused it.
     Quota,
@@ -136,7 +151,7 @@ pub enum Event {
         /// The client.
         client: ClientId,
         /// Where it connects from.
-        peer: SocketAddr,
+        peer: Peer,
         /// What it speaks.
         version: ProtocolVersion,
         /// Keep alive in seconds.
@@ -151,14 +166,14 @@ pub enum Event {
         /// The client.
         client: ClientId,
         /// Where it was connected from.
-        peer: SocketAddr,
+        peer: Peer,
         /// Why.
         reason: CloseReason,
     },
     /// A link ended before a client was let in.
     Rejected {
         /// Where it came from.
-        peer: SocketAddr,
+        peer: Peer,
         /// The client id it gave, if it got so far.
         client: Option<ClientId>,
         /// Why.
@@ -171,10 +186,12 @@ pub enum Event {
         /// The client.
         client: ClientId,
         /// The connection that was ended.
-        old: SocketAddr,
+        old: Peer,
         /// The connection that took its place.
-        new: SocketAddr,
+        new: Peer,
     },
+    /// Somebody was not allowed what he wanted.
+    Denied(Box<Denial>),
     /// A session ended.
     SessionEnded {
         /// The client.
@@ -198,7 +215,7 @@ pub enum Event {
     /// the connection ends.
     Unencodable {
         /// Where the client is connected from.
-        peer: SocketAddr,
+        peer: Peer,
         /// The packet's name.
         packet: &'static str,
     },
@@ -207,6 +224,45 @@ pub enum Event {
         /// By this worker.
         worker: WorkerId,
     },
+}
+
+/// That somebody was not allowed what he wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// Who, if he gave a client id.
+    pub client: Option<ClientId>,
+    /// The user that he is, or says he is if he wanted in.
+    pub user: Option<Arc<str>>,
+    /// From where, unless away.
+    pub peer: Option<Peer>,
+    /// What he wanted.
+    pub wanted: Wanted,
+    /// The topic or filter; empty if he wanted in.
+    pub topic: Arc<str>,
+    /// The rule that denied it, in words; `None`: no rule allowed it.
+    pub why: Option<Arc<str>>,
+}
+
+/// What somebody wanted who was not allowed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// To come in.
+    Connect,
+    /// To publish.
+    Publish,
+    /// To subscribe, or to stay subscribed.
+    Subscribe,
+}
+
+impl Wanted {
+    /// A word for logs and lists.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+        }
+    }
 }
 
 /// Takes events. Called on a worker: it must not block.

@@ -1,15 +1,20 @@
 //! What workers say to each other, and what the control plane says to them.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use auth::{AskedFor, Outcome, Policy, Subject};
 use store::RecoveredBegun;
 use topics::Route;
 use types::{
     Limits, Message, PacketId, QoS, SessionKey, SessionRef, StoredSession, SubscriptionFilter,
     WorkerId,
 };
+
+use crate::event::CloseReason;
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
 /// [`Mail::Control`].
@@ -30,6 +35,8 @@ pub enum Mail {
     Share(Box<Share>),
     /// What a receipt asked for is safe.
     Safe(u64),
+    /// Who a client is, or what it is granted.
+    Answer(Box<(AskedFor, Outcome)>),
     /// Something from the control plane.
     Control(Control),
 }
@@ -86,13 +93,19 @@ pub struct Share {
 }
 
 /// What the control plane says to a worker.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Control {
     /// End all connections and then the worker. 5.0 clients hear `ServerShuttingDown`, or
     /// `UseAnotherServer` if there is a reference to one.
     Drain,
     /// The store has made a batch safe, or has loaded messages.
     StoreReady,
+    /// This holds from now on; sessions are held against it within a second.
+    Policy(Arc<dyn Policy>),
+    /// End the connections of these.
+    End(Selector, CloseReason),
+    /// Ask again what these are granted.
+    Refresh(Selector),
     /// These hold from now on.
     Reload {
         /// The limits.
@@ -100,4 +113,41 @@ pub enum Control {
         /// Where clients are sent that a full or ending server cannot keep.
         reference: Option<Arc<str>>,
     },
+}
+
+/// Which clients are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// The one with this client identifier.
+    Client(Arc<str>),
+    /// All of this user.
+    User(Arc<str>),
+    /// All that are connected from this address.
+    Address(IpAddr),
+    /// All.
+    All,
+}
+
+impl Selector {
+    pub(crate) fn matches(&self, who: &Subject<'_>) -> bool {
+        match self {
+            Self::Client(id) => **id == *who.client_id,
+            Self::User(name) => who.identity.user() == Some(name),
+            Self::Address(address) => who.address == Some(*address),
+            Self::All => true,
+        }
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drain => "Drain",
+            Self::StoreReady => "StoreReady",
+            Self::Policy(_) => "Policy",
+            Self::End(..) => "End",
+            Self::Refresh(_) => "Refresh",
+            Self::Reload { .. } => "Reload",
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use auth::{Mechanism, Policy};
+use auth::{Authenticator, Policy};
 use codec::{UserProperties, UserPropertiesBuf};
 use topics::{RetainedLimits, RetainedStore, SharedIndex, Strategy};
 use types::{Body, Durability, Limits, WorkerId};
@@ -37,10 +37,12 @@ pub struct BrokerConfig {
     pub response_information: Option<String>,
     /// What an acknowledgement promises.
     pub durability: DurabilityRules,
-    /// Who may do what.
+    /// Who clients are.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// Who may do what at the start; [`crate::Control::Policy`] changes it.
     pub policy: Arc<dyn Policy>,
-    /// Methods of enhanced authentication.
-    pub mechanisms: Vec<Arc<dyn Mechanism>>,
+    /// What a client hears that loses a subscription.
+    pub revoked: Revoked,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// The seed of every hash and every choice. Random in production, given in simulation.
@@ -60,12 +62,22 @@ impl BrokerConfig {
             server_reference: None,
             response_information: None,
             durability: DurabilityRules::default(),
+            authenticator: Arc::new(auth::Anyone),
             policy: Arc::new(auth::Open),
-            mechanisms: Vec::new(),
+            revoked: Revoked::Disconnect,
             events: Arc::new(()),
             seed,
         }
     }
+}
+
+/// What a client hears whose subscription is not allowed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// A client of 5.0 is disconnected with 0x87 and the filter; others hear nothing.
+    Disconnect,
+    /// Nothing: the messages stop.
+    Remove,
 }
 
 /// Bytes in one worker's mailbox. Below zero for a moment when mail is read before its sender
@@ -135,6 +147,11 @@ impl Shared {
             most_resident: AtomicU64::new(0),
             config,
         })
+    }
+
+    /// Who says who clients are.
+    pub(crate) fn authenticator(&self) -> &dyn Authenticator {
+        &*self.config.authenticator
     }
 
     /// How many workers there are.

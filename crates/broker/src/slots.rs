@@ -104,6 +104,17 @@ impl<T> Slots<T> {
         self.len == 0
     }
 
+    /// The keys of up to `most` slots from this one on, and the slot behind them; `None` at the end.
+    pub(crate) fn some_keys<K: Key>(&self, from: u32, most: usize) -> Option<(Vec<K>, u32)> {
+        let rest = self.slots.get(place(from)..).filter(|it| !it.is_empty())?;
+        let count = rest.len().min(most);
+        let keys = rest.iter().take(count).zip(from..);
+        let keys = keys.filter(|(slot, _)| slot.value.is_some());
+        let keys = keys.map(|(slot, index)| K::from_parts(index, slot.generation));
+        let end = from.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+        Some((keys.collect(), end))
+    }
+
     /// All keys and values, by slot.
     pub(crate) fn iter<K: Key>(&self) -> impl Iterator<Item = (K, &T)> {
         self.slots.iter().zip(0u32..).filter_map(|(slot, index)| {

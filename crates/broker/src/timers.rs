@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     KeepAlive(ConnId),
     /// A connection must have taken something.
     WriteStall(ConnId),
+    /// What a client was granted is over, or is to be asked for again.
+    Grant(ConnId),
     /// A session without a connection ends, or its delayed will is due.
     Session(SessionKey),
     /// `$SYS` is due (worker 0).

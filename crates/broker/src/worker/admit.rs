@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auth::{Credentials, Identity};
+use auth::{Access, Admitted, Grant, Identity, Subject};
 use codec::{ConnAck, ConnAckProperties, Connect, Packet, UserProperties};
 use protocol::connection::negotiate::session_expiry_seconds;
 use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
@@ -29,6 +29,7 @@ struct Admission<'a> {
     client_id: ClientId,
     assigned: bool,
     identity: Identity,
+    grant: Option<Arc<Grant>>,
     will: Option<Box<Will>>,
     /// Method, and data for CONNACK, of an enhanced authentication that succeeded.
     enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
@@ -109,21 +110,30 @@ impl Worker {
         if let Err(refusal) = negotiate(connect, &self.limits) {
             return self.refuse(id, version, refusal.reason, refusal.why, now);
         }
-        if let Some(method) = connect.properties.authentication_method {
-            return self.begin_authentication(id, connect, method, packet, now);
+        // Client and address are looked at before anybody is asked about the user.
+        let who = self.newcomer(id, connect.client_id, &Identity::Anonymous, None);
+        if let Err(refusal) = self.check_ban(&who) {
+            return self.refuse(id, version, refusal.reason, refusal.why, now);
         }
-        let Some(peer) = self.conns.at(id).map(|conn| conn.info.peer) else {
-            return Flow::Gone;
-        };
-        let credentials = Credentials {
-            client_id: connect.client_id,
-            username: connect.username,
-            password: connect.password,
-            peer,
-        };
-        match self.shared.config.policy.authenticate(&credentials) {
-            Ok(identity) => self.let_in(id, connect, identity, None, now),
-            Err(reason) => self.refuse(id, version, reason, "authentication failed", now),
+        self.authenticate(id, connect, packet, now)
+    }
+
+    /// A client that is not in yet, as the policy sees it.
+    fn newcomer<'a>(
+        &'a self,
+        id: ConnId,
+        client_id: &'a str,
+        identity: &'a Identity,
+        grant: Option<&'a Grant>,
+    ) -> Subject<'a> {
+        let info = self.conns.at(id).map(|conn| &conn.info);
+        Subject {
+            identity,
+            client_id,
+            grant,
+            address: info.and_then(|info| info.peer.ip()),
+            certificate: info.and_then(|info| info.certificate.as_deref()),
+            listener: info.map(|info| info.listener),
         }
     }
 
@@ -132,12 +142,12 @@ impl Worker {
         &mut self,
         id: ConnId,
         connect: &Connect<'_>,
-        identity: Identity,
-        enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
+        admitted: Admitted,
+        method: Option<Arc<str>>,
         now: Time,
     ) -> Flow {
         let admitted = self
-            .admission(id, connect, identity, enhanced)
+            .admission(id, connect, admitted, method)
             .and_then(|admission| self.carry_out(id, &admission, now));
         match admitted {
             Ok(()) => Flow::Continue,
@@ -150,8 +160,8 @@ impl Worker {
         &mut self,
         id: ConnId,
         connect: &'a Connect<'a>,
-        identity: Identity,
-        enhanced: Option<(Arc<str>, Option<Vec<u8>>)>,
+        admitted: Admitted,
+        method: Option<Arc<str>>,
     ) -> Result<Admission<'a>, Refusal> {
         let agreed = negotiate(connect, &self.limits)?;
         let (client_id, assigned) = match ClientId::new(connect.client_id) {
@@ -173,11 +183,12 @@ impl Worker {
             agreed,
             client_id,
             assigned,
-            identity,
+            identity: admitted.identity,
+            grant: admitted.grant,
             will: will.map(Box::new),
-            enhanced,
+            enhanced: method.map(|method| (method, admitted.data)),
         };
-        self.check_admission(&admission)?;
+        self.check_admission(id, &admission)?;
         Ok(admission)
     }
 
@@ -201,6 +212,14 @@ impl Worker {
         let (key, session_present) =
             self.go_beyond(|worker| worker.take_session(id, admission, now))?;
         self.open_connection(id, key, admission, now);
+        if let Some(client) = self.clients.at_mut(key) {
+            client.grant = admission.grant.clone();
+        }
+        self.start_grant(id, key, now);
+        if session_present {
+            // It may be granted other things than the last time; it hears of it when it subscribes.
+            self.go_beyond(|worker| worker.review(key));
+        }
         if !session_present {
             self.cork_if_unsafe(id, &admission.client_id);
         }
@@ -238,23 +257,25 @@ impl Worker {
         }
     }
 
-    fn check_admission(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
+    fn check_admission(&self, id: ConnId, admission: &Admission<'_>) -> Result<(), Refusal> {
         let Admission {
             connect,
             client_id,
             identity,
+            grant,
             ..
         } = admission;
+        let who = self.newcomer(id, client_id.as_str(), identity, grant.as_deref());
+        self.check_ban(&who)?;
         if let Some(will) = &connect.will {
             let topic = TopicName::parse(will.topic, self.limits.topic_levels)
                 .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
-            let access = auth::Access::Publish(topic);
-            if !self
-                .shared
-                .config
-                .policy
-                .allows(identity, client_id.as_str(), access)
-            {
+            let access = Access::Publish {
+                topic,
+                qos: will.qos,
+                retain: will.retain,
+            };
+            if !self.policy.decide(&who, &access).is_allowed() {
                 return Err(refusal(
                     ReasonCode::NotAuthorized,
                     "not authorized to publish the will",
@@ -387,6 +408,7 @@ impl Worker {
             Box::new(Authenticated {
                 method: Arc::clone(method),
                 exchange: None,
+                asked: false,
                 identity: identity.clone(),
             })
         });
@@ -399,6 +421,8 @@ impl Worker {
                 last: None,
                 will,
                 auth,
+                grant_ends: None,
+                grant_refreshes: None,
                 held: None,
             }),
             now,

@@ -52,6 +52,10 @@ impl Worker {
             }
         }
         let qos = fanout.parts.qos.min(delivery.qos);
+        if !self.may_have(recipient.session, fanout.route.topic(), qos) {
+            let size = fanout.parts.payload.len();
+            return self.metrics().dropped(DropReason::NotAuthorized, 1, size);
+        }
         let retain = fanout.parts.retain && delivery.retain_as_published;
         let copy = Copy {
             dup: false,
@@ -353,6 +357,7 @@ impl Worker {
         self.record_lost();
         self.load_missing(key, now);
         self.recount(key);
+        self.settle_asks(key);
     }
 
     fn next_to_send(&mut self, key: SessionKey, window: usize, now: Time) -> Option<Next> {
@@ -393,6 +398,10 @@ impl Worker {
                 self.send_held(key, conn, packet_id, &outbound, now);
             }
             Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
+            Next::PublishAgain(packet_id, outbound) if !self.may_have_outbound(key, &outbound) => {
+                let size = outbound.body.size();
+                self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
+            }
             Next::PublishAgain(packet_id, outbound) => {
                 if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
                 {
@@ -431,6 +440,10 @@ impl Worker {
         outbound: &Outbound,
         now: Time,
     ) {
+        if !self.may_have_outbound(key, outbound) {
+            let size = outbound.body.size();
+            return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
+        }
         if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
             let size = outbound.body.size();
             self.give_up(key, packet_id, DropReason::TooLarge, size);

@@ -1,10 +1,8 @@
 //! The end of a connection, of a session, and the will.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auth::Access;
 use codec::{Disconnect, Packet};
 use protocol::Connection;
 use protocol::connection::disconnect_discards_will;
@@ -57,6 +55,11 @@ impl Worker {
 
     /// Ends a connection from this side: says why if there is a packet for it, then closes.
     pub(super) fn close(&mut self, id: ConnId, reason: CloseReason, now: Time) {
+        self.close_saying(id, reason, "", now);
+    }
+
+    /// The same with other words than the reason's own, unless there are none.
+    pub(super) fn close_saying(&mut self, id: ConnId, reason: CloseReason, why: &str, now: Time) {
         let Some(conn) = self.conns.at(id) else {
             return;
         };
@@ -64,7 +67,7 @@ impl Worker {
             return self.reject(id, reason, "", now);
         };
         let (version, room) = (open.link.version(), open.link.packet_size());
-        self.write_farewell(id, version, room, reason);
+        self.write_farewell(id, version, room, reason, why);
         let Some(mut conn) = self.forget(id) else {
             return;
         };
@@ -87,6 +90,7 @@ impl Worker {
         version: ProtocolVersion,
         room: usize,
         reason: CloseReason,
+        words: &str,
     ) {
         let reference = self.reference.clone();
         let (code, why) = match reason {
@@ -100,6 +104,11 @@ impl Worker {
             }
             CloseReason::ShuttingDown => (ReasonCode::ServerShuttingDown, None),
             CloseReason::Panic => (ReasonCode::ImplementationSpecificError, None),
+            CloseReason::Banned => (ReasonCode::NotAuthorized, Some(reason.as_str())),
+            CloseReason::Revoked | CloseReason::GrantOver | CloseReason::Unwelcome => {
+                (ReasonCode::NotAuthorized, Some(reason.as_str()))
+            }
+            CloseReason::Ended => (ReasonCode::AdministrativeAction, None),
             CloseReason::Client(_)
             | CloseReason::Eof
             | CloseReason::LinkError
@@ -116,7 +125,7 @@ impl Worker {
         let mut disconnect = Disconnect {
             reason: code,
             session_expiry: None,
-            reason_string: why,
+            reason_string: why.map(|why| if words.is_empty() { why } else { words }),
             user: Default::default(),
             server_reference: reference.as_deref(),
         };
@@ -291,12 +300,7 @@ impl Worker {
         let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else {
             return;
         };
-        let Some(client) = self.clients.at(key) else {
-            return;
-        };
-        let policy = Arc::clone(&self.shared);
-        let policy = &policy.config.policy;
-        if !policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic)) {
+        if !self.may_publish(key, topic, will.qos, will.retain) {
             self.metrics()
                 .dropped(DropReason::NotAuthorized, 1, will.payload.len());
             return;

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
-//! | `authenticate` | AUTH |
+//! | `authenticate` | who a client is: asked, answered now or later; AUTH |
+//! | `doors` | who may do what, at each door; a change of the policy |
 //! | `ending` | sessions whose end is not safe: CONNACK waits for it |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
@@ -25,6 +26,7 @@ mod acknowledge;
 mod admit;
 mod authenticate;
 mod deliver;
+mod doors;
 mod ending;
 mod leave;
 mod load;
@@ -46,6 +48,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use auth::Policy;
 use hashbrown::HashMap;
 use store::{NoStore, Store};
 use topics::{IndexChange, RouteCache};
@@ -53,6 +56,7 @@ use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
+use self::doors::{Told, Walk};
 use self::ending::Endings;
 use self::load::Passing;
 pub(crate) use self::promise::HeldAck;
@@ -118,6 +122,12 @@ pub struct Worker {
     /// Whether the store wants records.
     durable: bool,
     promises: Promises,
+    /// Who may do what, and which version of it this is.
+    policy: Arc<dyn Policy>,
+    policy_version: u32,
+    /// A change of the policy that has not come to all sessions.
+    walk: Option<Walk>,
+    told: Told,
     /// Sessions whose end is not safe.
     endings: Endings,
     /// What the message at hand is owed to.
@@ -175,6 +185,10 @@ impl Worker {
             durable: store.is_durable(),
             store,
             promises: Promises::default(),
+            policy: Arc::clone(&shared.config.policy),
+            policy_version: 0,
+            walk: None,
+            told: Told::default(),
             endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
@@ -268,6 +282,7 @@ impl Worker {
             Timer::ConnectDeadline(conn) => self.check_connect_deadline(conn, now),
             Timer::KeepAlive(conn) => self.check_keep_alive(conn, now),
             Timer::WriteStall(conn) => self.check_write_stall(conn, now),
+            Timer::Grant(conn) => self.check_grant(conn, now),
             Timer::Session(session) => self.check_session(session, now),
             Timer::Sys => self.publish_sys(now),
             Timer::RetainedExpiry => self.purge_retained(now),
@@ -279,6 +294,11 @@ impl Worker {
             Control::Drain => self.drain(now),
             // The end of this turn looks at the store anyway.
             Control::StoreReady => {}
+            Control::Policy(policy) => self.on_policy(policy),
+            Control::End(selector, reason) => {
+                self.go_beyond(|worker| worker.end_selected(&selector, reason, now));
+            }
+            Control::Refresh(selector) => self.refresh_selected(&selector, now),
             Control::Reload { limits, reference } => {
                 self.reference = reference;
                 self.limits = limits;
@@ -304,7 +324,9 @@ impl Worker {
     }
 
     fn has_work(&self) -> bool {
-        (!self.changes.is_empty() && self.index_batch > 0) || !self.replaying.is_empty()
+        (!self.changes.is_empty() && self.index_batch > 0)
+            || !self.replaying.is_empty()
+            || self.walk.is_some()
     }
 }
 
@@ -327,6 +349,12 @@ impl Core for Worker {
 
     fn handle_open(&mut self, info: LinkInfo, now: Time) -> Option<ConnId> {
         self.open_link(info, now)
+    }
+
+    fn handle_info(&mut self, conn: ConnId, info: LinkInfo, _: Time) {
+        if let Some(conn) = self.conns.at_mut(conn) {
+            conn.info = info;
+        }
     }
 
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time) {
@@ -363,6 +391,10 @@ impl Core for Worker {
                 self.take_share(*share, now);
             }
             Mail::Safe(hold) => self.lift(hold),
+            Mail::Answer(answer) => {
+                let (of, outcome) = *answer;
+                self.on_answer(of, outcome, now);
+            }
             Mail::Control(control) => self.on_control(control, now),
         }
     }
@@ -379,6 +411,7 @@ impl Core for Worker {
         self.apply_index_changes();
         self.retry_waiting(now);
         self.take_loaded(now);
+        self.step_walk(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records(now);

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::Access;
 use codec::{Packet, Publish};
 use protocol::Violation;
 use store::Room;
@@ -104,6 +103,8 @@ impl Worker {
             open.last = Some(LastTopic {
                 route: way.route,
                 durability: way.durability,
+                policy: self.policy_version,
+                flags: (publish.qos, publish.retain),
             });
         }
         flow
@@ -148,7 +149,10 @@ impl Worker {
             return Err(Violation::ResponseTopic);
         }
         if let Some(last) = open.last.take_if(|last| {
-            **last.route.topic() == *topic && self.shared.index.is_current(&last.route)
+            last.policy == self.policy_version
+                && last.flags == (publish.qos, publish.retain)
+                && **last.route.topic() == *topic
+                && self.shared.index.is_current(&last.route)
         }) {
             return Ok(Way {
                 route: last.route,
@@ -166,14 +170,7 @@ impl Worker {
                 .durability
                 .class(Some(listener), topic.as_str()),
             session,
-            allowed: self.may_publish(session, topic),
-        })
-    }
-
-    fn may_publish(&self, session: SessionKey, topic: TopicName<'_>) -> bool {
-        let policy = &self.shared.config.policy;
-        self.clients.at(session).is_some_and(|client| {
-            policy.allows(&client.identity, client.id.as_str(), Access::Publish(topic))
+            allowed: self.may_publish(session, topic, publish.qos, publish.retain),
         })
     }
 

@@ -234,6 +234,12 @@ impl Worker {
                 self.pause(id, Pause::Output);
                 return used;
             }
+            if conn.awaits_answer() {
+                if rest.len() > usize::try_from(self.limits.connect_packet_size).unwrap_or(0) {
+                    self.pause(id, Pause::Answer);
+                }
+                return used;
+            }
             let greeting = conn.is_greeting();
             let max = if conn.open().is_some() {
                 self.limits.packet_size

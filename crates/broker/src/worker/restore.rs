@@ -13,7 +13,7 @@ use topics::{IndexChange, MemberState};
 use types::{Body, SessionKey, SessionRef, StoredBody, SubscriptionFilter, Time};
 
 use super::Worker;
-use crate::client::Client;
+use crate::client::{Asks, Client};
 use crate::conn::Will;
 use crate::shared::Shared;
 
@@ -62,6 +62,8 @@ impl Worker {
                 .changes_applied
                 .saturating_add(u64::try_from(applied).unwrap_or(0));
         }
+        // Rules may have changed while nothing ran.
+        self.walk_all();
         for (body, group) in part.passed {
             self.pass_on(group, Body::Stored(body), &BTreeSet::new(), true, now);
         }
@@ -81,6 +83,7 @@ impl Worker {
         client.begun = begun.map(|(id, owed)| (id, Arc::new(owed))).collect();
         let deliveries = recovered.deliveries.into_iter().map(restored);
         client.session.restore(deliveries, recovered.received);
+        client.asks = Asks::WhileWaiting;
         let due = client.will.as_ref().map_or(ends, |(due, _)| ends.min(*due));
         let Some(key) = self.clients.insert(client) else {
             return;

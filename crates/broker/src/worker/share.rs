@@ -147,14 +147,15 @@ impl Worker {
             worker: self.id,
             key: to,
         };
-        if self.has_left(member, &group) {
+        let qos = message.qos().min(qos);
+        if self.has_left(member, &group) || !self.may_have(to, message.topic(), qos) {
             tried.insert(member);
             let origin = Origin { receipt, passed };
             self.share_again(&group, message, tried, origin, now);
             return;
         }
         let outbound = Outbound {
-            qos: message.qos().min(qos),
+            qos,
             retain: message.retain() && retain_as_published,
             matched: Matched::new(id.map(|id| [id].into()), Some(Arc::clone(&group))),
             number: None,

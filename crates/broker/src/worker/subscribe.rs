@@ -9,7 +9,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use auth::Access;
+use auth::Verdict;
 use codec::{Packet, ReasonList, Subscribe, SubscribeFilter, Unsubscribe};
 use protocol::Violation;
 use protocol::session::subscriptions::Subscription;
@@ -21,6 +21,7 @@ use types::{
 
 use super::Worker;
 use super::receive::Flow;
+use crate::client::Asks;
 use crate::conn::Conn;
 
 /// What waits until the index has taken over this many changes.
@@ -114,21 +115,19 @@ impl Worker {
             Err(error) => return Place::Refused(filter_error(error)),
         };
         let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        let verdict = self.may_subscribe(key, &filter.filter, place.options.qos);
+        if verdict == Verdict::Deny {
+            return Place::Refused(ReasonCode::NotAuthorized);
+        }
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
-        let access = Access::Subscribe(&filter.filter);
-        if !self
-            .shared
-            .config
-            .policy
-            .allows(&client.identity, client.id.as_str(), access)
-        {
-            return Place::Refused(ReasonCode::NotAuthorized);
-        }
         let is_new = client.session.subscriptions.subscription(&filter).is_none();
         if is_new && client.session.subscriptions.len() >= most {
             return Place::Refused(ReasonCode::QuotaExceeded);
+        }
+        if verdict == Verdict::Partly {
+            client.asks = Asks::Always;
         }
         let subscription = Subscription {
             options: place.options,
@@ -214,21 +213,34 @@ impl Worker {
             Ok(filter) => filter,
             Err(error) => return filter_error(error),
         };
+        match self.take_subscription(key, &filter) {
+            true => ReasonCode::Success,
+            false => ReasonCode::NoSubscriptionExisted,
+        }
+    }
+
+    /// Takes a subscription from a session; `false` if it has none such.
+    pub(super) fn take_subscription(
+        &mut self,
+        key: SessionKey,
+        filter: &SubscriptionFilter,
+    ) -> bool {
         let removed = self
             .clients
             .at_mut(key)
-            .and_then(|client| client.session.subscriptions.remove(&filter));
+            .and_then(|client| client.session.subscriptions.remove(filter));
         if removed.is_none() {
-            return ReasonCode::NoSubscriptionExisted;
+            return false;
         }
-        self.record_unsubscribed(key, &filter);
+        self.record_unsubscribed(key, filter);
         self.forget_replay(key, &filter.filter);
+        let filter = filter.clone();
         let subscriber = SessionRef {
             worker: self.id,
             key,
         };
         self.change_index(IndexChange::Unsubscribe { filter, subscriber });
-        ReasonCode::Success
+        true
     }
 
     pub(super) fn change_index(&mut self, change: IndexChange) {

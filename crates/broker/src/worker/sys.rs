@@ -1,12 +1,11 @@
 //! `$SYS`: the server's state in Mosquitto's names, and presence events.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use codec::Connect;
 use store::COMMIT_BOUNDS;
-use types::{ClientId, Durability, MessageParts, ProtocolVersion, QoS, Time, TopicName};
+use types::{ClientId, Durability, MessageParts, Peer, ProtocolVersion, QoS, Time, TopicName};
 
 use super::Worker;
 use crate::event::{CloseReason, DropReason};
@@ -269,7 +268,7 @@ impl Worker {
     pub(super) fn publish_connected(
         &mut self,
         client: &ClientId,
-        peer: SocketAddr,
+        peer: Peer,
         connect: &Connect<'_>,
         keep_alive: u16,
         session_present: bool,
