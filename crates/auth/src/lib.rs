@@ -13,6 +13,24 @@
 //! | [`authenticate`] | [`Authenticator`]: who a client is, now or later |
 //! | [`secret`] | [`Secret`]: what must not be seen |
 
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )
+)]
+
 pub mod access;
 pub mod authenticate;
 pub mod identity;

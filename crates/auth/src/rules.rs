@@ -1,9 +1,28 @@
 //! Allow and deny, first match.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`pattern`] | [`Pattern`]: topics with placeholders; [`Values`]: what takes their place |
+//! | [`network`] | [`Network`]: an address and how much of it counts |
+//! | `algebra` | whether a pattern matches, covers, overlaps |
+//! | `fit` | whether a rule is about what is asked |
+//! | `words` | a rule as people read it |
 
-use std::net::IpAddr;
+mod algebra;
+pub(crate) mod fit;
+pub mod network;
+pub mod pattern;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
-use types::{QoS, TopicFilter};
+use types::QoS;
+
+pub use network::{Network, NetworkError};
+pub use pattern::{Pattern, PatternError, Placeholder, Values};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,9 +33,12 @@ pub struct Rule {
     pub who: Vec<Who>,
     /// What it is about.
     pub action: Action,
-    /// Which topics; none is all of them. One of them is enough.
+    /// Which topics; one of them is enough. None: a deny is about all topics, an allow about
+    /// those that `#` matches, because topics below `$` need a grant of their own (S50).
     pub topics: Vec<Pattern>,
-    /// Which QoS; none is each.
+    /// Which QoS; none is each. A publish must have one of them. A subscription is an upper bound
+    /// on the QoS of its deliveries, so there an allow holds for deliveries up to the highest of
+    /// them, and a deny for subscriptions and deliveries from the lowest of them on.
     pub qos: Vec<QoS>,
     /// Only messages with this retain flag; `None` is either. Says nothing about subscriptions.
     pub retain: Option<bool>,
@@ -25,11 +47,12 @@ pub struct Rule {
 }
 
 /// What a rule says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Effect {
     /// Yes.
     Allow,
     /// No.
+    #[default]
     Deny,
 }
 
@@ -44,8 +67,8 @@ pub enum Action {
     Both,
 }
 
-/// Whom a rule is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whom a rule is about. A list without an entry is nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Who {
     /// Clients without a user.
     Anonymous,
@@ -61,28 +84,6 @@ pub enum Who {
     Address(Vec<Network>),
     /// Who came by one of these listeners.
     Listener(Vec<u16>),
-}
-
-/// A network: an address and how many of its first bits count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// The address.
-    pub address: IpAddr,
-    /// Bits that count: at most 32, or 128.
-    pub prefix: u8,
-}
-
-/// Topics that a rule is about: a filter, perhaps with placeholders that stand for one level or a
-/// part of it. What takes the place of a placeholder is literal: `+`, `#` and `/` in a client's
-/// name never widen a rule; the rule then matches nothing (S44, S45).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
-    /// As it was written, with `${clientid}` and the like.
-    pub text: Arc<str>,
-    /// The filter itself, if there is no placeholder in it.
-    pub filter: Option<TopicFilter>,
-    /// Of a subscription: matches this filter to the letter, not the topics that it matches.
-    pub literal: bool,
 }
 
 /// Rules in their order; the first that matches decides.
