@@ -7,7 +7,7 @@
 use std::env;
 use std::error::Error;
 use std::io::{IoSlice, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ impl Core for Echo {
             generation: 0,
         })
     }
+
+    fn handle_info(&mut self, _: ConnId, _: LinkInfo, _: Time) {}
 
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], _: Time) {
         self.outputs[conn.slot as usize].extend_from_slice(bytes);
@@ -90,8 +92,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let number = |place: usize, otherwise| numbers.get(place).copied().unwrap_or(otherwise);
     let (clients, window, seconds) = (number(0, 1), number(1, 1), number(2, 3));
 
-    let listener = Listener::bind(&ListenerConfig::new("127.0.0.1:0".parse()?))?;
-    let address = listener.local_addr()?;
+    let listener = Listener::bind(&ListenerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0))))?;
+    let address = listener.address().tcp().ok_or("it listens on TCP")?;
     let setups = vec![WorkerSetup::new(Echo::default)];
     let _runtime = Runtime::start(vec![listener], setups, Clock::new(Instant::now()))?;
 

@@ -1,12 +1,11 @@
 //! Taking connections, and not taking them while descriptors are out.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
-use types::Time;
+use types::{Peer, Time};
 
 use crate::counters::Counters;
 use crate::listener::Listener;
@@ -47,8 +46,8 @@ enum State {
 pub(crate) enum Accepted {
     /// A connection. `resumed`: it ends a burst of failures.
     Link {
-        socket: TcpStream,
-        peer: SocketAddr,
+        socket: Socket,
+        peer: Peer,
         resumed: bool,
     },
     /// None waits, or it went away while it did.

@@ -1,10 +1,9 @@
 //! What the loop has to tell to those who watch it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use types::WorkerId;
+use types::{Peer, WorkerId};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -81,7 +80,7 @@ pub enum Notice {
         /// Where.
         worker: WorkerId,
         /// Whose bytes.
-        peer: SocketAddr,
+        peer: Peer,
     },
     /// Accepting fails (mostly: no descriptors left) and is tried again with growing pauses
     /// of at most a second. Connections that wait meanwhile are closed where possible.

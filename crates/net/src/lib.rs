@@ -15,6 +15,7 @@
 //! | `links` | the slot of a link (64 bytes) and the list of them |
 //! | `linger` | closing so that the other side can still read our last packet |
 //! | `accept` | taking connections; the pause when descriptors run out |
+//! | `address` | [`Address`]: TCP or a Unix socket and its file |
 //! | `listener` | [`Listener`], [`ListenerConfig`], socket options |
 //! | `mailbox` | [`Mailboxes`]: mail between workers and from the control plane |
 //! | `poller` | readiness: epoll on Linux, the `polling` crate elsewhere |
@@ -23,6 +24,7 @@
 //! | `descriptors` | the process's limit of open files |
 
 mod accept;
+mod address;
 mod clock;
 mod counters;
 mod descriptors;
@@ -35,6 +37,7 @@ mod runtime;
 mod worker;
 mod write;
 
+pub use address::{Address, DEFAULT_MODE};
 pub use clock::Clock;
 pub use counters::{Counters, Notice};
 pub use descriptors::raise_descriptor_limit;

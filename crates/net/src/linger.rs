@@ -7,9 +7,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::time::Duration;
 
+use socket2::Socket;
 use types::Time;
 
 use crate::counters::Counters;
@@ -28,7 +29,7 @@ pub(crate) struct Linger {
 
 #[derive(Debug)]
 struct Closing {
-    socket: TcpStream,
+    socket: Socket,
     output: Vec<u8>,
     written: usize,
     discarded: usize,
@@ -50,7 +51,7 @@ impl Linger {
     /// closed too, or after [`LINGER_TIME`].
     pub(crate) fn begin(
         &mut self,
-        socket: TcpStream,
+        socket: Socket,
         output: Vec<u8>,
         now: Time,
         scratch: &mut [u8],

@@ -1,16 +1,19 @@
 //! Listening sockets and the options that their connections inherit.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use types::Peer;
+
+use crate::address::{Address, SocketFile};
 
 /// How a [`Listener`] is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerConfig {
-    /// Where to listen. Port 0 lets the system choose; see [`Listener::local_addr`].
-    pub address: SocketAddr,
+    /// Where to listen; see also [`Listener::address`].
+    pub address: Address,
     /// Most connections that the system holds until they are accepted. The system may cap it.
     pub backlog: u32,
     /// Whether small writes leave at once (`TCP_NODELAY`). The loop already gathers a turn's
@@ -27,9 +30,9 @@ pub struct ListenerConfig {
 impl ListenerConfig {
     /// The defaults for an address: a backlog of 4,096, no delay, `[::]` for both families,
     /// unreachable after 15 minutes.
-    pub fn new(address: SocketAddr) -> Self {
+    pub fn new(address: impl Into<Address>) -> Self {
         Self {
-            address,
+            address: address.into(),
             backlog: 4096,
             nodelay: true,
             ipv6: Ipv6::Both,
@@ -51,11 +54,14 @@ pub enum Ipv6 {
 /// A bound and listening socket.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    socket: Socket,
+    address: Address,
     options: Options,
+    /// Removes the file at the end.
+    _file: Option<SocketFile>,
 }
 
-/// What each accepted connection gets.
+/// What each accepted TCP connection gets.
 #[derive(Debug)]
 struct Options {
     nodelay: bool,
@@ -67,59 +73,105 @@ impl Listener {
     ///
     /// An address that another server listens on is refused: `SO_REUSEADDR` is set where it
     /// means only that connections of a former process do not count, and `SO_REUSEPORT`
-    /// never is.
+    /// never is. A Unix socket's file that nobody listens on any more is replaced; the file
+    /// goes away with the listener.
     ///
     /// # Errors
     /// Whatever the system says, mostly that the address is in use, not ours, or privileged.
     pub fn bind(config: &ListenerConfig) -> io::Result<Self> {
-        let domain = Domain::for_address(config.address);
-        let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-        if domain == Domain::IPV6 {
-            socket.set_only_v6(config.ipv6 == Ipv6::Only)?;
-        }
-        // On Windows this option would let two servers share the port.
-        if cfg!(unix) {
-            socket.set_reuse_address(true)?;
-        }
-        socket.set_nonblocking(true)?;
         let options = Options {
             nodelay: config.nodelay,
             unreachable_after: config.unreachable_after,
         };
-        options.apply(SockRef::from(&socket))?;
-        socket.bind(&config.address.into())?;
+        let (socket, file) = match &config.address {
+            Address::Tcp(address) => (bind_tcp(*address, config.ipv6, &options)?, None),
+            Address::Unix { path, mode } => {
+                let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+                let file = SocketFile::bind(&socket, path, *mode)?;
+                (socket, Some(file))
+            }
+        };
+        socket.set_nonblocking(true)?;
         socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        let address = match &config.address {
+            Address::Tcp(asked) => socket.local_addr()?.as_socket().unwrap_or(*asked).into(),
+            unix @ Address::Unix { .. } => unix.clone(),
+        };
         Ok(Self {
-            socket: socket.into(),
+            socket,
+            address,
             options,
+            _file: file,
         })
     }
 
     /// The address bound, with the port that the system chose.
-    ///
-    /// # Errors
-    /// The system no longer knows the socket.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// Takes a connection that waits, ready for the loop. An IPv4 address is one also if it
-    /// came by an IPv6 listener, so that rules on addresses need not know of the listener.
-    pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, peer) = self.socket.accept()?;
-        socket.set_nonblocking(true)?;
+    /// Takes a connection that waits, ready for the loop.
+    pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
+        let (socket, address) = accept_nonblocking(&self.socket)?;
+        let Some(address) = address else {
+            let user = user_of(&socket);
+            return Ok((socket, Peer::Local(user)));
+        };
         // Linux hands a listener's options down; six system calls less a connection.
         if !cfg!(target_os = "linux") {
             self.options.apply(SockRef::from(&socket))?;
         }
-        Ok((
-            socket,
-            SocketAddr::new(peer.ip().to_canonical(), peer.port()),
-        ))
+        Ok((socket, address.into()))
     }
 
-    pub(crate) fn socket(&self) -> &TcpListener {
+    pub(crate) fn socket(&self) -> &Socket {
         &self.socket
+    }
+}
+
+fn bind_tcp(address: SocketAddr, ipv6: Ipv6, options: &Options) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(ipv6 == Ipv6::Only)?;
+    }
+    // On Windows this option would let two servers share the port.
+    if cfg!(unix) {
+        socket.set_reuse_address(true)?;
+    }
+    options.apply(SockRef::from(&socket))?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// One system call where the system has it.
+#[cfg(target_os = "linux")]
+fn accept_nonblocking(listener: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (socket, address) = acceptfrom_with(listener, flags)?;
+    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+    Ok((socket.into(), address))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn accept_nonblocking(listener: &Socket) -> io::Result<(Socket, Option<SocketAddr>)> {
+    let (socket, address) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, address.as_socket()))
+}
+
+/// The user who connected by a Unix socket, where the system tells.
+fn user_of(socket: &Socket) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        let peer = rustix::net::sockopt::socket_peercred(socket);
+        peer.ok().map(|peer| peer.uid.as_raw())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = socket;
+        None
     }
 }
 
@@ -150,14 +202,14 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::net::{Ipv6Addr, SocketAddr, TcpStream};
 
     use super::*;
 
     /// What a listener makes of an IPv4 client.
-    fn accepted(config: &ListenerConfig) -> (TcpStream, SocketAddr) {
+    fn accepted(config: &ListenerConfig) -> (Socket, Peer) {
         let listener = Listener::bind(config).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = listener.address().tcp().unwrap().port();
         let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         loop {
             match listener.accept() {
@@ -171,7 +223,7 @@ mod tests {
 
     #[test]
     fn connections_get_the_options() {
-        let mut config = ListenerConfig::new("127.0.0.1:0".parse().unwrap());
+        let mut config = ListenerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         let (socket, _) = accepted(&config);
         let options = SockRef::from(&socket);
         assert!(options.tcp_nodelay().unwrap());
@@ -195,12 +247,12 @@ mod tests {
 
     #[test]
     fn an_ipv6_listener_takes_ipv4_unless_told_otherwise() {
-        let mut config = ListenerConfig::new((Ipv6Addr::UNSPECIFIED, 0).into());
+        let mut config = ListenerConfig::new(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
         let (_, peer) = accepted(&config);
-        assert!(peer.is_ipv4(), "{peer}");
+        assert!(peer.ip().unwrap().is_ipv4(), "{peer}");
         config.ipv6 = Ipv6::Only;
         let listener = Listener::bind(&config).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let port = listener.address().tcp().unwrap().port();
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     }
 }

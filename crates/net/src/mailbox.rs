@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use socket2::Socket;
 use types::{LinkInfo, WorkerId};
 
 use crate::counters::Counters;
@@ -26,7 +26,7 @@ pub(crate) enum Envelope<M> {
 /// A link between two workers.
 #[derive(Debug)]
 pub(crate) struct Adopted {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) info: LinkInfo,
     pub(crate) received: Vec<u8>,
 }

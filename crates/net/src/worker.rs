@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
-use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::Socket;
 use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 use crate::accept::{Accepted, Acceptor};
@@ -255,6 +255,7 @@ impl<C: Core> Worker<C> {
                     let listener = u16::try_from(number).unwrap_or(u16::MAX);
                     let info = LinkInfo {
                         peer,
+                        certificate: None,
                         listener,
                         accepted: shell.now,
                         arrival: Arrival::Accepted,
@@ -285,7 +286,7 @@ impl<C: Core> Worker<C> {
     }
 
     /// A link comes to this worker, from outside or from another worker.
-    fn open(&mut self, socket: TcpStream, info: LinkInfo, received: &[u8]) {
+    fn open(&mut self, socket: Socket, info: LinkInfo, received: &[u8]) {
         let shell = &mut self.shell;
         let now = shell.now;
         let Some(conn) = self.core.handle_open(info.clone(), now) else {

@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use common::{Client, FEW, LineCore, Mail, PATIENCE, Server, pattern};
+use common::{Client, FEW, LOOPBACK, LineCore, Mail, PATIENCE, Server, pattern};
 use net::{Listener, ListenerConfig};
 use socket2::SockRef;
 
@@ -388,9 +388,8 @@ fn stopping_to_accept_keeps_links_and_refuses_new_ones() {
 
 #[test]
 fn two_servers_do_not_share_a_port() {
-    let config = ListenerConfig::new("127.0.0.1:0".parse().unwrap());
-    let first = Listener::bind(&config).unwrap();
-    let config = ListenerConfig::new(first.local_addr().unwrap());
+    let first = Listener::bind(&ListenerConfig::new(LOOPBACK)).unwrap();
+    let config = ListenerConfig::new(first.address().clone());
     assert_eq!(
         Listener::bind(&config).unwrap_err().kind(),
         ErrorKind::AddrInUse

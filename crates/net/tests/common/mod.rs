@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, IoSlice, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use net::{Clock, Listener, ListenerConfig, Notice, Runtime, WorkerSetup};
+use net::{Address, Clock, Listener, ListenerConfig, Notice, Runtime, WorkerSetup};
 use types::{Action, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 
 /// What the workers send each other.
@@ -204,6 +204,12 @@ impl Core for LineCore {
         })
     }
 
+    fn handle_info(&mut self, conn: ConnId, info: LinkInfo, _: Time) {
+        let found = self.conn(conn).expect("of a link that is open");
+        assert!(found.input.is_empty(), "before the first bytes");
+        found.info = info;
+    }
+
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time) {
         let Some(found) = self.conn(conn) else { return };
         found.input.extend_from_slice(bytes);
@@ -307,10 +313,16 @@ impl Core for LineCore {
     }
 }
 
+/// A port of this machine that the system chooses.
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// A server of so many workers.
 pub(crate) struct Server {
     pub(crate) runtime: Runtime<Mail>,
+    /// The first that is TCP.
     pub(crate) address: SocketAddr,
+    /// All, in the order of their configurations.
+    pub(crate) addresses: Vec<Address>,
     pub(crate) notices: Arc<Mutex<Vec<String>>>,
 }
 
@@ -320,9 +332,21 @@ impl Server {
     }
 
     pub(crate) fn start_with(workers: u16, adapt: fn(LineCore) -> LineCore) -> Self {
-        let listener = Listener::bind(&ListenerConfig::new("127.0.0.1:0".parse().unwrap()));
-        let listener = listener.unwrap();
-        let address = listener.local_addr().unwrap();
+        Self::build(workers, &[ListenerConfig::new(LOOPBACK)], adapt)
+    }
+
+    /// With these listeners.
+    pub(crate) fn listening(workers: u16, configs: &[ListenerConfig]) -> Self {
+        Self::build(workers, configs, |core| core)
+    }
+
+    fn build(workers: u16, configs: &[ListenerConfig], adapt: fn(LineCore) -> LineCore) -> Self {
+        let listeners = configs.iter().map(Listener::bind);
+        let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().unwrap();
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| listener.address().clone())
+            .collect();
         let notices = Arc::new(Mutex::new(Vec::new()));
         let setups = (0..workers).map(|id| {
             let notices = Arc::clone(&notices);
@@ -337,10 +361,12 @@ impl Server {
             })
         });
         let clock = Clock::new(Instant::now());
-        let runtime = Runtime::start(vec![listener], setups.collect(), clock).unwrap();
+        let runtime = Runtime::start(listeners, setups.collect(), clock).unwrap();
+        let address = addresses.iter().find_map(Address::tcp);
         Self {
             runtime,
-            address,
+            address: address.unwrap_or(LOOPBACK),
+            addresses,
             notices,
         }
     }
