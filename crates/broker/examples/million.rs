@@ -107,7 +107,8 @@ fn main() {
         .map(|number| Worker::new(WorkerId(number), Arc::clone(&shared)))
         .collect();
     let info = LinkInfo {
-        peer: ([127, 0, 0, 1], 1).into(),
+        peer: types::Peer::Local(None),
+        certificate: None,
         listener: 0,
         accepted: Time::ZERO,
         arrival: Arrival::Accepted,

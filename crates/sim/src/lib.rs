@@ -7,6 +7,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`universe`] | [`Universe`]: workers, links and mail, turned by hand |
+//! | [`guard`] | who may come in and do what, by a function, for stories |
 //! | [`peer`] | [`Peer`]: a client at the end of a link, for stories |
 //! | [`simulation`] | [`Simulation`]: one run of a seed |
 //! | [`plan`] | [`Plan`]: what a run is made of |
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod durable;
 pub mod failure;
+pub mod guard;
 pub mod messages;
 pub mod peer;
 pub mod plan;

@@ -127,7 +127,8 @@ impl Universe {
         let id = LinkId(self.links.len());
         let port = u16::try_from(10_000 + id.0 % 50_000).unwrap_or(u16::MAX);
         let info = LinkInfo {
-            peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            peer: types::Peer::Net(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            certificate: None,
             listener: 0,
             accepted: self.now,
             arrival: Arrival::Accepted,
@@ -147,7 +148,7 @@ impl Universe {
     }
 
     /// The link whose other side has this address.
-    pub fn link_of(&self, peer: SocketAddr) -> Option<LinkId> {
+    pub fn link_of(&self, peer: types::Peer) -> Option<LinkId> {
         self.links
             .iter()
             .rposition(|link| link.info.peer == peer)

@@ -6,48 +6,43 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use auth::{Access, Credentials, Exchange, Identity, Mechanism, Policy, Step};
+use auth::{Access, Admitted, Exchange, Identity, Outcome, Subject};
 use broker::{BrokerConfig, DropReason};
 use codec::{Auth, Connect, Packet, Subscribe, SubscribeFiltersBuf, Will};
 use hostile::*;
+use sim::guard::{Clerk, Judge, refused, wanted};
 use sim::peer::{connect, publish};
 use sim::{Peer, Universe};
 use types::{Limits, PacketId, QoS, ReasonCode, SubscriptionOptions};
 
-/// Lets in whose password is the user name backwards; `secret/#` is closed, and all else too
-/// once the rights are revoked.
-#[derive(Default)]
-struct Guard {
-    revoked: AtomicBool,
-}
-
-impl Policy for Guard {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, ReasonCode> {
-        let Some(user) = credentials.username else {
-            return Ok(Identity::Anonymous);
-        };
-        let password: String = user.chars().rev().collect();
-        match credentials.password {
-            Some(given) if given == password.as_bytes() => Ok(Identity::User(user.into())),
-            _ => Err(ReasonCode::BadUserNameOrPassword),
+/// Lets in whose password is the user name backwards.
+fn backwards(username: Option<&str>, password: Option<&[u8]>) -> Outcome {
+    let Some(user) = username else {
+        return Outcome::Admitted(Admitted::plain(Identity::Anonymous));
+    };
+    let right: String = user.chars().rev().collect();
+    match password {
+        Some(given) if given == right.as_bytes() => {
+            Outcome::Admitted(Admitted::plain(Identity::User(user.into())))
         }
-    }
-
-    fn allows(&self, who: &Identity, client_id: &str, access: Access<'_>) -> bool {
-        let topic = match access {
-            Access::Publish(topic) => topic.as_str(),
-            Access::Subscribe(filter) => filter.as_str(),
-        };
-        let others = client_id.starts_with("others") && *who == Identity::Anonymous;
-        others || !(self.revoked.load(Ordering::Relaxed) || topic.starts_with("secret"))
+        _ => refused(ReasonCode::BadUserNameOrPassword),
     }
 }
 
-fn guarded(workers: usize) -> (Universe, Arc<Guard>) {
-    let guard = Arc::new(Guard::default());
+/// Such a server, where `secret/#` is closed, and all else too once the rights are revoked.
+fn guarded(workers: usize) -> (Universe, Arc<AtomicBool>) {
+    let revoked = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&revoked);
     let mut config = BrokerConfig::open(workers, 11);
-    config.policy = Arc::clone(&guard) as Arc<dyn Policy>;
-    (Universe::new(config), guard)
+    config.authenticator = Arc::new(Clerk(|request: &auth::Request| {
+        let password = request.password.as_ref().map(auth::Secret::reveal);
+        backwards(request.username.as_deref(), password)
+    }));
+    config.policy = Arc::new(Judge(move |who: &Subject<'_>, access: &Access<'_>| {
+        let others = who.client_id.starts_with("others") && *who.identity == Identity::Anonymous;
+        others || !(gone.load(Ordering::Relaxed) || wanted(access).starts_with("secret"))
+    }));
+    (Universe::new(config), revoked)
 }
 
 fn user<'a>(mut hello: Connect<'a>, user: &'a str, password: &'a str) -> Connect<'a> {
@@ -118,28 +113,18 @@ fn s26_who_fails_to_prove_who_it_is_disturbs_nobody() {
     others.are_alone(&mut universe);
 }
 
-/// Says no with codes that CONNACK does not have.
-struct Confused;
-
-impl Policy for Confused {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, ReasonCode> {
-        match credentials.username {
-            None => Ok(Identity::Anonymous),
-            Some("yes") => Err(ReasonCode::Success),
-            Some("two") => Err(ReasonCode::GrantedQoS2),
-            Some(_) => Err(ReasonCode::TopicFilterInvalid),
-        }
-    }
-
-    fn allows(&self, _: &Identity, _: &str, _: Access<'_>) -> bool {
-        true
-    }
-}
-
 #[test]
 fn s26_a_no_stays_a_no_whatever_code_it_comes_with() {
     let mut config = BrokerConfig::open(1, 11);
-    config.policy = Arc::new(Confused);
+    // With codes that CONNACK does not have.
+    config.authenticator = Arc::new(Clerk(|request: &auth::Request| {
+        match request.username.as_deref() {
+            None => Outcome::Admitted(Admitted::plain(Identity::Anonymous)),
+            Some("yes") => refused(ReasonCode::Success),
+            Some("two") => refused(ReasonCode::GrantedQoS2),
+            Some(_) => refused(ReasonCode::TopicFilterInvalid),
+        }
+    }));
     let mut universe = Universe::new(config);
     let mut others = Others::new(&mut universe);
     for name in ["yes", "two", "no"] {
@@ -154,7 +139,7 @@ fn s26_a_no_stays_a_no_whatever_code_it_comes_with() {
 
 #[test]
 fn s32_rights_that_are_revoked_between_the_halves_of_a_handshake() {
-    let (mut universe, guard) = guarded(1);
+    let (mut universe, revoked) = guarded(1);
     let mut others = Others::new(&mut universe);
     let mut listener = Peer::join(&mut universe, V5, "others-too");
     listener.subscribe(&mut universe, "t", QoS::AtMostOnce);
@@ -162,7 +147,7 @@ fn s32_rights_that_are_revoked_between_the_halves_of_a_handshake() {
     let mut peer = Peer::connect(&mut universe, lasting("m"));
     peer.publish(&mut universe, "t", b"before", QoS::ExactlyOnce, 1);
     peer.hang_up(&mut universe);
-    guard.revoked.store(true, Ordering::Relaxed);
+    revoked.store(true, Ordering::Relaxed);
     // What was taken was delivered then, and is no second time; its release goes through
     // (4.3.3: what PUBREC promised cannot be refused any more).
     let mut peer = Peer::connect(&mut universe, lasting("m"));
@@ -253,7 +238,7 @@ fn s44_a_client_id_with_wildcards_stays_one_level_in_topics_of_the_server() {
 
 #[test]
 fn s46_a_will_is_asked_about_at_connect_and_again_when_it_is_due() {
-    let (mut universe, guard) = guarded(1);
+    let (mut universe, revoked) = guarded(1);
     let mut others = Others::new(&mut universe);
     let mut listener = Peer::join(&mut universe, V5, "others-too");
     listener.subscribe(&mut universe, "#", QoS::AtMostOnce);
@@ -273,7 +258,7 @@ fn s46_a_will_is_asked_about_at_connect_and_again_when_it_is_due() {
     sent_away(&mut peer, &mut universe, Some(ReasonCode::NotAuthorized));
     hello.will = Some(will("t"));
     let mut peer = Peer::connect(&mut universe, hello);
-    guard.revoked.store(true, Ordering::Relaxed);
+    revoked.store(true, Ordering::Relaxed);
     peer.hang_up(&mut universe);
     assert_eq!(listener.messages(&mut universe), []);
     assert_eq!(universe.shared.retained.count(), 0);
@@ -405,25 +390,6 @@ fn s58_retained_messages_keep_to_the_granted_qos_and_out_of_groups() {
     others.are_alone(&mut universe);
 }
 
-/// Asks for more for ever.
-struct Endless;
-
-impl Mechanism for Endless {
-    fn name(&self) -> &str {
-        "endless"
-    }
-
-    fn begin(&self, _: &str) -> Box<dyn Exchange> {
-        Box::new(Self)
-    }
-}
-
-impl Exchange for Endless {
-    fn step(&mut self, _: &[u8]) -> Step {
-        Step::Continue(b"more".to_vec())
-    }
-}
-
 fn auth(method: Option<&'static str>, reason: ReasonCode) -> Packet<'static> {
     Packet::Auth(Auth {
         reason,
@@ -437,7 +403,18 @@ fn auth(method: Option<&'static str>, reason: ReasonCode) -> Packet<'static> {
 #[test]
 fn s70_authentication_has_bounds_of_time_and_memory() {
     let mut config = BrokerConfig::open(1, 11);
-    config.mechanisms = vec![Arc::new(Endless)];
+    // Asks for more for ever.
+    config.authenticator = Arc::new(Clerk(|request: &auth::Request| {
+        let method = request.enhanced.as_ref().map(|asked| &*asked.method);
+        match method {
+            None => Outcome::Admitted(Admitted::plain(Identity::Anonymous)),
+            Some("endless") => Outcome::Continue {
+                data: b"more".to_vec(),
+                exchange: Exchange(Box::new(())),
+            },
+            Some(_) => refused(ReasonCode::BadAuthenticationMethod),
+        }
+    }));
     config.limits = Limits {
         unauthenticated_bytes: 64 * 1024,
         ..Default::default()

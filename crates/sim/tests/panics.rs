@@ -4,44 +4,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use auth::{Access, Credentials, Identity, Policy};
+use auth::{Access, Subject};
 use broker::BrokerConfig;
 use codec::{ConnectProperties, Packet, Will};
+use sim::guard::Judge;
 use sim::peer::connect;
 use sim::{Peer, Universe};
-use types::{Core, ProtocolVersion, QoS, ReasonCode};
+use types::{Core, ProtocolVersion, QoS};
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
 
-/// Panics at a publish once it is told to.
-#[derive(Default)]
-struct Brittle {
-    breaks: AtomicBool,
-}
-
-impl Policy for Brittle {
-    fn authenticate(&self, _: &Credentials<'_>) -> Result<Identity, ReasonCode> {
-        Ok(Identity::Anonymous)
-    }
-
-    fn allows(&self, _: &Identity, _: &str, _: Access<'_>) -> bool {
-        assert!(!self.breaks.load(Ordering::Relaxed), "as it was told");
-        true
-    }
-}
-
-fn universe() -> (Universe, Arc<Brittle>) {
-    let policy = Arc::new(Brittle::default());
+/// A server whose policy panics once it is told to.
+fn universe() -> (Universe, Arc<AtomicBool>) {
+    let breaks = Arc::new(AtomicBool::new(false));
+    let broken = Arc::clone(&breaks);
     let mut config = BrokerConfig::open(1, 7);
-    config.policy = Arc::clone(&policy) as Arc<dyn Policy>;
-    (Universe::new(config), policy)
+    config.policy = Arc::new(Judge(move |_: &Subject<'_>, _: &Access<'_>| {
+        assert!(!broken.load(Ordering::Relaxed), "as it was told");
+        true
+    }));
+    (Universe::new(config), breaks)
 }
 
 #[test]
 fn a_panic_at_one_connection_leaves_the_worker_whole() {
-    let (mut universe, policy) = universe();
+    let (mut universe, breaks) = universe();
     let mut bob = Peer::join(&mut universe, V5, "bob");
-    policy.breaks.store(true, Ordering::Relaxed);
+    breaks.store(true, Ordering::Relaxed);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         bob.publish(&mut universe, "a", b"1", QoS::AtMostOnce, 0);
     }));
@@ -51,7 +40,7 @@ fn a_panic_at_one_connection_leaves_the_worker_whole() {
 
 #[test]
 fn a_panic_after_a_connection_was_closed_for_another_leaves_the_worker_broken() {
-    let (mut universe, policy) = universe();
+    let (mut universe, breaks) = universe();
     let mut packet = connect(V5, "alice");
     packet.properties = ConnectProperties {
         session_expiry: Some(3_600),
@@ -67,7 +56,7 @@ fn a_panic_after_a_connection_was_closed_for_another_leaves_the_worker_broken() 
         forward: Default::default(),
     });
     Peer::connect(&mut universe, packet);
-    policy.breaks.store(true, Ordering::Relaxed);
+    breaks.store(true, Ordering::Relaxed);
     // The old connection is closed, then the session ends, and its will with it.
     let mut again = Peer::open(&mut universe, V5);
     let hello = Packet::Connect(Box::new(connect(V5, "alice")));

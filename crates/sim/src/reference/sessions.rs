@@ -210,6 +210,11 @@ impl Reference {
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
             | CloseReason::ConnectionLimit
+            | CloseReason::Banned
+            | CloseReason::Revoked
+            | CloseReason::GrantOver
+            | CloseReason::Unwelcome
+            | CloseReason::Ended
             | CloseReason::ShuttingDown
             | CloseReason::Panic => false,
         };

@@ -191,7 +191,7 @@ impl Simulation {
         }
     }
 
-    fn link_of(&self, peer: std::net::SocketAddr) -> Result<LinkId, Failure> {
+    fn link_of(&self, peer: types::Peer) -> Result<LinkId, Failure> {
         self.universe
             .link_of(peer)
             .ok_or_else(|| Failure(format!("no link from {peer}")))

@@ -2,48 +2,38 @@
 
 use std::sync::Arc;
 
-use ::auth::{Exchange, Identity, Mechanism, Step};
+use ::auth::{Admitted, Exchange, Identity, Outcome, Request};
 use broker::BrokerConfig;
 use codec::{Auth, Connect, Packet};
+use sim::guard::{Clerk, refused};
 use types::ReasonCode;
 
 use crate::story::*;
 
 /// A method of three steps: "hello" is asked for "more", "more" is let in, all else is not.
-struct Steps;
-
-struct Stepping;
-
-impl Mechanism for Steps {
-    fn name(&self) -> &str {
-        "STEPS"
-    }
-
-    fn begin(&self, _: &str) -> Box<dyn Exchange> {
-        Box::new(Stepping)
-    }
-}
-
-impl Exchange for Stepping {
-    fn step(&mut self, data: &[u8]) -> Step {
-        match data {
-            b"hello" => Step::Continue(b"go on".to_vec()),
-            b"more" => Step::Done {
-                data: Some(b"welcome".to_vec()),
-                identity: Identity::User("alice".into()),
-            },
-            b"other" => Step::Done {
-                data: None,
-                identity: Identity::User("other".into()),
-            },
-            _ => Step::Failed(ReasonCode::NotAuthorized),
-        }
-    }
-}
-
 fn with_steps(workers: usize) -> Story {
     let mut config = BrokerConfig::open(workers, 7);
-    config.mechanisms.push(Arc::new(Steps));
+    config.authenticator = Arc::new(Clerk(|request: &Request| {
+        let user = |name: &str, data: Option<&[u8]>| {
+            Outcome::Admitted(Admitted {
+                data: data.map(<[u8]>::to_vec),
+                ..Admitted::plain(Identity::User(name.into()))
+            })
+        };
+        let Some(enhanced) = &request.enhanced else {
+            return Outcome::Admitted(Admitted::plain(Identity::Anonymous));
+        };
+        match (&*enhanced.method, enhanced.data.reveal()) {
+            ("STEPS", b"hello") => Outcome::Continue {
+                data: b"go on".to_vec(),
+                exchange: Exchange(Box::new(())),
+            },
+            ("STEPS", b"more") => user("alice", Some(b"welcome")),
+            ("STEPS", b"other") => user("other", None),
+            ("STEPS", _) => refused(ReasonCode::NotAuthorized),
+            _ => refused(ReasonCode::BadAuthenticationMethod),
+        }
+    }));
     Story::of(config)
 }
 
@@ -225,7 +215,7 @@ fn c36_the_flags_of_auth_are_reserved_mqtt_3_15_1_1() {
 #[test]
 fn c43_all_checks_come_before_pubrec_mqtt_4_3_3_8() {
     let mut config = BrokerConfig::open(1, 1);
-    config.policy = Arc::new(Rules);
+    guard(&mut config);
     config.limits.retained_messages = 1;
     let mut story = Story::of(config);
     let alice = story.join(V5, "alice");

@@ -43,7 +43,7 @@ fn c09_beyond_the_servers_receive_maximum_is_0x93_mqtt_3_3_4_7() {
 #[test]
 fn c09_a_refused_message_takes_no_place_mqtt_4_9_0_2() {
     let mut config = BrokerConfig::open(1, 1);
-    config.policy = std::sync::Arc::new(Rules);
+    guard(&mut config);
     config.limits.receive_maximum = 2;
     let mut story = Story::of(config);
     let alice = story.join(V5, "alice");
@@ -251,7 +251,7 @@ fn c10_the_limit_holds_to_the_octet_mqtt_3_1_2_24() {
 fn c10_no_answer_is_larger_than_the_client_takes_mqtt_3_1_2_24_3_2_2_19() {
     for size in 1..60 {
         let mut config = BrokerConfig::open(1, 1);
-        config.policy = std::sync::Arc::new(Rules);
+        guard(&mut config);
         config.response_information = Some("answers/here".to_owned());
         let mut story = Story::of(config);
         let limit = usize::try_from(size).expect("small");

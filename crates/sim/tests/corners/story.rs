@@ -1,11 +1,13 @@
 //! What the stories are told with: people at the ends of links, and what they hear as text.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::auth::{Access, Credentials, Identity, Policy};
+use ::auth::{Access, Admitted, Identity, Outcome, Request, Subject};
 use broker::BrokerConfig;
 use codec::{Ack, Connect, Packet, Publish, ReasonList};
+use sim::guard::{Clerk, Judge, refused, wanted};
 use sim::{Peer, Universe};
 use types::{PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
 
@@ -134,10 +136,10 @@ impl Story {
         Self::of(config)
     }
 
-    /// One worker with the rules of [`Rules`].
+    /// One worker with the rules of [`guard`].
     pub(crate) fn with_rules() -> Self {
         let mut config = BrokerConfig::open(1, 1);
-        config.policy = std::sync::Arc::new(Rules);
+        guard(&mut config);
         Self::of(config)
     }
 
@@ -430,27 +432,20 @@ fn describe_list(name: &str, list: &ReasonList<'_>) -> String {
 
 /// Rules for stories: the user name `refuse-87` is refused with 0x87; topics under `secret/`
 /// are for nobody.
-#[derive(Debug)]
-pub(crate) struct Rules;
-
-impl Policy for Rules {
-    fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, ReasonCode> {
-        let Some(username) = credentials.username else {
-            return Ok(Identity::Anonymous);
+pub(crate) fn guard(config: &mut BrokerConfig) {
+    config.authenticator = Arc::new(Clerk(|request: &Request| {
+        let Some(username) = request.username.as_deref() else {
+            return Outcome::Admitted(Admitted::plain(Identity::Anonymous));
         };
         match username.strip_prefix("refuse-") {
             Some(code) => {
                 let code = u8::from_str_radix(code, 16).expect("a code");
-                Err(ReasonCode::from_byte(code).expect("a reason"))
+                refused(ReasonCode::from_byte(code).expect("a reason"))
             }
-            None => Ok(Identity::User(username.into())),
+            None => Outcome::Admitted(Admitted::plain(Identity::User(username.into()))),
         }
-    }
-
-    fn allows(&self, _: &Identity, _: &str, access: Access<'_>) -> bool {
-        match access {
-            Access::Publish(topic) => !topic.as_str().starts_with("secret/"),
-            Access::Subscribe(filter) => !filter.as_str().starts_with("secret/"),
-        }
-    }
+    }));
+    config.policy = Arc::new(Judge(|_: &Subject<'_>, access: &Access<'_>| {
+        !wanted(access).starts_with("secret/")
+    }));
 }
