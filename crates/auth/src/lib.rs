@@ -9,7 +9,8 @@
 //! | [`subject`] | [`Subject`]: who wants something; [`Grant`]: what came with the identity |
 //! | [`access`] | [`Access`]: what he wants; [`Decision`]: what he is told |
 //! | [`policy`] | [`Policy`]: the one question of all doors; [`Open`]: the answers without configuration |
-//! | [`rules`] | [`Rules`]: allow and deny, first match |
+//! | [`rules`] | [`Rules`]: allow and deny, first match; [`rules::Pattern`]: topics with placeholders |
+//! | [`rulebook`] | [`Rulebook`]: the policy made of rules, roles, groups and bans |
 //! | [`authenticate`] | [`Authenticator`]: who a client is, now or later |
 //! | [`secret`] | [`Secret`]: what must not be seen |
 
@@ -35,6 +36,7 @@ pub mod access;
 pub mod authenticate;
 pub mod identity;
 pub mod policy;
+pub mod rulebook;
 pub mod rules;
 pub mod secret;
 pub mod subject;
@@ -45,7 +47,8 @@ pub use authenticate::{
     Refused, Request,
 };
 pub use identity::Identity;
-pub use policy::{Ban, BanOn, Open, Policy, Source};
+pub use policy::{Ban, BanOn, Open, Policy, Source, Step, Why};
+pub use rulebook::{Prepared, Rulebook};
 pub use rules::Rules;
 pub use secret::Secret;
 pub use subject::{Grant, Subject};

@@ -1,7 +1,10 @@
 //! The question that the broker asks at its doors.
 
+use std::sync::Arc;
+
 use crate::access::{Access, Decision, RuleId};
-use crate::{Identity, Subject};
+use crate::rules::Effect;
+use crate::{Identity, Prepared, Subject};
 
 /// Answers on the spot. One policy serves all workers; a change is another policy, which they all
 /// get within a second. Nothing that it is asked is remembered beyond it.
@@ -19,6 +22,69 @@ pub trait Policy: Send + Sync {
 
     /// A rule in words, with where it stands: `access.toml:12: deny publish "a/#"`.
     fn describe(&self, who: &Subject<'_>, rule: RuleId) -> String;
+
+    /// What can be known before somebody asks, so that [`Policy::decide_prepared`] is faster. It
+    /// is to be made again when something of the subject or the policy is another; it costs a
+    /// session one pointer. `None`: nothing is gained by it.
+    fn prepare(&self, _who: &Subject<'_>) -> Option<Arc<Prepared>> {
+        None
+    }
+
+    /// [`Policy::decide`], with what [`Policy::prepare`] of this or of another policy gave. The
+    /// answer is the same as without, as long as the subject is the one it was made for.
+    fn decide_prepared(
+        &self,
+        who: &Subject<'_>,
+        _prepared: Option<&Prepared>,
+        access: &Access<'_>,
+    ) -> Decision {
+        self.decide(who, access)
+    }
+
+    /// How [`Policy::decide`] comes to its answer: the rules whose topics have to do with what is
+    /// asked, in their order, at most [`Step::MOST`]; the last one decides.
+    fn decide_traced(&self, who: &Subject<'_>, access: &Access<'_>) -> Vec<Step> {
+        let decision = self.decide(who, access);
+        let says = match decision.rule {
+            Some(rule) => self.describe(who, rule),
+            None => "no rule is about it".into(),
+        };
+        vec![Step {
+            rule: decision.rule,
+            says,
+            why: Why::Decides(decision),
+        }]
+    }
+}
+
+/// One step to a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rule; `None`: no rule matched, and what is said then holds.
+    pub rule: Option<RuleId>,
+    /// The rule in words, with where it stands.
+    pub says: String,
+    /// What came of it.
+    pub why: Why,
+}
+
+/// What came of looking at a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It is about other clients.
+    Client,
+    /// It is about this client and these topics, but not for this action, QoS or retain flag.
+    Action,
+    /// It is about a part of the filter. What is denied in part is asked about at each delivery;
+    /// what is allowed in part grants nothing, unless the policy says so.
+    Part(Effect),
+    /// It decides.
+    Decides(Decision),
+}
+
+impl Step {
+    /// So many steps are told at most. The last is always the one that decides.
+    pub const MOST: usize = 100;
 }
 
 /// That somebody is not let in.
