@@ -79,6 +79,54 @@ pub struct Limits {
     pub store_bytes: u64,
     /// Most bytes that wait to be written to the store. Above: publishers of QoS 1 and 2 wait.
     pub store_backlog: usize,
+    /// New connections of the whole server. Above: they wait to be accepted.
+    pub connection_rate: Option<Rate>,
+    /// PUBLISH packets from one client. Above: nothing is read from it until its rate is kept.
+    pub client_message_rate: Option<Rate>,
+    /// Bytes from one client. Above: nothing is read from it until its rate is kept.
+    pub client_byte_rate: Option<Rate>,
+    /// PUBLISH packets from all clients of one user. Above: nothing is read from the one that
+    /// sent more until the rate is kept.
+    pub user_message_rate: Option<Rate>,
+    /// Bytes from all clients of one user. Above: nothing is read from the one that sent more
+    /// until the rate is kept.
+    pub user_byte_rate: Option<Rate>,
+    /// Failed logins from one address within a minute. More: answers to that address come later
+    /// and later, and it is refused without a look at what it says (S64). Zero: no bound.
+    pub failed_logins: u32,
+    /// Connections of one client within `flapping_window`. More: the client is banned for
+    /// `flapping_ban`. Zero: nobody is banned for it.
+    pub flapping_connects: u32,
+    /// Time in which the connections of one client are counted.
+    pub flapping_window: Duration,
+    /// How long a client is banned that connects more often than `flapping_connects`.
+    pub flapping_ban: Duration,
+    /// Most denials that are kept for who asks why. More: the oldest is forgotten.
+    pub denials: usize,
+}
+
+/// So many in a period; as many as fit into one period may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    count: u64,
+    period: Duration,
+}
+
+impl Rate {
+    /// `None` if either is zero.
+    pub fn new(count: u64, period: Duration) -> Option<Self> {
+        (count > 0 && !period.is_zero()).then_some(Self { count, period })
+    }
+
+    /// How many: messages, bytes or connections. Never zero.
+    pub fn count(self) -> u64 {
+        self.count
+    }
+
+    /// In which time. Never zero.
+    pub fn period(self) -> Duration {
+        self.period
+    }
 }
 
 /// Which message a full queue drops.
@@ -124,6 +172,16 @@ impl Default for Limits {
             queued_age: Duration::ZERO,
             store_bytes: 0,
             store_backlog: 64 * 1024 * 1024,
+            connection_rate: None,
+            client_message_rate: None,
+            client_byte_rate: None,
+            user_message_rate: None,
+            user_byte_rate: None,
+            failed_logins: 20,
+            flapping_connects: 0,
+            flapping_window: Duration::from_secs(60),
+            flapping_ban: Duration::from_secs(5 * 60),
+            denials: 10_000,
         }
     }
 }
