@@ -10,6 +10,7 @@ pub(super) struct Inline<T, const N: usize> {
 
 impl<T: Copy, const N: usize> Inline<T, N> {
     /// An empty one; what it is filled with is never seen.
+    #[inline]
     pub(super) fn new(filling: T) -> Self {
         Self {
             first: [filling; N],
@@ -18,10 +19,12 @@ impl<T: Copy, const N: usize> Inline<T, N> {
         }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.length.saturating_add(self.more.len())
     }
 
+    #[inline]
     pub(super) fn push(&mut self, item: T) {
         match self.first.get_mut(self.length) {
             Some(place) => {
@@ -32,6 +35,7 @@ impl<T: Copy, const N: usize> Inline<T, N> {
         }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<T> {
         self.more.pop().or_else(|| {
             self.length = self.length.checked_sub(1)?;
@@ -39,6 +43,7 @@ impl<T: Copy, const N: usize> Inline<T, N> {
         })
     }
 
+    #[inline]
     pub(super) fn get(&self, place: usize) -> Option<T> {
         match place.checked_sub(N) {
             None if place < self.length => self.first.get(place).copied(),

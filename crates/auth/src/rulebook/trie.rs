@@ -5,6 +5,7 @@
 //! leaves out what lies below a better rule; it visits each node once at most.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
@@ -29,7 +30,10 @@ pub(super) struct Trie {
 
 /// A number for the text of each level that is in a rule.
 #[derive(Debug, Default)]
-pub(super) struct Symbols(HashMap<Box<str>, u32, FixedState>);
+pub(super) struct Symbols {
+    numbers: HashMap<Arc<str>, u32, FixedState>,
+    texts: Vec<Arc<str>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Root {
@@ -75,24 +79,36 @@ impl Symbols {
             .flat_map(|rule| &rule.topics)
             .flat_map(|it| it.levels())
         {
-            if let Level::Text(text) = level {
-                let next = number(symbols.0.len());
-                symbols.0.entry(text.clone()).or_insert(next);
+            if let Level::Text(text) = level
+                && !symbols.numbers.contains_key(&**text)
+            {
+                let text: Arc<str> = Arc::from(&**text);
+                let next = number(symbols.texts.len());
+                symbols.numbers.insert(Arc::clone(&text), next);
+                symbols.texts.push(text);
             }
         }
         symbols
     }
 
     fn find(&self, text: &str) -> u32 {
-        self.0.get(text).copied().unwrap_or(NONE)
+        self.numbers.get(text).copied().unwrap_or(NONE)
+    }
+
+    fn is(&self, symbol: u32, text: &str) -> bool {
+        let found = self.texts.get(symbol as usize);
+        found.is_some_and(|found| **found == *text)
     }
 }
 
 /// The levels of a topic with their symbols, as far as somebody asked.
 pub(super) struct Levels<'a> {
     symbols: &'a Symbols,
-    rest: Option<&'a str>,
-    cut: Inline<(&'a str, u32), 8>,
+    text: &'a str,
+    /// Where levels end. Topics have at most 65,535 bytes.
+    ends: Inline<u16, 16>,
+    /// Symbols of the first levels.
+    known: [u32; 8],
     reserved: bool,
 }
 
@@ -100,24 +116,43 @@ impl<'a> Levels<'a> {
     pub(super) fn new(symbols: &'a Symbols, text: &'a str) -> Self {
         Self {
             symbols,
-            rest: Some(text),
-            cut: Inline::new(("", NONE)),
+            text,
+            ends: Inline::new(0),
+            known: [UNKNOWN; 8],
             reserved: text.starts_with('$'),
         }
     }
 
-    fn at(&mut self, depth: u32) -> Option<(&'a str, u32)> {
+    /// The text of a level.
+    fn at(&mut self, depth: u32) -> Option<&'a str> {
         let place = depth as usize;
-        while self.cut.len() <= place {
-            let rest = self.rest?;
-            let (level, behind) = match rest.bytes().position(|byte| byte == b'/') {
-                Some(end) => (rest.get(..end)?, rest.get(end.saturating_add(1)..)),
-                None => (rest, None),
-            };
-            self.rest = behind;
-            self.cut.push((level, self.symbols.find(level)));
+        while self.ends.len() <= place {
+            let start = self.start(self.ends.len())?;
+            let end = slash(self.text.as_bytes(), start);
+            self.ends.push(u16::try_from(end).unwrap_or(u16::MAX));
         }
-        self.cut.get(place)
+        let end = usize::from(self.ends.get(place)?);
+        self.text.get(self.start(place)?..end)
+    }
+
+    /// Where a level begins, if the one before it has been looked for.
+    fn start(&self, place: usize) -> Option<usize> {
+        let Some(before) = place.checked_sub(1) else {
+            return Some(0);
+        };
+        let end = usize::from(self.ends.get(before)?);
+        (end < self.text.len()).then(|| end.saturating_add(1))
+    }
+
+    /// The symbol of a level. It is looked for once, and only if somebody needs it.
+    fn symbol(&mut self, depth: u32, text: &str) -> u32 {
+        let Some(known) = self.known.get_mut(depth as usize) else {
+            return self.symbols.find(text);
+        };
+        if *known == UNKNOWN {
+            *known = self.symbols.find(text);
+        }
+        *known
     }
 
     /// Whether wildcards at this depth are not about it (MQTT-4.7.2-1).
@@ -159,7 +194,7 @@ impl Trie {
             return best;
         }
         self.scan(root.all, mask, &mut best);
-        let mut waiting: Inline<(u32, u32), 8> = Inline::new((NONE, 0));
+        let mut waiting: Inline<(u32, u32), 4> = Inline::new((NONE, 0));
         let mut next = Some((root.node, 0));
         while let Some((place, depth)) = next.take().or_else(|| waiting.pop()) {
             let Some(node) = self.nodes.get(place as usize) else {
@@ -172,7 +207,7 @@ impl Trie {
             if !spared {
                 self.scan(node.rest, mask, &mut best);
             }
-            let Some((text, symbol)) = levels.at(depth) else {
+            let Some(text) = levels.at(depth) else {
                 self.scan(node.here, mask, &mut best);
                 continue;
             };
@@ -185,7 +220,9 @@ impl Trie {
             if node.plus != NONE && !spared {
                 waiting.push((node.plus, below));
             }
-            next = self.child(place, node, symbol).map(|child| (child, below));
+            next = self
+                .child(place, node, levels, text, depth)
+                .map(|child| (child, below));
         }
         best
     }
@@ -220,11 +257,11 @@ impl Trie {
                 add(node.rest);
             }
             let level = if below_hash {
-                Some(("#", NONE))
+                Some("#")
             } else {
                 filter.at(depth)
             };
-            let Some((text, symbol)) = level else {
+            let Some(text) = level else {
                 add(node.here);
                 continue;
             };
@@ -239,7 +276,7 @@ impl Trie {
                 let forms = of(&self.forms, node.forms).iter();
                 waiting.extend(forms.map(|&(_, child)| (child, below, hash)));
             } else {
-                let child = self.child(place, node, symbol);
+                let child = self.child(place, node, filter, text, depth);
                 waiting.extend(child.map(|child| (child, below, false)));
                 let forms = of(&self.forms, node.forms).iter();
                 let fit = forms.filter(|(form, _)| form.matches(values, text, depth == 0));
@@ -262,20 +299,53 @@ impl Trie {
         }
     }
 
-    fn child(&self, place: u32, node: &Node, symbol: u32) -> Option<u32> {
-        if symbol == NONE || node.kids.length == 0 {
+    fn child(
+        &self,
+        place: u32,
+        node: &Node,
+        levels: &mut Levels<'_>,
+        text: &str,
+        depth: u32,
+    ) -> Option<u32> {
+        if node.kids.length == 0 {
             return None;
         }
         if node.kids.length > FEW {
+            let symbol = levels.symbol(depth, text);
             return self.edges.get(&(place, symbol)).copied();
         }
         let mut kids = of(&self.kids, node.kids).iter();
-        kids.find(|(it, _)| *it == symbol).map(|&(_, child)| child)
+        let symbols = levels.symbols;
+        let found = kids.find(|&&(symbol, _)| symbols.is(symbol, text));
+        found.map(|&(_, child)| child)
     }
+}
+
+/// Where the next `/` is, or the end: eight bytes at a time.
+fn slash(text: &[u8], start: usize) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const SLASHES: u64 = u64::from_le_bytes([b'/'; 8]);
+    let mut at = start;
+    let mut rest = text.get(start..).unwrap_or_default();
+    while let Some((chunk, behind)) = rest.split_first_chunk() {
+        let other = u64::from_le_bytes(*chunk) ^ SLASHES;
+        // The lowest byte that is zero has its highest bit set; above it there may be others.
+        let zeros = other.wrapping_sub(ONES) & !other & (ONES << 7);
+        if zeros != 0 {
+            return at.saturating_add((zeros.trailing_zeros() >> 3) as usize);
+        }
+        at = at.saturating_add(8);
+        rest = behind;
+    }
+    let end = rest.iter().position(|&byte| byte == b'/');
+    at.saturating_add(end.unwrap_or(rest.len()))
 }
 
 /// A part of a list; none, if it is not there.
 fn of<T>(list: &[T], span: Span) -> &[T] {
+    if span.length == 0 {
+        return &[];
+    }
     let start = span.start as usize;
     let end = start.saturating_add(span.length as usize);
     list.get(start..end).unwrap_or_default()
@@ -463,5 +533,8 @@ fn number(place: usize) -> u32 {
 /// No rule, no node, no symbol.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// So many children are looked through faster than hashed.
-const FEW: u32 = 6;
+/// A symbol that nobody has looked for.
+const UNKNOWN: u32 = NONE - 1;
+
+/// So many children are compared faster than hashed.
+const FEW: u32 = 4;

@@ -12,16 +12,35 @@ pub(super) fn matches(pattern: &[Level], values: &Values<'_>, topic: &str) -> bo
     if topic.starts_with('$') && is_wild(pattern.first()) {
         return false;
     }
-    let mut wanted = pattern.iter();
-    let mut levels = topic.split('/');
+    let mut rest = Some(topic);
     let mut first = true;
-    loop {
-        match (wanted.next(), levels.next()) {
-            (Some(Level::Hash), _) | (None, None) => return true,
-            (Some(want), Some(level)) if is_one(want, values, level, first) => first = false,
-            _ => return false,
-        }
+    for want in pattern {
+        let behind = match (want, rest) {
+            (Level::Hash, _) => return true,
+            (_, None) => return false,
+            // Most rules end here, at the first level, without a look at the rest of the topic.
+            (Level::Text(text), Some(rest)) => match rest.strip_prefix(&**text) {
+                Some(behind) => behind,
+                None => return false,
+            },
+            (Level::Plus | Level::Form(_), Some(rest)) => {
+                let end = rest.bytes().position(|byte| byte == b'/');
+                let (level, behind) = rest.split_at(end.unwrap_or(rest.len()));
+                if !is_one(want, values, level, first) {
+                    return false;
+                }
+                behind
+            }
+        };
+        rest = match behind.strip_prefix('/') {
+            None if behind.is_empty() => None,
+            // The level goes on.
+            None => return false,
+            levels => levels,
+        };
+        first = false;
     }
+    rest.is_none()
 }
 
 /// Whether a pattern matches each topic that a filter matches.

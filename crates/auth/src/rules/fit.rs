@@ -77,6 +77,13 @@ impl Mask {
 
     /// What a rule is about.
     pub(crate) fn of(rule: &Rule) -> Self {
+        if rule.qos.is_empty() && rule.retain.is_none() {
+            return match rule.action {
+                Action::Publish => ALL_PUBLISH,
+                Action::Subscribe => ALL_SUBSCRIBE,
+                Action::Both => Self(ALL_PUBLISH.0 | ALL_SUBSCRIBE.0),
+            };
+        }
         let has = |qos: QoS| rule.qos.is_empty() || rule.qos.contains(&qos);
         let any = |mut range: std::slice::Iter<'_, QoS>| range.any(|&qos| has(qos));
         let mut mask = Self::default();
@@ -278,3 +285,4 @@ fn is_client(name: &str, client_id: &str) -> bool {
 const ALL: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 const ALL_PUBLISH: Mask = Mask(0b11_1111);
 const ALL_RECEIVE: Mask = Mask(0b111 << 6);
+const ALL_SUBSCRIBE: Mask = Mask(0b11_1111 << 6);
