@@ -82,6 +82,9 @@ pub struct Refresh {
     pub certificate: Option<Arc<Certificate>>,
     /// The listener that it came by.
     pub listener: u16,
+    /// What it has: who gave it is asked again, and it stays while who gave it cannot be asked
+    /// (F18).
+    pub grant: Option<Arc<Grant>>,
 }
 
 /// Who asked.

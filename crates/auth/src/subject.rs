@@ -41,4 +41,6 @@ pub struct Grant {
     /// After how long groups and rules are asked for again, because the back end may have changed
     /// them. `None`: they are not.
     pub refresh_after: Option<Duration>,
+    /// The name of the provider that gave it, which is the one to ask again.
+    pub provider: Option<Arc<str>>,
 }

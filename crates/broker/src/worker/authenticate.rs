@@ -350,6 +350,7 @@ impl Worker {
             peer: conn.info.peer,
             certificate: conn.info.certificate.clone(),
             listener: conn.info.listener,
+            grant: client.grant.clone(),
         };
         if let Answer::Now(outcome) = self.shared.authenticator().refresh(refresh) {
             self.on_refreshed(key, outcome, now);
