@@ -20,11 +20,6 @@ impl<T: Copy, const N: usize> Inline<T, N> {
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.length.saturating_add(self.more.len())
-    }
-
-    #[inline]
     pub(super) fn push(&mut self, item: T) {
         match self.first.get_mut(self.length) {
             Some(place) => {
@@ -41,14 +36,5 @@ impl<T: Copy, const N: usize> Inline<T, N> {
             self.length = self.length.checked_sub(1)?;
             self.first.get(self.length).copied()
         })
-    }
-
-    #[inline]
-    pub(super) fn get(&self, place: usize) -> Option<T> {
-        match place.checked_sub(N) {
-            None if place < self.length => self.first.get(place).copied(),
-            None => None,
-            Some(place) => self.more.get(place).copied(),
-        }
     }
 }

@@ -31,8 +31,8 @@ pub(super) struct Trie {
 /// A number for the text of each level that is in a rule.
 #[derive(Debug, Default)]
 pub(super) struct Symbols {
-    numbers: HashMap<Arc<str>, u32, FixedState>,
-    texts: Vec<Arc<str>>,
+    numbers: HashMap<Arc<[u8]>, u32, FixedState>,
+    texts: Vec<Arc<[u8]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +80,9 @@ impl Symbols {
             .flat_map(|it| it.levels())
         {
             if let Level::Text(text) = level
-                && !symbols.numbers.contains_key(&**text)
+                && !symbols.numbers.contains_key(text.as_bytes())
             {
-                let text: Arc<str> = Arc::from(&**text);
+                let text: Arc<[u8]> = text.as_bytes().into();
                 let next = number(symbols.texts.len());
                 symbols.numbers.insert(Arc::clone(&text), next);
                 symbols.texts.push(text);
@@ -91,61 +91,75 @@ impl Symbols {
         symbols
     }
 
-    fn find(&self, text: &str) -> u32 {
+    fn find(&self, text: &[u8]) -> u32 {
         self.numbers.get(text).copied().unwrap_or(NONE)
     }
 
-    fn is(&self, symbol: u32, text: &str) -> bool {
+    fn is(&self, symbol: u32, text: &[u8]) -> bool {
         let found = self.texts.get(symbol as usize);
         found.is_some_and(|found| **found == *text)
     }
 }
 
-/// The levels of a topic with their symbols, as far as somebody asked.
+/// The levels of a topic with their symbols, the latter as far as somebody asked.
 pub(super) struct Levels<'a> {
     symbols: &'a Symbols,
-    text: &'a str,
-    /// Where levels end. Topics have at most 65,535 bytes.
-    ends: Inline<u16, 16>,
+    text: &'a [u8],
+    /// Where the first levels begin and end. Topics have at most 65,535 bytes.
+    cut: [(u16, u16); EARLY],
+    /// How many they are.
+    count: u32,
+    /// Where the other levels begin.
+    rest: Option<usize>,
     /// Symbols of the first levels.
-    known: [u32; 8],
+    known: [u32; EARLY],
     reserved: bool,
 }
 
 impl<'a> Levels<'a> {
     pub(super) fn new(symbols: &'a Symbols, text: &'a str) -> Self {
-        Self {
+        let text = text.as_bytes();
+        let mut levels = Self {
             symbols,
             text,
-            ends: Inline::new(0),
-            known: [UNKNOWN; 8],
-            reserved: text.starts_with('$'),
+            cut: [(0, 0); EARLY],
+            count: 0,
+            rest: None,
+            known: [UNKNOWN; EARLY],
+            reserved: text.first() == Some(&b'$'),
+        };
+        let mut start = 0;
+        for place in &mut levels.cut {
+            let end = slash(text, start);
+            *place = (short(start), short(end));
+            levels.count = levels.count.saturating_add(1);
+            if end >= text.len() {
+                return levels;
+            }
+            start = end.saturating_add(1);
         }
+        levels.rest = Some(start);
+        levels
     }
 
     /// The text of a level.
-    fn at(&mut self, depth: u32) -> Option<&'a str> {
-        let place = depth as usize;
-        while self.ends.len() <= place {
-            let start = self.start(self.ends.len())?;
-            let end = slash(self.text.as_bytes(), start);
-            self.ends.push(u16::try_from(end).unwrap_or(u16::MAX));
+    #[inline]
+    fn at(&self, depth: u32) -> Option<&'a [u8]> {
+        if depth >= self.count {
+            return self.late(depth.saturating_sub(self.count));
         }
-        let end = usize::from(self.ends.get(place)?);
-        self.text.get(self.start(place)?..end)
+        let &(start, end) = self.cut.get(depth as usize)?;
+        self.text.get(usize::from(start)..usize::from(end))
     }
 
-    /// Where a level begins, if the one before it has been looked for.
-    fn start(&self, place: usize) -> Option<usize> {
-        let Some(before) = place.checked_sub(1) else {
-            return Some(0);
-        };
-        let end = usize::from(self.ends.get(before)?);
-        (end < self.text.len()).then(|| end.saturating_add(1))
+    /// That of one of the others. Rules so deep are rare.
+    fn late(&self, place: u32) -> Option<&'a [u8]> {
+        let mut others = self.text.get(self.rest?..)?.split(|&byte| byte == b'/');
+        others.nth(place as usize)
     }
 
     /// The symbol of a level. It is looked for once, and only if somebody needs it.
-    fn symbol(&mut self, depth: u32, text: &str) -> u32 {
+    fn symbol(&mut self, depth: u32, text: &[u8]) -> u32 {
         let Some(known) = self.known.get_mut(depth as usize) else {
             return self.symbols.find(text);
         };
@@ -257,7 +271,7 @@ impl Trie {
                 add(node.rest);
             }
             let level = if below_hash {
-                Some("#")
+                Some(&b"#"[..])
             } else {
                 filter.at(depth)
             };
@@ -266,11 +280,11 @@ impl Trie {
                 continue;
             };
             let below = depth.saturating_add(1);
-            let hash = text == "#";
+            let hash = text == b"#";
             if hash {
                 add(node.here);
             }
-            if hash || text == "+" {
+            if hash || text == b"+" {
                 let kids = of(&self.kids, node.kids).iter();
                 waiting.extend(kids.map(|&(_, child)| (child, below, hash)));
                 let forms = of(&self.forms, node.forms).iter();
@@ -304,7 +318,7 @@ impl Trie {
         place: u32,
         node: &Node,
         levels: &mut Levels<'_>,
-        text: &str,
+        text: &[u8],
         depth: u32,
     ) -> Option<u32> {
         if node.kids.length == 0 {
@@ -319,6 +333,10 @@ impl Trie {
         let found = kids.find(|&&(symbol, _)| symbols.is(symbol, text));
         found.map(|&(_, child)| child)
     }
+}
+
+fn short(place: usize) -> u16 {
+    u16::try_from(place).unwrap_or(u16::MAX)
 }
 
 /// Where the next `/` is, or the end: eight bytes at a time.
@@ -406,7 +424,7 @@ impl Builder {
                 match level {
                     Level::Hash => rest = true,
                     Level::Plus => at = self.plus(at),
-                    Level::Text(text) => at = self.kid(at, symbols.find(text)),
+                    Level::Text(text) => at = self.kid(at, symbols.find(text.as_bytes())),
                     Level::Form(form) => at = self.form(at, form),
                 }
                 self.touch(at, rule);
@@ -535,6 +553,9 @@ pub(super) const NONE: u32 = u32::MAX;
 
 /// A symbol that nobody has looked for.
 const UNKNOWN: u32 = NONE - 1;
+
+/// So many levels are cut before the walk.
+const EARLY: usize = 8;
 
 /// So many children are compared faster than hashed.
 const FEW: u32 = 4;

@@ -125,7 +125,7 @@ fn is_one(want: &Level, values: &Values<'_>, level: &str, first: bool) -> bool {
     match want {
         Level::Text(text) => **text == *level,
         Level::Plus | Level::Hash => true,
-        Level::Form(form) => form.matches(values, level, first),
+        Level::Form(form) => form.matches(values, level.as_bytes(), first),
     }
 }
 

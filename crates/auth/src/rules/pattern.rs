@@ -258,8 +258,8 @@ impl Form {
 
     /// Whether this is the level with its values filled in. The level is of a topic, or of a
     /// filter and no wildcard: so a value with `/`, `+`, `#` or NUL cannot be in it (S44).
-    pub(crate) fn matches(&self, values: &Values<'_>, level: &str, first: bool) -> bool {
-        if first && level.starts_with('$') && matches!(self.0.first(), Some(Part::Value(_))) {
+    pub(crate) fn matches(&self, values: &Values<'_>, level: &[u8], first: bool) -> bool {
+        if first && level.first() == Some(&b'$') && matches!(self.0.first(), Some(Part::Value(_))) {
             return false;
         }
         let mut rest = level;
@@ -272,7 +272,7 @@ impl Form {
                     Value::Unknown(guess) => return guess,
                 },
             };
-            match rest.strip_prefix(text) {
+            match rest.strip_prefix(text.as_bytes()) {
                 Some(behind) => rest = behind,
                 None => return false,
             }
