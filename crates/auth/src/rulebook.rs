@@ -10,11 +10,13 @@
 //! | `classes` | which rules are about a client; [`Prepared`] |
 //! | `trie` | which of them are about a topic |
 //! | `trace` | how a decision came about |
+//! | `levels` | a topic, cut into levels |
 //! | `inline` | a short list without memory of its own |
 
 pub mod bans;
 mod classes;
 mod inline;
+mod levels;
 pub mod members;
 mod trace;
 mod trie;
@@ -34,7 +36,7 @@ use crate::policy::{Ban, Policy, Source, Step};
 use crate::rules::fit::{About, Ask, Facts, Fit};
 use crate::rules::{Effect, Rule, Rules, Values, Who};
 use classes::{Compiled, Trees};
-use trie::{Levels, NONE};
+use levels::{Levels, NONE};
 
 /// What a rulebook is made of. The default lets nobody do anything.
 #[derive(Clone, Debug)]

@@ -2,7 +2,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`pattern`] | [`Pattern`]: topics with placeholders; [`Values`]: what takes their place |
+//! | [`pattern`] | [`Pattern`]: topics with placeholders |
+//! | [`values`] | [`Values`]: what takes their place |
 //! | [`network`] | [`Network`]: an address and how much of it counts |
 //! | `algebra` | whether a pattern matches, covers, overlaps |
 //! | `fit` | whether a rule is about what is asked |
@@ -12,6 +13,7 @@ mod algebra;
 pub(crate) mod fit;
 pub mod network;
 pub mod pattern;
+pub mod values;
 mod words;
 
 #[cfg(test)]
@@ -22,7 +24,8 @@ use std::sync::Arc;
 use types::QoS;
 
 pub use network::{Network, NetworkError};
-pub use pattern::{Pattern, PatternError, Placeholder, Values};
+pub use pattern::{Pattern, PatternError, Placeholder};
+pub use values::Values;
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq)]

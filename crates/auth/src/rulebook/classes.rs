@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use foldhash::fast::FixedState;
 
-use super::trie::{Symbols, Trie};
+use super::levels::Symbols;
+use super::trie::Trie;
 use crate::rules::fit::Facts;
 use crate::rules::{Effect, Rule, Who};
 

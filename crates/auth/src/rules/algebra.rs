@@ -5,7 +5,8 @@
 //! (MQTT-4.7.1-1). The empty topic, which is none, is taken for one here: so `+` overlaps `/#`, and
 //! `/+/#` does not cover it, on the safe side.
 
-use super::pattern::{Level, Values};
+use super::pattern::Level;
+use super::values::Values;
 
 /// Whether a pattern matches a topic.
 pub(super) fn matches(pattern: &[Level], values: &Values<'_>, topic: &str) -> bool {
