@@ -1,9 +1,13 @@
 //! What the loop has to tell to those who watch it.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use types::{Peer, WorkerId};
+
+use crate::transport::foreign::Protocol;
+use crate::transport::tls::HandshakeFailure;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -30,9 +34,24 @@ pub struct Counters {
     pub(crate) wakes: Count,
     pub(crate) undelivered: Count,
     pub(crate) cut_short: Count,
+    listeners: Vec<ListenerCounters>,
 }
 
 impl Counters {
+    pub(crate) fn new(listeners: usize) -> Self {
+        Self {
+            listeners: (0..listeners)
+                .map(|_| ListenerCounters::default())
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What happened at a listener, by its place.
+    pub fn listener(&self, place: u16) -> Option<&ListenerCounters> {
+        self.listeners.get(usize::from(place))
+    }
+
     /// Connections accepted, whatever became of them.
     pub fn accepted(&self) -> u64 {
         self.accepted.load()
@@ -70,8 +89,65 @@ impl Counters {
     }
 }
 
-/// Something that an operator should read in the log. At most one for each event named,
-/// not one for each try.
+/// Counts of one listener, all since the start.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    pub(crate) full: Count,
+    pub(crate) resumed: Count,
+    failed: [Count; HandshakeFailure::ALL.len()],
+    pub(crate) withdrawn: Count,
+    pub(crate) foreign: Count,
+    pub(crate) proxy_refused: Count,
+    pub(crate) websocket_refused: Count,
+}
+
+impl ListenerCounters {
+    /// TLS handshakes that made a new session.
+    pub fn handshakes_full(&self) -> u64 {
+        self.full.load()
+    }
+
+    /// TLS handshakes that resumed a session.
+    pub fn handshakes_resumed(&self) -> u64 {
+        self.resumed.load()
+    }
+
+    /// TLS handshakes that failed, and why.
+    pub fn handshakes_failed(&self, why: HandshakeFailure) -> u64 {
+        self.failed.get(why as usize).map_or(0, Count::load)
+    }
+
+    /// Clients cut because their certificate was withdrawn while they were connected.
+    pub fn certificates_withdrawn(&self) -> u64 {
+        self.withdrawn.load()
+    }
+
+    /// Connections closed because they spoke another protocol.
+    pub fn foreign(&self) -> u64 {
+        self.foreign.load()
+    }
+
+    /// Connections closed because their PROXY header was wrong, missing, or from somebody who is
+    /// not trusted to send one.
+    pub fn proxy_refused(&self) -> u64 {
+        self.proxy_refused.load()
+    }
+
+    /// WebSocket requests refused, and connections closed for a frame that was wrong.
+    pub fn websocket_refused(&self) -> u64 {
+        self.websocket_refused.load()
+    }
+
+    pub(crate) fn count_failure(&self, why: HandshakeFailure) {
+        if let Some(count) = self.failed.get(why as usize) {
+            count.add_one();
+        }
+    }
+}
+
+/// Something that an operator should read in the log. The first kinds come at most once for each
+/// event named, not for each try. [`Notice::Refused`] comes for each connection, as often as
+/// anybody out there likes: who takes it must limit what it writes (S82).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Notice {
@@ -95,4 +171,57 @@ pub enum Notice {
         /// Where.
         worker: WorkerId,
     },
+    /// A connection was closed before or without anything of it reaching the core.
+    Refused {
+        /// Where.
+        worker: WorkerId,
+        /// The listener's place.
+        listener: u16,
+        /// Whose, as far as it is known.
+        peer: Peer,
+        /// Why.
+        why: Refusal,
+    },
+}
+
+/// Why a connection was closed by its transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It speaks another protocol than the listener.
+    Foreign {
+        /// What it looks like.
+        looks_like: Protocol,
+    },
+    /// It may not send a PROXY header, or has sent none, or a wrong one.
+    Proxy(&'static str),
+    /// The TLS handshake failed.
+    Handshake {
+        /// As it is counted.
+        class: HandshakeFailure,
+        /// In words. May quote the peer.
+        text: String,
+    },
+    /// TLS broke after the handshake.
+    Tls(String),
+    /// The client's certificate was withdrawn while it was connected.
+    Withdrawn,
+    /// The WebSocket request was refused, or a frame was wrong.
+    WebSocket(&'static str),
+    /// It sent too much that makes no sense without more.
+    TooMuch,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign { looks_like } => write!(f, "it speaks {looks_like} on this port"),
+            Self::Proxy(why) => f.write_str(why),
+            Self::Handshake { text, .. } => write!(f, "the TLS handshake failed: {text}"),
+            Self::Tls(text) => write!(f, "TLS failed: {text}"),
+            Self::Withdrawn => f.write_str("its certificate was withdrawn"),
+            Self::WebSocket(why) => write!(f, "WebSocket: {why}"),
+            Self::TooMuch => f.write_str("it sent more than can be kept of a handshake"),
+        }
+    }
 }

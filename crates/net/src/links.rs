@@ -7,6 +7,7 @@ use socket2::Socket;
 use types::{Arrival, ConnId, LinkInfo, Peer, Time};
 
 use crate::poller::{Interest, Poller, Token};
+use crate::transport::Transport;
 
 /// One open link. This is all that an idle connection costs here.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(crate) struct Link {
     spent: u32,
     turn: u16,
     listener: u16,
+    /// Whether bytes have come: the first show if the peer is at the wrong port.
+    stage: Stage,
+    /// What stands between the socket and the core; none for plain links.
+    pub(crate) transport: Option<Box<Transport>>,
     /// What the poller watches: without reading, the core has paused the link; with writing,
     /// output waits and will be flushed when the socket takes more.
     interest: Interest,
@@ -29,38 +34,64 @@ const _: () = assert!(
     "a link has outgrown its slot"
 );
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fresh,
+    Used,
+}
+
 impl Link {
-    pub(crate) fn new(socket: Socket, info: &LinkInfo, generation: u32) -> Self {
+    pub(crate) fn new(
+        socket: Socket,
+        transport: Option<Box<Transport>>,
+        info: &LinkInfo,
+        generation: u32,
+    ) -> Self {
         Self {
             socket,
             generation,
             spent: 0,
             turn: 0,
             listener: info.listener,
+            stage: match info.arrival {
+                Arrival::Accepted => Stage::Fresh,
+                Arrival::Moved => Stage::Used,
+            },
+            transport,
             interest: Interest::READ,
             peer: PackedPeer::new(info.peer),
             accepted: info.accepted,
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Socket, LinkInfo) {
-        let Self {
-            socket,
-            listener,
-            peer,
-            accepted,
-            ..
-        } = self;
-        (
-            socket,
-            LinkInfo {
-                peer: peer.peer(),
-                certificate: None,
-                listener,
-                accepted,
-                arrival: Arrival::Moved,
-            },
-        )
+    pub(crate) fn into_parts(self) -> (Socket, Option<Box<Transport>>, LinkInfo) {
+        let info = self.info(Arrival::Moved);
+        (self.socket, self.transport, info)
+    }
+
+    pub(crate) fn info(&self, arrival: Arrival) -> LinkInfo {
+        let transport = self.transport.as_ref();
+        LinkInfo {
+            peer: self.peer.peer(),
+            certificate: transport.and_then(|transport| transport.certificate()),
+            listener: self.listener,
+            accepted: self.accepted,
+            arrival,
+        }
+    }
+
+    pub(crate) fn listener(&self) -> u16 {
+        self.listener
+    }
+
+    /// Whether these are the first bytes. Asked once for each read.
+    pub(crate) fn is_first_read(&mut self) -> bool {
+        std::mem::replace(&mut self.stage, Stage::Used) == Stage::Fresh
+    }
+
+    /// A proxy has said for whom it speaks.
+    pub(crate) fn set_peer(&mut self, peer: Peer) {
+        self.peer = PackedPeer::new(peer);
     }
 
     pub(crate) fn peer(&self) -> Peer {
@@ -214,6 +245,11 @@ impl Links {
         })
     }
 
+    /// The number of slots, taken or not.
+    pub(crate) fn slots(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Link> {
         let ConnId { slot, generation } = conn;
         if let Some(tenant) = self.slots.get_mut(index(slot))
@@ -263,7 +299,7 @@ mod tests {
             accepted: Time::ZERO,
             arrival: Arrival::Accepted,
         };
-        Link::new(socket.into(), &info, generation)
+        Link::new(socket.into(), None, &info, generation)
     }
 
     #[test]

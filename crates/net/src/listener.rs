@@ -2,15 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use types::Peer;
 
 use crate::address::{Address, SocketFile};
+use crate::transport::tls::TlsDoor;
+use crate::transport::websocket::WebSocket;
+use crate::transport::{Door, ProxyProtocol};
 
 /// How a [`Listener`] is made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenerConfig {
     /// Where to listen; see also [`Listener::address`].
     pub address: Address,
@@ -25,11 +29,17 @@ pub struct ListenerConfig {
     /// probing of an idle one and unacknowledged data of a busy one. `None` leaves the
     /// system's defaults, which are hours.
     pub unreachable_after: Option<Duration>,
+    /// Whether connections come by a proxy that says for whom it speaks.
+    pub proxy: ProxyProtocol,
+    /// TLS, after the proxy's header.
+    pub tls: Option<TlsDoor>,
+    /// MQTT over WebSocket, within TLS if there is that too.
+    pub websocket: Option<WebSocket>,
 }
 
 impl ListenerConfig {
     /// The defaults for an address: a backlog of 4,096, no delay, `[::]` for both families,
-    /// unreachable after 15 minutes.
+    /// unreachable after 15 minutes; plain MQTT.
     pub fn new(address: impl Into<Address>) -> Self {
         Self {
             address: address.into(),
@@ -37,6 +47,9 @@ impl ListenerConfig {
             nodelay: true,
             ipv6: Ipv6::Both,
             unreachable_after: Some(Duration::from_secs(15 * 60)),
+            proxy: ProxyProtocol::Off,
+            tls: None,
+            websocket: None,
         }
     }
 }
@@ -57,6 +70,7 @@ pub struct Listener {
     socket: Socket,
     address: Address,
     options: Options,
+    door: Arc<Door>,
     /// Removes the file at the end.
     _file: Option<SocketFile>,
 }
@@ -101,6 +115,11 @@ impl Listener {
             socket,
             address,
             options,
+            door: Arc::new(Door {
+                proxy: config.proxy.clone(),
+                tls: config.tls.clone(),
+                websocket: config.websocket.clone().map(Arc::new),
+            }),
             _file: file,
         })
     }
@@ -122,6 +141,10 @@ impl Listener {
             self.options.apply(SockRef::from(&socket))?;
         }
         Ok((socket, address.into()))
+    }
+
+    pub(crate) fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 
     pub(crate) fn socket(&self) -> &Socket {

@@ -9,6 +9,7 @@ use types::{LinkInfo, WorkerId};
 
 use crate::counters::Counters;
 use crate::poller::Poller;
+use crate::transport::Transport;
 
 /// What lies in a mailbox.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) enum Envelope<M> {
     Mail(M),
     /// A link that moves in.
     Adopt(Box<Adopted>),
+    /// Look whether clients must go by what their listeners' TLS goes by now.
+    RecheckCertificates,
     /// Close the listeners.
     StopAccepting,
     /// End now, drained or not.
@@ -27,6 +30,7 @@ pub(crate) enum Envelope<M> {
 #[derive(Debug)]
 pub(crate) struct Adopted {
     pub(crate) socket: Socket,
+    pub(crate) transport: Option<Box<Transport>>,
     pub(crate) info: LinkInfo,
     pub(crate) received: Vec<u8>,
 }
@@ -65,6 +69,15 @@ impl<M> Mailboxes<M> {
             Ok(()) => Ok(()),
             Err(Envelope::Mail(mail)) => Err(Undeliverable(mail)),
             Err(_) => unreachable!("a mailbox gives back what it was given"),
+        }
+    }
+
+    /// After [`crate::TlsDoor::swap`]: cuts the clients whose certificates are revoked or come from
+    /// an authority that is trusted no more, soon and a few at a time (S75, S81).
+    pub fn recheck_certificates(&self) {
+        for id in (0..=u16::MAX).map(WorkerId).take(self.boxes.len()) {
+            // A worker that has ended has no clients.
+            let _ = self.put(id, Envelope::RecheckCertificates);
         }
     }
 

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Notice};
 use crate::listener::Listener;
 use crate::mailbox::{Envelope, Mailboxes, pollers};
+use crate::transport::Door;
 use crate::worker::{Shell, Worker};
 
 /// Takes what the loop has to tell. Called on the workers' threads: it must not wait.
@@ -76,7 +77,11 @@ impl<M: Send + 'static> Runtime<M> {
         }
         let listeners: Vec<Arc<Listener>> = listeners.into_iter().map(Arc::new).collect();
         let pollers = pollers(workers.len())?;
-        let counters = Arc::new(Counters::default());
+        let counters = Arc::new(Counters::new(listeners.len()));
+        let doors: Arc<[Arc<Door>]> = listeners
+            .iter()
+            .map(|listener| Arc::clone(listener.door()))
+            .collect();
         let mailboxes = Mailboxes::new(&pollers, Arc::clone(&counters));
         let (end, ended) = mpsc::channel();
         let runtime = Self {
@@ -91,6 +96,7 @@ impl<M: Send + 'static> Runtime<M> {
                 poller,
                 mailboxes,
                 clock,
+                Arc::clone(&doors),
                 (Arc::clone(&runtime.counters), setup.notices),
             );
             let (make, listeners, end) = (setup.make, listeners.clone(), end.clone());

@@ -1,7 +1,7 @@
 //! The turn of the loop.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::listener::Listener;
 use crate::mailbox::{Adopted, Envelope, Mailboxes};
 use crate::poller::{Event, Events, Interest, Poller, Token};
 use crate::runtime::Notices;
+use crate::transport::{Door, Transport};
 
 /// One event loop: a core, and the shell around it.
 pub(crate) struct Worker<C: Core> {
@@ -28,20 +29,30 @@ pub(crate) struct Worker<C: Core> {
 
 /// What a worker has besides its core.
 pub(crate) struct Shell<M> {
-    id: WorkerId,
+    pub(crate) id: WorkerId,
     pub(crate) poller: Arc<Poller>,
     mailboxes: Mailboxes<M>,
     clock: Clock,
-    counters: Arc<Counters>,
-    notices: Notices,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) notices: Notices,
     pub(crate) links: Links,
-    linger: Linger,
+    pub(crate) linger: Linger,
     /// Mail of this turn for each worker.
     outgoing: Vec<Vec<Envelope<M>>>,
     /// Connections that may have more to write than one turn allows.
     pub(crate) deferred: VecDeque<ConnId>,
+    /// What the connections of each listener go through.
+    pub(crate) doors: Arc<[Arc<Door>]>,
     /// Where bytes are read to; the core keeps what it needs of them.
-    scratch: Box<[u8]>,
+    pub(crate) scratch: Box<[u8]>,
+    /// Where transports put what is plain, and what is encrypted.
+    pub(crate) plain: Vec<u8>,
+    pub(crate) cipher: Vec<u8>,
+    /// Steps of TLS handshakes that this turn still has time for, and who waits for the next.
+    pub(crate) steps: usize,
+    pub(crate) waiting: VecDeque<ConnId>,
+    /// The next slot to look at, if certificates are to be looked at again.
+    pub(crate) recheck: Option<u32>,
     /// The time of this turn.
     pub(crate) now: Time,
     /// Counts turns, and wraps.
@@ -57,6 +68,7 @@ impl<M> Shell<M> {
         poller: Arc<Poller>,
         mailboxes: Mailboxes<M>,
         clock: Clock,
+        doors: Arc<[Arc<Door>]>,
         (counters, notices): (Arc<Counters>, Notices),
     ) -> Self {
         let outgoing = (0..mailboxes.workers()).map(|_| Vec::new()).collect();
@@ -71,7 +83,13 @@ impl<M> Shell<M> {
             linger: Linger::default(),
             outgoing,
             deferred: VecDeque::new(),
+            doors,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            plain: Vec::new(),
+            cipher: Vec::new(),
+            steps: 0,
+            waiting: VecDeque::new(),
+            recheck: None,
             now: clock.now(),
             turn: 0,
             core_was_told: false,
@@ -133,6 +151,8 @@ impl<C: Core> Worker<C> {
         let due = due.into_iter().flatten().min();
         let span = due.map(|due| due.since(shell.clock.now()));
         let idle = shell.deferred.is_empty()
+            && shell.waiting.is_empty()
+            && shell.recheck.is_none()
             && !shell.core_was_told
             && shell.mailboxes.of(shell.id).try_sleep();
         shell
@@ -147,6 +167,7 @@ impl<C: Core> Worker<C> {
     /// turn, to move a link or to close it. (What happens to one link makes no core move
     /// another.)
     fn turn(&mut self, events: &Events, mail: &mut Vec<Envelope<C::Mail>>) {
+        self.read_waiting();
         for event in (0..events.len()).filter_map(|place| events.at(place)) {
             self.handle_event(event);
         }
@@ -156,6 +177,7 @@ impl<C: Core> Worker<C> {
             self.open_envelope(envelope);
         }
         let now = self.shell.now;
+        self.recheck_some();
         self.accept.handle_timeout(now, &self.shell.poller);
         self.shell
             .linger
@@ -190,34 +212,6 @@ impl<C: Core> Worker<C> {
         }
     }
 
-    /// One read, however much there is: a flood of one link waits for the others.
-    fn read(&mut self, conn: ConnId) {
-        let shell = &mut self.shell;
-        let Some(link) = shell.links.of(conn) else {
-            return;
-        };
-        if !link.is_reading() {
-            // Only a dead socket has events then. What it still holds is not read, as the
-            // core would have to take it while it asked not to.
-            return self.end(conn, LinkEnd::Error);
-        }
-        match link.socket.read(&mut shell.scratch) {
-            Ok(0) => self.end(conn, LinkEnd::Eof),
-            Ok(count) => {
-                let core = &mut self.core;
-                let bytes = &shell.scratch[..count];
-                let now = shell.now;
-                if !contained(core, |core| core.handle_bytes(conn, bytes, now)) {
-                    self.end_after_panic(conn);
-                }
-            }
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => {}
-                _ => self.end(conn, LinkEnd::Error),
-            },
-        }
-    }
-
     /// Drops a link that ended by itself, and tells the core.
     pub(crate) fn end(&mut self, conn: ConnId, end: LinkEnd) {
         if let Some(link) = self.shell.links.remove(conn) {
@@ -227,7 +221,7 @@ impl<C: Core> Worker<C> {
         }
     }
 
-    fn end_after_panic(&mut self, conn: ConnId) {
+    pub(crate) fn end_after_panic(&mut self, conn: ConnId) {
         let shell = &mut self.shell;
         shell.counters.panics.add_one();
         if let Some(link) = shell.links.of(conn) {
@@ -253,6 +247,11 @@ impl<C: Core> Worker<C> {
                         (shell.notices)(Notice::AcceptResumed { worker: shell.id });
                     }
                     let listener = u16::try_from(number).unwrap_or(u16::MAX);
+                    let Some(transport) = self.admit(listener, peer) else {
+                        refuse(socket);
+                        continue;
+                    };
+                    let shell = &mut self.shell;
                     let info = LinkInfo {
                         peer,
                         certificate: None,
@@ -260,7 +259,7 @@ impl<C: Core> Worker<C> {
                         accepted: shell.now,
                         arrival: Arrival::Accepted,
                     };
-                    self.open(socket, info, &[]);
+                    self.open(socket, transport, info, &[]);
                 }
                 Accepted::Nothing => return,
                 Accepted::Failed(error) => return self.pause_accepting(error),
@@ -286,7 +285,13 @@ impl<C: Core> Worker<C> {
     }
 
     /// A link comes to this worker, from outside or from another worker.
-    fn open(&mut self, socket: Socket, info: LinkInfo, received: &[u8]) {
+    fn open(
+        &mut self,
+        socket: Socket,
+        transport: Option<Box<Transport>>,
+        info: LinkInfo,
+        received: &[u8],
+    ) {
         let shell = &mut self.shell;
         let now = shell.now;
         let Some(conn) = self.core.handle_open(info.clone(), now) else {
@@ -299,14 +304,17 @@ impl<C: Core> Worker<C> {
             .add(&socket, Token::Link(conn.slot), Interest::READ);
         shell
             .links
-            .insert(conn, Link::new(socket, &info, conn.generation));
+            .insert(conn, Link::new(socket, transport, &info, conn.generation));
         if watched.is_err() {
             // The system's memory is out.
             return self.end(conn, LinkEnd::Error);
         }
         let core = &mut self.core;
         if !received.is_empty() && !contained(core, |core| core.handle_bytes(conn, received, now)) {
-            self.end_after_panic(conn);
+            return self.end_after_panic(conn);
+        }
+        if info.arrival == Arrival::Moved {
+            self.welcome_transport(conn);
         }
     }
 
@@ -316,11 +324,13 @@ impl<C: Core> Worker<C> {
             Envelope::Adopt(adopted) => {
                 let Adopted {
                     socket,
+                    transport,
                     info,
                     received,
                 } = *adopted;
-                self.open(socket, info, &received);
+                self.open(socket, transport, info, &received);
             }
+            Envelope::RecheckCertificates => self.shell.recheck = Some(0),
             Envelope::StopAccepting => self.accept.stop(&self.shell.poller),
             Envelope::Abandon => self.shell.abandoned = true,
         }
@@ -387,8 +397,17 @@ impl<C: Core> Worker<C> {
         let Some(link) = shell.links.remove(conn) else {
             return;
         };
+        let (socket, transport, info) = link.into_parts();
+        let output = match transport {
+            None => output,
+            Some(transport) => {
+                if transport.has_begun_handshake() {
+                    shell.count_cut_off(info.listener);
+                }
+                transport.finish(&output)
+            }
+        };
         let with = (&*shell.poller, &*shell.counters);
-        let (socket, _) = link.into_parts();
         shell
             .linger
             .begin(socket, output, shell.now, &mut shell.scratch, with);
@@ -398,13 +417,17 @@ impl<C: Core> Worker<C> {
         let Some(link) = self.shell.links.remove(conn) else {
             return;
         };
-        let (socket, info) = link.into_parts();
+        let (socket, mut transport, info) = link.into_parts();
+        if let Some(transport) = &mut transport {
+            transport.forget_owed();
+        }
         // A socket stays watched while it is open, so this must not fail; and it cannot, as
         // the socket is open and watched.
         let unwatched = self.shell.poller.delete(&socket);
         unwatched.expect("an open link is watched");
         let adopted = Adopted {
             socket,
+            transport,
             info,
             received,
         };
@@ -420,7 +443,7 @@ impl<C: Core> Worker<C> {
 
 /// Runs what a peer's bytes may make panic; `false` if they did. A panic that left more than
 /// the one connection broken goes on.
-fn contained<C: Core>(core: &mut C, decode: impl FnOnce(&mut C)) -> bool {
+pub(crate) fn contained<C: Core>(core: &mut C, decode: impl FnOnce(&mut C)) -> bool {
     // Unwind safe: after a panic the core says itself whether it is whole.
     match catch_unwind(AssertUnwindSafe(|| decode(core))) {
         Ok(()) => true,

@@ -8,13 +8,16 @@ use crate::poller::Interest;
 use crate::worker::Worker;
 
 /// What one write came to.
-enum Wrote {
+pub(crate) enum Wrote {
     /// There was nothing to write.
     Nothing,
     /// All that was offered.
     All,
     /// The socket takes no more for now.
     Part,
+    /// The same, but the core has nothing that waits, and is not to be told: it would wait for
+    /// room for what does not come.
+    Busy,
     /// The link is broken.
     Failed,
 }
@@ -27,7 +30,9 @@ impl<C: Core> Worker<C> {
         let Some(link) = self.shell.links.of(conn) else {
             return;
         };
-        if !link.awaits_room() && link.spent(turn) < WRITTEN_PER_TURN {
+        // A transport may wait for room of which the core does not know yet.
+        let may = !link.awaits_room() || link.transport.is_some();
+        if may && link.spent(turn) < WRITTEN_PER_TURN {
             self.write_out(conn);
         }
     }
@@ -64,6 +69,7 @@ impl<C: Core> Worker<C> {
                     self.core.handle_written(conn, 0, self.shell.now);
                     return self.await_room(conn);
                 }
+                Wrote::Busy => return self.await_room(conn),
                 Wrote::Failed => return self.end(conn, LinkEnd::Error),
             }
         }
@@ -74,6 +80,9 @@ impl<C: Core> Worker<C> {
         let Some(link) = shell.links.of(conn) else {
             return Wrote::Nothing;
         };
+        if link.transport.is_some() {
+            return self.write_through(conn);
+        }
         let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
         let filled = self.core.output(conn, &mut slices);
         let slices = &slices[..filled];
@@ -108,7 +117,7 @@ impl<C: Core> Worker<C> {
         }
     }
 
-    fn await_room(&mut self, conn: ConnId) {
+    pub(crate) fn await_room(&mut self, conn: ConnId) {
         let shell = &mut self.shell;
         let Some(link) = shell.links.of(conn) else {
             return;
@@ -138,7 +147,7 @@ impl<C: Core> Worker<C> {
 }
 
 /// Most slices gathered into one write.
-const SLICES_PER_WRITE: usize = 64;
+pub(crate) const SLICES_PER_WRITE: usize = 64;
 
 /// Most bytes written to one link in a turn; what is more comes in the next turns.
 const WRITTEN_PER_TURN: u32 = 1024 * 1024;

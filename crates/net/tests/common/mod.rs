@@ -4,8 +4,11 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod pki;
+pub(crate) mod web;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, IoSlice, Write};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -120,6 +123,15 @@ impl LineCore {
             "peer" => {
                 let peer = self.conn(conn).unwrap().info.peer;
                 self.say(conn, format!("{peer}\n"));
+            }
+            // The names in the client's certificate.
+            "names" => {
+                let certificate = self.conn(conn).unwrap().info.certificate.clone();
+                let names = certificate.map(|found| found.common_names.join(","));
+                self.say(
+                    conn,
+                    format!("{}\n", names.unwrap_or("no certificate".into())),
+                );
             }
             "count" => self.say(conn, format!("{}\n", self.ids().len())),
             "turns" => self.say(conn, format!("{}\n", self.turns)),
@@ -375,6 +387,28 @@ impl Server {
         Client::over(TcpStream::connect(self.address).unwrap())
     }
 
+    /// A stream to the listener in such a place.
+    pub(crate) fn connect(&self, listener: usize) -> TcpStream {
+        let address = self.addresses[listener].tcp().unwrap();
+        patient(TcpStream::connect(address).unwrap())
+    }
+
+    /// Waits until a notice with this in it has come.
+    pub(crate) fn await_notice(&self, part: &str) {
+        let start = Instant::now();
+        while !self
+            .notices
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|notice| notice.contains(part))
+        {
+            let found = self.notices.lock().unwrap().clone();
+            assert!(start.elapsed() < PATIENCE, "{part} is not in {found:?}");
+            std::thread::yield_now();
+        }
+    }
+
     /// A client whose connection is at home on a worker.
     pub(crate) fn client_on(&self, worker: u16) -> Client {
         let mut client = self.client();
@@ -400,26 +434,38 @@ impl Server {
 }
 
 /// A blocking client with a time limit on everything.
-pub(crate) struct Client {
-    pub(crate) reader: BufReader<TcpStream>,
+pub(crate) struct Client<S: Read = TcpStream> {
+    pub(crate) reader: BufReader<S>,
 }
 
 impl Client {
     pub(crate) fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self {
-            reader: BufReader::new(stream),
-        }
+        Self::with(patient(stream))
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
+}
+
+/// A stream that waits for nothing longer than [`PATIENCE`].
+pub(crate) fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+impl<S: Read + Write> Client<S> {
+    pub(crate) fn with(stream: S) -> Self {
+        Self {
+            reader: BufReader::new(stream),
+        }
+    }
 
     pub(crate) fn send(&mut self, text: &str) {
         self.reader.get_mut().write_all(text.as_bytes()).unwrap();
+        self.reader.get_mut().flush().unwrap();
     }
 
     /// The next line without its end; empty at the end of input.

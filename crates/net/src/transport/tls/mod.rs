@@ -1,0 +1,17 @@
+//! TLS of the listeners, by rustls.
+//!
+//! The unbuffered interface: records are taken from and written to the worker's own buffers, so
+//! that an idle connection keeps its keys and little else.
+
+mod door;
+mod facts;
+mod load;
+mod resolver;
+mod session;
+
+pub use door::{ServerTls, TlsDoor};
+pub use load::{CertificateFacts, TlsVersion, UnknownName};
+pub use load::{CertificateFiles, ClientAuth, ClientCa, Revocation, TlsError, TlsFiles};
+pub use session::HandshakeFailure;
+
+pub(crate) use session::{Failure, Progress, Session};
