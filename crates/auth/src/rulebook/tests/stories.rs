@@ -467,6 +467,54 @@ fn what_is_prepared_is_of_one_policy() {
 }
 
 #[test]
+fn many_groups_share_a_tree() {
+    let group = |n: usize| Who::Group(vec![format!("g{n}").into()]);
+    let list = (0..12).flat_map(|n| {
+        let open = format!("open/{n}/+");
+        let shut = format!("open/{}/${{clientid}}", n + 1);
+        [
+            allow(Both, &[&open]).only(group(n)),
+            deny(Both, &[&shut]).only(group(n)),
+        ]
+    });
+    let narrow = allow(Both, &["mine/#"]).only(Who::User(names(&["u"])));
+    let book = book(list.chain([narrow, allow(Both, &["all/#"])]).collect());
+    let member = |numbers: std::ops::Range<usize>| {
+        let groups = numbers.map(|n| format!("g{n}").into()).collect();
+        C().granted(Grant {
+            groups,
+            ..Grant::default()
+        })
+    };
+    let (all, some) = (member(0..12), member(3..9));
+    for n in 0..14 {
+        let verdict = |is: bool| if is { Allow } else { Deny };
+        let topic = format!("open/{n}/x");
+        assert_eq!(all.publish(&book, &topic), verdict(n < 12), "{topic}");
+        assert_eq!(
+            some.publish(&book, &topic),
+            verdict((3..9).contains(&n)),
+            "{topic}"
+        );
+        // The group before denies it first.
+        let topic = format!("open/{n}/c");
+        assert_eq!(all.receive(&book, &topic), verdict(n == 0), "{topic}");
+        assert_eq!(some.receive(&book, &topic), verdict(n == 3), "{topic}");
+        let partly = if (1..12).contains(&n) {
+            Partly
+        } else {
+            verdict(n == 0)
+        };
+        assert_eq!(all.subscribe(&book, &format!("open/{n}/+")), partly, "{n}");
+    }
+    for client in [&all, &some, &C()] {
+        assert_eq!(client.publish(&book, "mine/x"), Allow);
+        assert_eq!(client.publish(&book, "all"), Allow);
+        assert_eq!(client.publish(&book, "none"), Deny);
+    }
+}
+
+#[test]
 fn rules_are_told_in_words() {
     let mut first = deny(Both, &["a/#", "b/${clientid}"])
         .only(Who::User(names(&["u", "v"])))
