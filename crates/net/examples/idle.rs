@@ -7,7 +7,6 @@ use std::error::Error;
 use std::fs;
 use std::io::{BufRead, BufReader, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,7 +99,11 @@ fn main() -> Anyhow<()> {
     let secret = folder.path().join("server.key");
     fs::write(&chain, key.cert.pem())?;
     fs::write(&secret, key.signing_key.serialize_pem())?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+    }
     let certificate = chain.display().to_string();
     let files = TlsFiles {
         certificates: vec![CertificateFiles { chain, key: secret }],
