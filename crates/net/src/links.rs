@@ -86,7 +86,11 @@ impl Link {
 
     /// Whether these are the first bytes. Asked once for each read.
     pub(crate) fn is_first_read(&mut self) -> bool {
-        std::mem::replace(&mut self.stage, Stage::Used) == Stage::Fresh
+        let first = self.stage == Stage::Fresh;
+        if first {
+            self.stage = Stage::Used;
+        }
+        first
     }
 
     /// A proxy has said for whom it speaks.

@@ -70,6 +70,7 @@ impl<C: Core> Worker<C> {
     }
 
     /// One read of a link with a transport.
+    #[inline(never)]
     fn read_through(&mut self, conn: ConnId) {
         let shell = &mut self.shell;
         let Some(link) = shell.links.of(conn) else {

@@ -11,6 +11,7 @@ use crate::write::{SLICES_PER_WRITE, Wrote};
 
 impl<C: Core> Worker<C> {
     /// What was begun goes first, then the core's bytes, framed and encrypted as the link asks.
+    #[inline(never)]
     pub(crate) fn write_through(&mut self, conn: ConnId) -> Wrote {
         if let Some(wrote) = self.write_pending(conn) {
             return wrote;
