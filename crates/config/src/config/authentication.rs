@@ -152,6 +152,9 @@ pub struct Jwt {
     pub jwks: Option<Location>,
     /// How often they are fetched. A token with an unknown key makes them be fetched earlier.
     pub jwks_refresh: Duration,
+    /// File (PEM) of the authorities to trust when they are fetched. Without it those that browsers
+    /// trust.
+    pub ca: Option<PathBuf>,
     /// The `aud` of a token must have one of these. Without it nobody looks at it.
     pub audience: Vec<String>,
     /// The `iss` of a token must be this. Without it nobody looks at it.
@@ -179,6 +182,7 @@ impl Default for Jwt {
             public_key: None,
             jwks: None,
             jwks_refresh: Duration::from_secs(5 * 60),
+            ca: None,
             audience: Vec::new(),
             issuer: None,
             require_expiry: true,
@@ -368,7 +372,7 @@ pub struct Ldap {
     pub base: Option<String>,
     /// How the user is found there. Several: refused.
     pub search: String,
-    /// Who searches. Without it nobody in particular, if the directory allows that.
+    /// Who searches, with a password. Without it nobody in particular, if the directory allows that.
     pub search_dn: Option<String>,
     /// The password of who searches.
     pub search_password: Option<Secret>,

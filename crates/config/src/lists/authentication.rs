@@ -2,7 +2,8 @@
 
 use super::{AUTHENTICATION, Column, List, Need, Sort, Sorts, Wrong, column, part_column};
 use crate::config::{
-    Authentication, ByCertificate, Config, Http, Jwt, Ldap, Method, MongoDb, Passwords, Redis, Sql,
+    Authentication, ByCertificate, Config, Http, Jwt, Ldap, Location, Method, MongoDb, Passwords,
+    Redis, Sql,
 };
 use crate::formats::{group_search, mqtt_text, name, password, query, signing_secret};
 use crate::keys::{DAY, Effect, count, short_span, span};
@@ -114,6 +115,7 @@ const JWT: &[Column] = &[
     key!(Jwt, public_key, Kind::File),
     key!(Jwt, jwks, Kind::Location(&["https"])),
     key!(Jwt, jwks_refresh, span(10, DAY)),
+    key!(Jwt, ca, Kind::File),
     key!(Jwt, audience, Kind::List(&Kind::Text(mqtt_text))),
     key!(Jwt, issuer, Kind::Text(mqtt_text)),
     key!(Jwt, require_expiry, Kind::Flag),
@@ -262,6 +264,10 @@ fn check_jwt(jwt: &Jwt) -> Vec<Wrong> {
             return vec![(second, message)];
         }
     };
+    if jwt.ca.is_some() && !matches!(jwt.jwks, Some(Location::Url(_))) {
+        let message = "authentication.ca is for a jwks that is fetched; leave it out";
+        return vec![("ca", message.to_owned())];
+    }
     let shared = matches!(key, "secret" | "secret_file");
     let unfit = jwt
         .algorithms
@@ -354,6 +360,13 @@ fn check_ldap(ldap: &Ldap) -> Vec<Wrong> {
             wrong.push((TYPE, message.to_owned()));
         }
         _ => {}
+    }
+    let password = ldap.search_password.is_some() || ldap.search_password_file.is_some();
+    // A directory takes a name without a password for nobody in particular, and says that it fits.
+    if named && searches && !password {
+        let message = "authentication.search_dn has no password; write search_password or \
+                       search_password_file, or leave search_dn out";
+        wrong.push(("search_dn", message.to_owned()));
     }
     if ldap.search_password.is_some() && ldap.search_password_file.is_some() {
         let message = "search_password and search_password_file are both there; leave one out";

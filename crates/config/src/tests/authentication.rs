@@ -74,6 +74,7 @@ fn the_keys_of_each_type_are_read() {
             algorithms = ["RS256", "EdDSA"]
             jwks = "https://issuer.example/keys"
             jwks_refresh = "1h"
+            ca = "/ca.pem"
             audience = ["mqtt"]
             issuer = "https://issuer.example"
             require_expiry = false
@@ -95,6 +96,7 @@ fn the_keys_of_each_type_are_read() {
         algorithms: vec![Algorithm::Rs256, Algorithm::EdDsa],
         jwks: jwt.jwks.clone(),
         jwks_refresh: Duration::from_secs(3600),
+        ca: Some("/ca.pem".into()),
         audience: vec!["mqtt".into()],
         issuer: Some("https://issuer.example".into()),
         require_expiry: false,
@@ -314,6 +316,10 @@ fn what_is_wrong_with_an_authentication_is_told() {
             "4:14: authentication.algorithms: \"none\" does not fit; write one of \"HS256\"",
         ),
         (
+            "type = \"jwt\"\njwks = \"keys.json\"\nca = \"ca.pem\"\n".into(),
+            "4:6: authentication.ca is for a jwks that is fetched; leave it out",
+        ),
+        (
             "type = \"jwt\"\nsecret = \"short\"\n".into(),
             "3:10: authentication.secret: too short a secret can be guessed; write at least 32 bytes",
         ),
@@ -363,6 +369,11 @@ fn what_is_wrong_with_ldap_is_told() {
         (
             format!("{bind}search = \"(a=b)\"\n"),
             "5:10: authentication.search means nothing without base; write it, or leave search out",
+        ),
+        (
+            format!("{base}search_dn = \"a\"\n"),
+            "5:13: authentication.search_dn has no password; write search_password or \
+             search_password_file, or leave search_dn out",
         ),
         (
             format!("{bind}search_dn = \"a\"\n"),
