@@ -20,6 +20,8 @@
 //! | `provider` | the kinds of providers, as the chain sees them |
 //! | `database` | users of [`Access`] by their passwords |
 //! | `scram` | the same by SCRAM-SHA-256 |
+//! | `jwt` | tokens |
+//! | `web`, `tls`, `url` | how web services are asked |
 //! | `certificate` | who a certificate says that a client is |
 //! | `question` | what a provider is asked, and what it says |
 //!
@@ -49,6 +51,7 @@ pub mod chain;
 mod database;
 pub mod figures;
 pub mod hash;
+mod jwt;
 pub mod passwords;
 pub mod problem;
 mod provider;
@@ -56,6 +59,9 @@ mod question;
 pub mod rules;
 mod scram;
 pub mod settings;
+mod tls;
+mod url;
+mod web;
 
 pub use access::Access;
 pub use chain::{Answers, Chain, Notice, Notices, Purge};

@@ -8,6 +8,7 @@ use crate::certificate::ByCertificate;
 use crate::chain::Hashing;
 use crate::database::Database;
 use crate::hash::Hash;
+use crate::jwt::Jwt;
 use crate::passwords::Passwords;
 use crate::question::{Question, Verdict};
 use crate::scram::{self, Scram};
@@ -21,6 +22,7 @@ pub(crate) enum Provider {
     Certificate(ByCertificate),
     Database(Database),
     Scram(Scram),
+    Jwt(Jwt),
 }
 
 impl Provider {
@@ -40,6 +42,7 @@ impl Provider {
             }
             Kind::Database => Ok(Self::Database(Database::new(users()?))),
             Kind::Scram => Ok(Self::Scram(Scram::new(users()?))),
+            Kind::Jwt(jwt) => Jwt::new(jwt, &settings.name).map(Self::Jwt),
             kind => Err(Problem::new(format!(
                 "this build has no provider of the kind {:?}",
                 kind.as_str()
@@ -54,6 +57,7 @@ impl Provider {
             Self::Certificate(certificate) => Some(certificate.verify(question)),
             Self::Database(database) => database.quick(question),
             Self::Scram(scram) => scram.quick(question),
+            Self::Jwt(jwt) => jwt.quick(question),
         }
     }
 
@@ -64,6 +68,7 @@ impl Provider {
             Self::Certificate(certificate) => certificate.verify(question),
             Self::Database(database) => database.ask(question, hashing).await,
             Self::Scram(scram) => scram.refresh(question, hashing).await,
+            Self::Jwt(jwt) => jwt.ask(question).await,
         }
     }
 
@@ -71,22 +76,21 @@ impl Provider {
     pub(crate) async fn converse(&self, enhanced: Enhanced, hashing: &Hashing) -> Verdict {
         match self {
             Self::Scram(scram) => scram.converse(enhanced, hashing).await,
-            Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) => Verdict::Unknown,
+            _ => Verdict::Unknown,
         }
     }
 
     /// The method of enhanced authentication that it knows.
     pub(crate) fn method(&self) -> Option<&'static str> {
-        match self {
-            Self::Scram(_) => Some(scram::METHOD),
-            Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) => None,
-        }
+        matches!(self, Self::Scram(_)).then_some(scram::METHOD)
     }
 
     /// Whether it can say something about a client that shows nothing more.
     pub(crate) fn can_refresh(&self) -> bool {
         match self {
             Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) | Self::Scram(_) => true,
+            // What the client showed is all that there is.
+            Self::Jwt(_) => false,
         }
     }
 
@@ -95,7 +99,7 @@ impl Provider {
     pub(crate) fn can_be_guessed(&self) -> bool {
         match self {
             Self::Passwords(_) | Self::Database(_) | Self::Scram(_) => true,
-            Self::Certificate(_) => false,
+            Self::Certificate(_) | Self::Jwt(_) => false,
         }
     }
 
@@ -103,6 +107,7 @@ impl Provider {
     pub(crate) fn is_remote(&self) -> bool {
         match self {
             Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) | Self::Scram(_) => false,
+            Self::Jwt(jwt) => jwt.is_remote(),
         }
     }
 
@@ -111,7 +116,7 @@ impl Provider {
         match self {
             Self::Passwords(passwords) => Some(passwords.sample()),
             Self::Database(database) => Some(database.sample()),
-            Self::Certificate(_) | Self::Scram(_) => None,
+            Self::Certificate(_) | Self::Scram(_) | Self::Jwt(_) => None,
         }
     }
 }
