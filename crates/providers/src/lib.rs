@@ -22,6 +22,10 @@
 //! | `scram` | the same by SCRAM-SHA-256 |
 //! | `jwt` | tokens |
 //! | `http` | a web service |
+//! | `postgresql`, `mysql`, `redis`, `mongodb`, `ldap` | a module and a feature of Cargo for each of these back ends |
+//! | `table` | what back ends with hashes have in common |
+//! | `sql`, `template` | placeholders in questions, which are never a part of the text |
+//! | `pool` | connections that wait for the next question |
 //! | `web`, `tls`, `url` | how web services are asked |
 //! | `certificate` | who a certificate says that a client is |
 //! | `question` | what a provider is asked, and what it says |
@@ -54,13 +58,42 @@ pub mod figures;
 pub mod hash;
 mod http;
 mod jwt;
+#[cfg(feature = "ldap")]
+mod ldap;
+#[cfg(feature = "mongodb")]
+mod mongodb;
+#[cfg(feature = "mysql")]
+mod mysql;
 pub mod passwords;
+#[cfg(any(feature = "postgresql", feature = "redis", feature = "ldap"))]
+mod pool;
+#[cfg(feature = "postgresql")]
+mod postgresql;
 pub mod problem;
 mod provider;
 mod question;
+#[cfg(feature = "redis")]
+mod redis;
 pub mod rules;
 mod scram;
 pub mod settings;
+#[cfg(any(feature = "postgresql", feature = "mysql"))]
+mod sql;
+#[cfg(any(
+    feature = "postgresql",
+    feature = "mysql",
+    feature = "redis",
+    feature = "mongodb"
+))]
+mod table;
+#[cfg(any(
+    feature = "postgresql",
+    feature = "mysql",
+    feature = "redis",
+    feature = "mongodb",
+    feature = "ldap"
+))]
+mod template;
 mod tls;
 mod url;
 mod web;

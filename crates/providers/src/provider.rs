@@ -10,10 +10,27 @@ use crate::database::Database;
 use crate::hash::Hash;
 use crate::http::Http;
 use crate::jwt::Jwt;
+#[cfg(feature = "ldap")]
+use crate::ldap::Ldap;
+#[cfg(feature = "mongodb")]
+use crate::mongodb::MongoDb;
+#[cfg(feature = "mysql")]
+use crate::mysql::MySql;
 use crate::passwords::Passwords;
+#[cfg(feature = "postgresql")]
+use crate::postgresql::PostgreSql;
 use crate::question::{Question, Verdict};
+#[cfg(feature = "redis")]
+use crate::redis::Redis;
 use crate::scram::{self, Scram};
 use crate::settings::Kind;
+#[cfg(any(
+    feature = "postgresql",
+    feature = "mysql",
+    feature = "redis",
+    feature = "mongodb"
+))]
+use crate::table::Table;
 use crate::{Access, Problem, ProviderSettings};
 
 /// A provider that is ready to be asked.
@@ -25,6 +42,16 @@ pub(crate) enum Provider {
     Certificate(ByCertificate),
     Jwt(Jwt),
     Http(Box<Http>),
+    #[cfg(feature = "postgresql")]
+    PostgreSql(Box<Table<PostgreSql>>),
+    #[cfg(feature = "mysql")]
+    MySql(Box<Table<MySql>>),
+    #[cfg(feature = "redis")]
+    Redis(Box<Table<Redis>>),
+    #[cfg(feature = "mongodb")]
+    MongoDb(Box<Table<MongoDb>>),
+    #[cfg(feature = "ldap")]
+    Ldap(Box<Ldap>),
 }
 
 /// What the chain has to know of a kind.
@@ -56,6 +83,35 @@ impl Provider {
             Kind::Certificate { user_from } => Self::Certificate(ByCertificate::new(*user_from)),
             Kind::Jwt(jwt) => Self::Jwt(Jwt::new(jwt, name)?),
             Kind::Http(http) => Self::Http(Box::new(Http::new(http, name)?)),
+            #[cfg(feature = "postgresql")]
+            Kind::PostgreSql(sql) => {
+                let users = PostgreSql::new(sql)?;
+                Self::PostgreSql(Box::new(Table::new(users, sql.hash, name)))
+            }
+            #[cfg(feature = "mysql")]
+            Kind::MySql(sql) => {
+                let users = MySql::new(sql, settings.concurrency)?;
+                Self::MySql(Box::new(Table::new(users, sql.hash, name)))
+            }
+            #[cfg(feature = "redis")]
+            Kind::Redis(redis) => {
+                let users = Redis::new(redis)?;
+                Self::Redis(Box::new(Table::new(users, redis.hash, name)))
+            }
+            #[cfg(feature = "mongodb")]
+            Kind::MongoDb(mongodb) => {
+                let users = MongoDb::new(mongodb, settings.concurrency)?;
+                Self::MongoDb(Box::new(Table::new(users, mongodb.hash, name)))
+            }
+            #[cfg(feature = "ldap")]
+            Kind::Ldap(ldap) => Self::Ldap(Box::new(Ldap::new(ldap)?)),
+            #[cfg(not(all(
+                feature = "postgresql",
+                feature = "mysql",
+                feature = "redis",
+                feature = "mongodb",
+                feature = "ldap"
+            )))]
             kind => {
                 let why = "this build has no provider of the kind";
                 return Err(Problem::new(format!("{why} {:?}", kind.as_str())));
@@ -72,6 +128,16 @@ impl Provider {
             Self::Certificate(certificate) => Some(certificate.verify(question)),
             Self::Jwt(jwt) => jwt.quick(question),
             Self::Http(http) => http.quick(question),
+            #[cfg(feature = "postgresql")]
+            Self::PostgreSql(table) => table.quick(question),
+            #[cfg(feature = "mysql")]
+            Self::MySql(table) => table.quick(question),
+            #[cfg(feature = "redis")]
+            Self::Redis(table) => table.quick(question),
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(table) => table.quick(question),
+            #[cfg(feature = "ldap")]
+            Self::Ldap(ldap) => ldap.quick(question),
         }
     }
 
@@ -84,6 +150,16 @@ impl Provider {
             Self::Certificate(certificate) => certificate.verify(question),
             Self::Jwt(jwt) => jwt.ask(question).await,
             Self::Http(http) => http.ask(question).await,
+            #[cfg(feature = "postgresql")]
+            Self::PostgreSql(table) => table.ask(question, hashing).await,
+            #[cfg(feature = "mysql")]
+            Self::MySql(table) => table.ask(question, hashing).await,
+            #[cfg(feature = "redis")]
+            Self::Redis(table) => table.ask(question, hashing).await,
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(table) => table.ask(question, hashing).await,
+            #[cfg(feature = "ldap")]
+            Self::Ldap(ldap) => ldap.ask(question).await,
         }
     }
 
@@ -122,6 +198,16 @@ impl Provider {
             Self::Passwords(passwords) => Some(passwords.sample()),
             Self::Database(database) => Some(database.sample()),
             Self::Scram(_) | Self::Certificate(_) | Self::Jwt(_) | Self::Http(_) => None,
+            #[cfg(feature = "postgresql")]
+            Self::PostgreSql(table) => Some(table.sample()),
+            #[cfg(feature = "mysql")]
+            Self::MySql(table) => Some(table.sample()),
+            #[cfg(feature = "redis")]
+            Self::Redis(table) => Some(table.sample()),
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(table) => Some(table.sample()),
+            #[cfg(feature = "ldap")]
+            Self::Ldap(_) => None,
         }
     }
 
@@ -132,6 +218,16 @@ impl Provider {
             // What the client showed is all that there is.
             Self::Jwt(jwt) => (false, jwt.is_remote(), false),
             Self::Http(_) => (true, true, true),
+            #[cfg(feature = "postgresql")]
+            Self::PostgreSql(_) => (true, true, true),
+            #[cfg(feature = "mysql")]
+            Self::MySql(_) => (true, true, true),
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => (true, true, true),
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(_) => (true, true, true),
+            #[cfg(feature = "ldap")]
+            Self::Ldap(ldap) => (true, true, ldap.can_refresh()),
         };
         Nature {
             guessed,

@@ -1,0 +1,203 @@
+//! MySQL and MariaDB. Names compare as the column's collation says, which often is without regard
+//! to upper and lower case; `BINARY name = ${username}` is exact. TLS is used if the address says
+//! `?require_ssl=true`, or if authorities are given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{
+    Conn, Error, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, SslOpts, Value,
+};
+
+use crate::question::Question;
+use crate::rules::{self, RuleText};
+use crate::sql::{Marks, Queries, Query, several};
+use crate::table::{self, Extras, Users};
+use crate::{Problem, settings, tls};
+
+/// Asks MySQL or MariaDB.
+pub(crate) struct MySql {
+    pool: Pool,
+    queries: Queries,
+}
+
+impl std::fmt::Debug for MySql {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MySql")
+    }
+}
+
+impl MySql {
+    pub(crate) fn new(settings: &settings::Sql, concurrency: u32) -> Result<Self, Problem> {
+        let opts = Opts::from_url(settings.url.reveal())
+            .map_err(|_| Problem::new("the address is not mysql://user:password@host/database"))?;
+        // Read once now, so that what is wrong with it refuses the start (S79).
+        tls::client(&settings.tls)?;
+        let ssl = match (&settings.tls.ca, opts.ssl_opts()) {
+            (Some(ca), ssl) => {
+                let ssl = ssl.cloned().unwrap_or_else(SslOpts::default);
+                let ssl = ssl.with_root_certs(vec![ca.clone().into()]);
+                Some(ssl.with_disable_built_in_roots(true))
+            }
+            (None, ssl) => ssl.cloned(),
+        };
+        let most = usize::try_from(concurrency.max(1)).unwrap_or(usize::MAX);
+        let constraints = PoolConstraints::new(0, most)
+            .ok_or_else(|| Problem::new("no connection is allowed"))?;
+        let pool = PoolOpts::default()
+            .with_constraints(constraints)
+            .with_inactive_connection_ttl(IDLE);
+        let builder = OptsBuilder::from_opts(opts).ssl_opts(ssl).pool_opts(pool);
+        Ok(Self {
+            pool: Pool::new(builder),
+            queries: Queries::new(settings, Marks::Question)?,
+        })
+    }
+
+    /// The rows of a query; `None`: the client lacks what it needs.
+    async fn rows(&self, query: &Query, question: &Question) -> Result<Option<Vec<Row>>, Arc<str>> {
+        let Some(values) = query.values(question) else {
+            return Ok(None);
+        };
+        let values: Vec<Value> = values.into_iter().map(Value::from).collect();
+        let parameters = if values.is_empty() {
+            Params::Empty
+        } else {
+            Params::Positional(values)
+        };
+        let mut connection: Conn = self.pool.get_conn().await.map_err(|error| said(&error))?;
+        let rows = connection.exec(query.text.as_str(), parameters).await;
+        rows.map(Some).map_err(|error| said(&error))
+    }
+}
+
+impl Users for MySql {
+    async fn find(&self, question: &Question) -> Result<Option<table::Row>, Arc<str>> {
+        let Some(rows) = self.rows(&self.queries.user, question).await? else {
+            return Ok(None);
+        };
+        match &rows[..] {
+            [] => Ok(None),
+            [row] => user(row).map(Some),
+            _ => Err(several()),
+        }
+    }
+
+    async fn extras(&self, question: &Question) -> Result<Extras, Arc<str>> {
+        let mut extras = Extras::default();
+        if let Some(query) = &self.queries.groups {
+            for row in self.rows(query, question).await?.unwrap_or_default() {
+                let name = row.as_ref(0).map(text).transpose()?.flatten();
+                extras.groups.extend(name.map(Arc::from));
+            }
+        }
+        if let Some(query) = &self.queries.rules {
+            let rows = self.rows(query, question).await?.unwrap_or_default();
+            if rows.len() >= table::MOST_ROWS {
+                return Err("the user has too many rules".into());
+            }
+            extras.rules = Some(rows.iter().map(rule).collect::<Result<_, _>>()?);
+        }
+        Ok(extras)
+    }
+}
+
+fn user(row: &Row) -> Result<table::Row, Arc<str>> {
+    let flag = column(row, "is_superuser").map(text).transpose()?.flatten();
+    Ok(table::Row {
+        hash: text(column(row, "password_hash").ok_or_else(|| missing("password_hash"))?)?,
+        salt: column(row, "salt").map(text).transpose()?.flatten(),
+        superuser: table::is_yes(&flag.unwrap_or_default())?,
+        groups: Vec::new(),
+    })
+}
+
+fn rule(row: &Row) -> Result<RuleText, Arc<str>> {
+    let word = |name| {
+        let found = column(row, name).ok_or_else(|| missing(name))?;
+        text(found)?.ok_or_else(|| missing(name))
+    };
+    let found = rules::of_words(&word("permission")?, &word("action")?, &word("topic")?);
+    found.map_err(|error| error.to_string().into())
+}
+
+fn column<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {
+    let place = row
+        .columns_ref()
+        .iter()
+        .position(|it| it.name_str() == name)?;
+    row.as_ref(place)
+}
+
+fn missing(name: &str) -> Arc<str> {
+    format!("the query does not give {name:?}").into()
+}
+
+fn text(value: &Value) -> Result<Option<String>, Arc<str>> {
+    match value {
+        Value::NULL => Ok(None),
+        Value::Bytes(bytes) => {
+            let text = String::from_utf8(bytes.clone());
+            text.map(Some).map_err(|_| "a column is not UTF-8".into())
+        }
+        Value::Int(number) => Ok(Some(number.to_string())),
+        Value::UInt(number) => Ok(Some(number.to_string())),
+        Value::Float(_) | Value::Double(_) | Value::Date(..) | Value::Time(..) => {
+            Err("a column is not text".into())
+        }
+    }
+}
+
+/// What the server said, without parameters: its own message may repeat one, so only the code is
+/// told.
+fn said(error: &Error) -> Arc<str> {
+    match error {
+        Error::Server(error) => format!("MySQL: error {}", error.code).into(),
+        error => format!("MySQL: {error}").into(),
+    }
+}
+
+const IDLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Address, HashKind, Tls};
+
+    #[test]
+    fn s69_settings_that_make_no_sense_refuse_the_start() {
+        let with = |url: &str, query: &str| {
+            let settings = settings::Sql {
+                url: Address::new(url),
+                query: query.into(),
+                rules_query: None,
+                groups_query: None,
+                hash: HashKind::Auto,
+                tls: Tls::default(),
+            };
+            MySql::new(&settings, 8).map_err(|problem| problem.to_string())
+        };
+        let query = "SELECT password_hash FROM u WHERE name = ${username}";
+        assert!(with("mysql://u:pa55@h/db?require_ssl=true", query).is_ok());
+        let shown = format!("{:?}", with("mysql://u:pa55@h/db", query));
+        assert!(!shown.contains("pa55"), "s71: {shown}");
+        let problem = with("mysql://u:pa55@h/db?nothing=1", query).unwrap_err();
+        assert!(!problem.contains("pa55"), "s71: {problem}");
+        assert!(with("mysql://h/db", "SELECT '${username}'").is_err());
+    }
+
+    #[test]
+    fn columns_are_texts_numbers_or_nothing() {
+        for (value, found) in [
+            (Value::NULL, Ok(None)),
+            (Value::Bytes(b"x".to_vec()), Ok(Some("x".into()))),
+            (Value::Int(-1), Ok(Some("-1".into()))),
+            (Value::UInt(1), Ok(Some("1".into()))),
+        ] {
+            assert_eq!(text(&value), found);
+        }
+        assert!(text(&Value::Bytes(b"\xff".to_vec())).is_err());
+        assert!(text(&Value::Double(1.0)).is_err());
+    }
+}
