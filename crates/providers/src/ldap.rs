@@ -6,6 +6,12 @@
 //! | is filled in ([`LdapUser::Name`]) | both are refused: directories do not tell one from the other |
 //! | is searched for ([`LdapUser::Search`]) | one is refused, for the other the next provider is asked |
 //!
+//! Directories take `Ann`, `ANN` and ` ann` for the same name, and rules and bans do not. So the
+//! client's user is the name as the directory writes it: the attribute that `${username}` is
+//! compared with (`uid=${username}`). Where the directory does not show it, it is the name in lower
+//! case, and a name that is not plain (spaces at its ends or two in a row, letters beyond ASCII) is
+//! refused.
+//!
 //! An empty password is never sent: directories take it for nobody in particular, and say yes
 //! (RFC 4513, 5.1.2). Referrals are not followed.
 
@@ -27,6 +33,8 @@ pub(crate) struct Ldap {
     url: String,
     tls: Arc<rustls::ClientConfig>,
     user: User,
+    /// What `${username}` is compared with.
+    attribute: Option<String>,
     search_as: Option<(String, Secret)>,
     groups: Option<Groups>,
     /// Connections that search.
@@ -43,6 +51,13 @@ impl std::fmt::Debug for Ldap {
 enum User {
     Name(Template),
     Search { base: String, filter: Template },
+}
+
+/// A user's entry.
+struct Entry {
+    dn: String,
+    /// The names that it has there, if that is known yet.
+    names: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +89,10 @@ impl Ldap {
                 filter: template("search", filter, Template::of_client)?,
             },
         };
+        let attribute = match &settings.user {
+            LdapUser::Name(text) => attribute(text),
+            LdapUser::Search { filter, .. } => attribute(filter),
+        };
         let groups = |LdapGroups { base, filter, name }: &LdapGroups| {
             Ok(Groups {
                 base: base.clone(),
@@ -85,6 +104,7 @@ impl Ldap {
             url: url.into(),
             tls: Arc::new(tls::client(&settings.tls)?),
             user,
+            attribute,
             search_as: settings.search_as.clone(),
             groups: settings.groups.as_ref().map(groups).transpose()?,
             pool: Pool::new(),
@@ -109,7 +129,7 @@ impl Ldap {
         let Some(name) = question.user() else {
             return Ok(Verdict::Unknown);
         };
-        let Some(dn) = self.find(question).await? else {
+        let Some(Entry { dn, mut names }) = self.find(question).await? else {
             return Ok(Verdict::Unknown);
         };
         if question.purpose == Purpose::Admit {
@@ -117,31 +137,47 @@ impl Ldap {
             let Some((_, password)) = question.credentials() else {
                 return Ok(Verdict::Unknown);
             };
-            if !self.bind(&dn, password).await? {
+            let Some(mut connection) = self.bind(&dn, password).await? else {
                 return Ok(Verdict::Wrong("the directory says no".into()));
+            };
+            if names.is_none() {
+                names = Some(self.read_names(&mut connection, &dn).await?);
             }
         }
+        // Who is in has its name from here.
+        let user = match names {
+            Some(names) => canonical(&names, name),
+            None => Some(name.into()),
+        };
+        let Some(user) = user else {
+            return Ok(Verdict::Wrong("the name is not one that is clear".into()));
+        };
         Ok(Verdict::Known(Known {
             groups: self.groups(&dn, question).await?,
-            ..Known::user(name)
+            ..Known::user(&user)
         }))
     }
 
     /// The user's name in the directory.
-    async fn find(&self, question: &Question) -> Result<Option<String>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<Entry>, Arc<str>> {
         match &self.user {
             User::Name(template) => {
-                Ok(template.fill(question, None, |it| dn_escape(it).into_owned()))
+                let dn = template.fill(question, None, |it| dn_escape(it).into_owned());
+                Ok(dn.map(|dn| Entry { dn, names: None }))
             }
             User::Search { base, filter } => {
                 let Some(filter) = filter.fill(question, None, |it| ldap_escape(it).into_owned())
                 else {
                     return Ok(None);
                 };
-                let mut found = self.search(base, &filter, "1.1", 2).await?;
+                let attribute = self.attribute.as_deref().unwrap_or(NO_ATTRIBUTE);
+                let mut found = self.search(base, &filter, attribute, 2).await?;
                 match (found.pop(), found.pop()) {
                     (None, _) => Ok(None),
-                    (Some(entry), None) => Ok(Some(entry.dn)),
+                    (Some(entry), None) => Ok(Some(Entry {
+                        dn: entry.dn.clone(),
+                        names: Some(values(entry, attribute)),
+                    })),
                     (Some(_), Some(_)) => Err("LDAP: the search finds several users".into()),
                 }
             }
@@ -157,29 +193,43 @@ impl Ldap {
             return Ok(Vec::new());
         };
         let found = self.search(base, &filter, name, MOST_GROUPS).await?;
-        let named = |entry: SearchEntry| {
-            let attribute = entry
-                .attrs
-                .into_iter()
-                .find(|(key, _)| key.eq_ignore_ascii_case(name));
-            attribute.map_or(Vec::new(), |(_, values)| values)
-        };
-        Ok(found.into_iter().flat_map(named).map(Arc::from).collect())
+        Ok(found
+            .into_iter()
+            .flat_map(|entry| values(entry, name))
+            .map(Arc::from)
+            .collect())
     }
 
-    /// Whether the directory takes the password, on a connection of its own.
-    async fn bind(&self, dn: &str, password: &[u8]) -> Result<bool, Arc<str>> {
+    /// A connection of the user's own, if the directory takes the password.
+    async fn bind(&self, dn: &str, password: &[u8]) -> Result<Option<Connection>, Arc<str>> {
         let Ok(password) = std::str::from_utf8(password) else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut connection = self.connect().await?;
         let bound = connection.simple_bind(dn, password).await;
         let code = bound.map_err(|error| said(&error))?.rc;
         match code {
-            0 => Ok(true),
-            INVALID_CREDENTIALS | NO_SUCH_OBJECT | INVALID_DN => Ok(false),
+            0 => Ok(Some(connection)),
+            INVALID_CREDENTIALS | NO_SUCH_OBJECT | INVALID_DN => Ok(None),
             code => Err(format!("LDAP: the bind ended with {code}").into()),
         }
+    }
+
+    /// The user's names, as its own entry shows them to it; none if it does not.
+    async fn read_names(
+        &self,
+        connection: &mut Connection,
+        dn: &str,
+    ) -> Result<Vec<String>, Arc<str>> {
+        let Some(attribute) = &self.attribute else {
+            return Ok(Vec::new());
+        };
+        let found = connection
+            .search(dn, Scope::Base, "(objectClass=*)", [attribute])
+            .await;
+        let ldap3::SearchResult(entries, _) = found.map_err(|error| said(&error))?;
+        let entries = entries.into_iter().map(SearchEntry::construct);
+        Ok(entries.flat_map(|entry| values(entry, attribute)).collect())
     }
 
     async fn search(
@@ -258,6 +308,42 @@ impl Ldap {
     }
 }
 
+/// What a name is compared with: `uid` of `(uid=${username})` and of `uid=${username},ou=people`.
+fn attribute(text: &str) -> Option<String> {
+    let (before, after) = text.split_once("${username}")?;
+    let before = before.strip_suffix('=')?;
+    let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    let start = before
+        .rfind(|letter| !is_of_name(letter))
+        .map_or(0, |place| place.saturating_add(1));
+    let name = before.get(start..).filter(|it| !it.is_empty())?;
+    let is_whole = after.is_empty() || after.starts_with([',', ')']);
+    is_whole.then(|| name.into())
+}
+
+/// The one of an entry's names that is the user: the one that was given, or the only one. `None`:
+/// it is not clear which.
+fn canonical(names: &[String], given: &str) -> Option<String> {
+    match names {
+        names if names.iter().any(|it| it == given) => Some(given.into()),
+        [name] => Some(name.clone()),
+        [] => {
+            let is_plain = given.is_ascii() && given.trim() == given && !given.contains("  ");
+            is_plain.then(|| given.to_ascii_lowercase())
+        }
+        _ => None,
+    }
+}
+
+/// An attribute of an entry.
+fn values(entry: SearchEntry, name: &str) -> Vec<String> {
+    let found = entry
+        .attrs
+        .into_iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name));
+    found.map_or(Vec::new(), |(_, values)| values)
+}
+
 /// What went wrong, in few words: the library's own may repeat what it was asked.
 fn said(error: &LdapError) -> Arc<str> {
     match error {
@@ -269,6 +355,8 @@ fn said(error: &LdapError) -> Arc<str> {
     }
 }
 
+/// RFC 4511, 4.5.1.8.
+const NO_ATTRIBUTE: &str = "1.1";
 const NO_SUCH_OBJECT: u32 = 32;
 const INVALID_DN: u32 = 34;
 const INVALID_CREDENTIALS: u32 = 49;
@@ -276,106 +364,4 @@ const CONNECT: Duration = Duration::from_secs(5);
 const MOST_GROUPS: i32 = 1000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::question::tests::question;
-    use crate::settings::{Address, Tls};
-
-    fn settings(url: &str, user: LdapUser) -> settings::Ldap {
-        settings::Ldap {
-            url: Address::new(url),
-            user,
-            search_as: Some(("cn=reader".into(), Secret::new(b"pa55"))),
-            groups: None,
-            tls: Tls::default(),
-        }
-    }
-
-    fn name(text: &str) -> LdapUser {
-        LdapUser::Name(text.into())
-    }
-
-    #[test]
-    fn names_are_escaped() {
-        let template = Template::of_client("uid=${username},ou=people").unwrap();
-        for (username, dn) in [
-            ("ann", "uid=ann,ou=people"),
-            ("x,ou=admins", "uid=x\\2cou\\3dadmins,ou=people"),
-            ("#a", "uid=\\23a,ou=people"),
-            (" a ", "uid=\\20a\\20,ou=people"),
-            ("a\"\\<>;", "uid=a\\22\\5c\\3c\\3e\\3b,ou=people"),
-            ("a+b=c", "uid=a\\2bb\\3dc,ou=people"),
-        ] {
-            let asked = question("c", username, "p");
-            let filled = template
-                .fill(&asked, None, |it| dn_escape(it).into_owned())
-                .unwrap();
-            assert_eq!(filled.to_lowercase(), dn, "RFC 4514");
-        }
-        let template = Template::of_client("(uid=${username})").unwrap();
-        for (username, filter) in [
-            ("ann", "(uid=ann)"),
-            ("*", "(uid=\\2a)"),
-            ("a)(|(uid=*", "(uid=a\\29\\28|\\28uid=\\2a)"),
-            ("\\2a", "(uid=\\5c2a)"),
-        ] {
-            let asked = question("c", username, "p");
-            let filled = template
-                .fill(&asked, None, |it| ldap_escape(it).into_owned())
-                .unwrap();
-            assert_eq!(filled.to_lowercase(), filter, "RFC 4515");
-        }
-    }
-
-    #[test]
-    fn s69_settings_that_make_no_sense_refuse_the_start() {
-        for url in ["ldap://h", "ldaps://h:636", "ldap://[::1]:389"] {
-            let made = Ldap::new(&settings(url, name("uid=${username}")));
-            let made = made.unwrap_or_else(|problem| panic!("{url}: {problem}"));
-            assert!(!format!("{made:?}").contains("pa55"), "s71");
-        }
-        for url in ["h", "ldap://", "http://h", "ldap://u:pa55@h"] {
-            let problem = Ldap::new(&settings(url, name("x")))
-                .unwrap_err()
-                .to_string();
-            assert!(!problem.contains("pa55"), "s71: {problem}");
-        }
-        assert!(Ldap::new(&settings("ldap://h", name("uid=${user}"))).is_err());
-        assert!(Ldap::new(&settings("ldap://h", name("uid=${dn}"))).is_err());
-    }
-
-    #[test]
-    fn s62_an_empty_password_is_not_sent() {
-        let ldap = Ldap::new(&settings("ldap://h", name("uid=${username}"))).unwrap();
-        let said = ldap.quick(&question("c", "ann", ""));
-        assert!(matches!(said, Some(Verdict::Unknown)));
-        assert!(ldap.quick(&question("c", "ann", "p")).is_none());
-    }
-
-    #[test]
-    fn who_can_only_bind_is_not_asked_again() {
-        assert!(
-            !Ldap::new(&settings("ldap://h", name("uid=${username}")))
-                .unwrap()
-                .can_refresh()
-        );
-        let search = LdapUser::Search {
-            base: "dc=x".into(),
-            filter: "(uid=${username})".into(),
-        };
-        assert!(
-            Ldap::new(&settings("ldap://h", search))
-                .unwrap()
-                .can_refresh()
-        );
-        let grouped = settings::Ldap {
-            groups: Some(LdapGroups {
-                base: "dc=x".into(),
-                filter: "(member=${dn})".into(),
-                name: "cn".into(),
-            }),
-            ..settings("ldap://h", name("uid=${username}"))
-        };
-        assert!(Ldap::new(&grouped).unwrap().can_refresh());
-    }
-}
+mod tests;

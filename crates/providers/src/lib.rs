@@ -65,7 +65,8 @@ mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
 pub mod passwords;
-#[cfg(any(feature = "postgresql", feature = "redis", feature = "ldap"))]
+// What back ends share; a build without some of them does not need all of it.
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod pool;
 #[cfg(feature = "postgresql")]
 mod postgresql;
@@ -77,22 +78,11 @@ mod redis;
 pub mod rules;
 mod scram;
 pub mod settings;
-#[cfg(any(feature = "postgresql", feature = "mysql"))]
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod sql;
-#[cfg(any(
-    feature = "postgresql",
-    feature = "mysql",
-    feature = "redis",
-    feature = "mongodb"
-))]
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod table;
-#[cfg(any(
-    feature = "postgresql",
-    feature = "mysql",
-    feature = "redis",
-    feature = "mongodb",
-    feature = "ldap"
-))]
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod template;
 mod tls;
 mod url;

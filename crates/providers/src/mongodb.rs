@@ -150,6 +150,7 @@ fn user(document: &Document, password_field: &str) -> Result<Row, Arc<str>> {
         Some(_) => return Err("is_superuser is neither yes nor no".into()),
     };
     Ok(Row {
+        name: None,
         hash: text(document, password_field)?,
         salt: text(document, "salt")?,
         superuser,
@@ -275,7 +276,7 @@ fn said(error: &mongodb::error::Error) -> Arc<str> {
     format!("MongoDB: {what}").into()
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

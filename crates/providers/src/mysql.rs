@@ -1,5 +1,6 @@
 //! MySQL and MariaDB. Names compare as the column's collation says, which often is without regard
-//! to upper and lower case; `BINARY name = ${username}` is exact. TLS is used if the address says
+//! to upper and lower case, and rules and bans compare exactly: write `BINARY name = ${username}`,
+//! or select the name `AS username`, which then is the user. TLS is used if the address says
 //! `?require_ssl=true`, or if authorities are given.
 
 use std::sync::Arc;
@@ -106,6 +107,7 @@ impl Users for MySql {
 fn user(row: &Row) -> Result<table::Row, Arc<str>> {
     let flag = column(row, "is_superuser").map(text).transpose()?.flatten();
     Ok(table::Row {
+        name: column(row, "username").map(text).transpose()?.flatten(),
         hash: text(column(row, "password_hash").ok_or_else(|| missing("password_hash"))?)?,
         salt: column(row, "salt").map(text).transpose()?.flatten(),
         superuser: table::is_yes(&flag.unwrap_or_default())?,

@@ -89,6 +89,7 @@ impl Users for PostgreSql {
         match &rows[..] {
             [] => Ok(None),
             [row] => Ok(Some(table::Row {
+                name: optional(row, "username")?,
                 hash: text(row, "password_hash")?,
                 salt: optional(row, "salt")?,
                 superuser: flag(row, "is_superuser")?,

@@ -147,6 +147,7 @@ impl Users for Redis {
             return Ok(None);
         }
         Ok(Some(Row {
+            name: None,
             hash,
             salt,
             superuser: table::is_yes(&superuser.unwrap_or_default())?,

@@ -223,6 +223,7 @@ pub(crate) fn of_texts(texts: &[RuleText], source: &Arc<str>) -> Result<Arc<Rule
 }
 
 /// A row of a table.
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 pub(crate) fn of_words(permission: &str, action: &str, topic: &str) -> Result<RuleText, RuleError> {
     Ok(RuleText {
         permission: match permission {

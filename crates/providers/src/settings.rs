@@ -240,7 +240,8 @@ pub struct Http {
 pub struct Sql {
     /// Where: `postgresql://`, `mysql://`, with user, password and database.
     pub url: Address,
-    /// Finds the user: a column `password_hash`, and perhaps `salt` and `is_superuser`.
+    /// Finds the user: a column `password_hash`, and perhaps `salt`, `is_superuser`, and `username`:
+    /// the name as the table writes it, if the query compares it less exactly than rules do.
     pub query: String,
     /// Finds the rules: columns `permission`, `action`, `topic`.
     pub rules_query: Option<String>,

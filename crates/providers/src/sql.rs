@@ -11,10 +11,8 @@ use crate::template::{Part, Placeholder, Template};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Marks {
     /// `$1`, `$2`, ...
-    #[cfg_attr(not(feature = "postgresql"), allow(dead_code))]
     Numbered,
     /// `?`
-    #[cfg_attr(not(feature = "mysql"), allow(dead_code))]
     Question,
 }
 

@@ -28,6 +28,9 @@ pub(crate) trait Users: Send + Sync {
 /// A user.
 #[derive(Clone, Default)]
 pub(crate) struct Row {
+    /// The user's name as the back end writes it, if it says so: it may take `Ann` for `ann`, and
+    /// rules and bans do not.
+    pub(crate) name: Option<String>,
     /// `None`: no password lets it in.
     pub(crate) hash: Option<String>,
     pub(crate) salt: Option<String>,
@@ -81,6 +84,13 @@ impl<U: Users> Table<U> {
         let Some(row) = self.users.find(question).await? else {
             return Ok(Verdict::Unknown);
         };
+        if row
+            .name
+            .as_ref()
+            .is_some_and(|it| it.is_empty() || it.chars().any(char::is_control))
+        {
+            return Err("the user's name is none".into());
+        }
         if question.purpose == Purpose::Admit && !self.is_right(question, &row, hashing).await? {
             return Ok(Verdict::Wrong("wrong password".into()));
         }
@@ -93,7 +103,7 @@ impl<U: Users> Table<U> {
             groups,
             superuser: row.superuser,
             rules: rules.map(|texts| self.rules(&texts)).transpose()?,
-            ..Known::user(name)
+            ..Known::user(row.name.as_deref().unwrap_or(name))
         }))
     }
 
@@ -209,7 +219,7 @@ mod tests {
             let rule = known.rules.unwrap().list[0].to_string();
             assert_eq!(rule, r#"back end sql: deny publish and subscribe "x""#);
         }
-        let wrong = ask(row.clone(), Ok(extras), &question("c", "ann", "p"));
+        let wrong = ask(row.clone(), Ok(extras.clone()), &question("c", "ann", "p"));
         assert!(matches!(wrong, Verdict::Wrong(_)));
         let nobody = ask(
             row,

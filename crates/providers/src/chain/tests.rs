@@ -369,6 +369,38 @@ fn s64_too_many_that_wait_are_turned_away() {
 }
 
 #[test]
+fn s65_an_unknown_user_takes_as_long_as_a_wrong_password() {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD_NO_PAD;
+    let files = [File::with(&[]), File::with(&[])];
+    let part = STANDARD_NO_PAD.encode([7; 32]);
+    for (file, user) in files.iter().zip(["ann", "bob"]) {
+        let line = format!("{user}:$pbkdf2-sha512$i=20000${part}${part}\n");
+        std::fs::write(file.path(), line).unwrap();
+    }
+    let [first, second] = &files;
+    let bench = Bench::of(vec![first.provider("first"), second.provider("second")]);
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..21 {
+        for (name, times) in ["ann", "bob", "nobody"].into_iter().zip(&mut times) {
+            let started = Instant::now();
+            refusal(bench.ask(login(name, "wrong")));
+            times.push(started.elapsed());
+        }
+    }
+    let [ann, bob, nobody] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    for user in [ann, bob] {
+        assert!(
+            nobody < user * 2 && user < nobody * 2,
+            "{ann:?} {bob:?} {nobody:?}"
+        );
+    }
+}
+
+#[test]
 fn s61_a_yes_is_remembered_only_if_it_is_configured() {
     let file = File::with(&["ann"]);
     for (cache, cached) in [(Duration::ZERO, 0), (PATIENCE, 1)] {

@@ -215,3 +215,55 @@ fn s97_addresses_of_other_kinds_are_refused() {
     let shown = made.unwrap_err().to_string();
     assert!(!shown.contains("b: c"), "{shown}");
 }
+
+/// A server on a free port of this machine that speaks TLS and says `204` to all.
+fn encrypted(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> SocketAddr {
+    let key = rustls::pki_types::PrivateKeyDer::try_from(certificate.signing_key.serialize_der());
+    let chain = vec![certificate.cert.der().clone()];
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key.unwrap())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(session, stream.unwrap());
+            let mut line = String::new();
+            // Who does not trust us says so instead of asking.
+            if BufReader::new(&mut stream).read_line(&mut line).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn s79_only_who_is_trusted_is_asked() {
+    let ours = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".into()]).unwrap();
+    let named = rcgen::generate_simple_self_signed(["example.com".into()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = |certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, certificate.cert.pem()).unwrap();
+        Some(file)
+    };
+    let ask = |at: SocketAddr, ca| {
+        let url = Address::new(format!("https://{at}/"));
+        let tls = Tls { ca, identity: None };
+        let web = Web::new(&url, &[], &tls, 100).unwrap();
+        run(web.get()).map(|reply| reply.status)
+    };
+    assert_eq!(ask(encrypted(&ours), ca(&ours)), Ok(StatusCode::NO_CONTENT));
+    for (server, ca) in [(&ours, ca(&other)), (&ours, None), (&named, ca(&named))] {
+        let why = ask(encrypted(server), ca).unwrap_err();
+        assert!(why.contains("invalid peer certificate"), "{why}");
+    }
+}
