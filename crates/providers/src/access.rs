@@ -23,7 +23,7 @@ mod tests;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -47,6 +47,8 @@ pub struct Access {
     writing: Mutex<()>,
     /// With how many iterations verifiers for SCRAM are made.
     scram: Option<NonZeroU32>,
+    /// As the model's, to be read without waiting.
+    revision: AtomicU64,
     watcher: RwLock<Option<Watcher>>,
     /// The watcher was told, and nobody has looked since.
     is_told: AtomicBool,
@@ -113,6 +115,7 @@ impl Access {
         let model = store.load()?;
         Ok(Self {
             store,
+            revision: AtomicU64::new(model.revision),
             model: Mutex::new(model),
             writing: Mutex::new(()),
             scram,
@@ -134,7 +137,7 @@ impl Access {
 
     /// How many changes were ever made.
     pub fn revision(&self) -> u64 {
-        self.model().revision
+        self.revision.load(Ordering::Acquire)
     }
 
     /// A user.
@@ -370,6 +373,7 @@ impl Access {
         for key in &over {
             let revision = self.store.delete(store::BANS, key)?;
             self.model().delete_ban(key, revision);
+            self.revision.store(revision, Ordering::Release);
         }
         Ok(over.len())
     }
@@ -398,6 +402,7 @@ impl Access {
     }
 
     fn changed(&self, change: Change) -> Change {
+        self.revision.store(change.revision, Ordering::Release);
         if !self.is_told.swap(true, Ordering::AcqRel) {
             let watcher = self.watcher.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(watcher) = &*watcher {

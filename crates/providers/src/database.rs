@@ -45,6 +45,10 @@ impl Database {
         found.unwrap_or_else(Verdict::Failed)
     }
 
+    pub(crate) fn version(&self) -> u64 {
+        self.access.revision()
+    }
+
     pub(crate) fn sample(&self) -> Arc<Hash> {
         Arc::clone(&self.sample)
     }
@@ -152,6 +156,31 @@ pub(crate) mod tests {
         refusal(bench.ask(login("ann", "one")));
         let ann = admitted(bench.ask(login("ann", "two")));
         assert!(ann.grant.unwrap().superuser, "the change acts at once");
+    }
+
+    #[test]
+    fn s61_a_change_of_users_forgets_who_was_admitted() {
+        let (_folder, access) = access();
+        access.put_user("ann", with_password("one")).unwrap();
+        let provider = ProviderSettings {
+            cache: Duration::from_secs(3600),
+            ..ProviderSettings::new("users", Kind::Database)
+        };
+        let bench = Bench::new(Settings {
+            providers: vec![provider],
+            access: Some(Arc::clone(&access)),
+            ..Settings::default()
+        });
+        for _ in 0..2 {
+            admitted(bench.ask(login("ann", "one")));
+        }
+        assert_eq!(bench.chain.figures().providers[0].cached, 1);
+        access.put_user("ann", with_password("two")).unwrap();
+        refusal(bench.ask(login("ann", "one")));
+        admitted(bench.ask(login("ann", "two")));
+        access.delete_user("ann").unwrap();
+        refusal(bench.ask(login("ann", "two")));
+        assert_eq!(bench.chain.figures().providers[0].cached, 1);
     }
 
     #[test]

@@ -211,6 +211,14 @@ impl Provider {
         }
     }
 
+    /// Counts changes of what it knows; zero: that is not known here.
+    pub(crate) fn version(&self) -> u64 {
+        match self {
+            Self::Database(database) => database.version(),
+            _ => 0,
+        }
+    }
+
     fn nature(&self) -> Nature {
         let (guessed, remote, refreshes) = match self {
             Self::Passwords(_) | Self::Database(_) | Self::Scram(_) => (true, false, true),

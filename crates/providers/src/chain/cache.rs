@@ -20,6 +20,8 @@ pub(crate) struct Cache {
     /// In the order in which they end.
     order: VecDeque<(Instant, Digest)>,
     purges: u64,
+    /// Of what the provider knows.
+    version: u64,
 }
 
 /// What a cache was when a question was asked: what is learned of an answer that comes after a
@@ -46,7 +48,15 @@ impl Cache {
             entries: HashMap::new(),
             order: VecDeque::new(),
             purges: 0,
+            version: 0,
         })
+    }
+
+    /// Forgets all if the provider knows something else than before (S61).
+    pub(crate) fn keep_to(&mut self, version: u64) {
+        if std::mem::replace(&mut self.version, version) != version {
+            self.purge(&Purge::All);
+        }
     }
 
     /// Who asks this was admitted lately, and that holds.

@@ -248,7 +248,9 @@ impl Step {
 
     fn cache(&self) -> Option<MutexGuard<'_, Cache>> {
         let cache = self.cache.as_ref()?;
-        Some(cache.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.keep_to(self.provider.version());
+        Some(cache)
     }
 
     fn remember(&self, question: &Question, known: &Known, seen: Seen) {
