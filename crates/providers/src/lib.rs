@@ -15,7 +15,7 @@
 //! | [`problem`] | [`Problem`]: why a chain cannot start |
 //! | [`access`] | [`Access`]: users, groups, roles, rules, bans that are made at run time |
 //! | [`rules`] | [`RuleText`]: rules as JSON |
-//! | [`hash`] | [`Hash`]: passwords as they are kept |
+//! | [`hash`] | [`Hash`](struct@Hash): passwords as they are kept |
 //! | [`passwords`] | a file of names and hashes, and how to change one |
 //! | `provider` | the kinds of providers, as the chain sees them |
 //! | `database` | users of [`Access`] by their passwords |
