@@ -7,7 +7,7 @@
 
 use crate::checkpoint::{Checkpoint, Progress, pieces};
 use crate::log::{FrameAt, SegmentInfo, WriteError};
-use crate::segment::FrameBuffer;
+use crate::segment::{FrameBuffer, MAX_PAYLOAD};
 
 use super::Engine;
 use super::compact::Victim;
@@ -270,7 +270,8 @@ impl Engine {
         let first = running.checkpoint.first();
         let (written, estimate) = (running.bytes, running.estimate);
         self.background.checkpoint = Some(running);
-        for piece in pieces(&records, LONGEST) {
+        // In one frame: half of a session would take the place of the whole one.
+        for piece in pieces(&records, MAX_PAYLOAD) {
             self.write_own(piece)?;
         }
         if progress == Progress::More {
