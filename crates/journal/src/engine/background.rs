@@ -82,7 +82,7 @@ impl Background {
             since: Since {
                 bytes: replayed,
                 // Who was connected is not any more, and the journal does not say so yet.
-                segments: if sessions > 0 { SEGMENTS_BETWEEN } else { 0 },
+                segments: if sessions > 0 { u64::MAX } else { 0 },
             },
             factor: 1,
             expiry: None,
@@ -232,8 +232,10 @@ impl Engine {
     fn wants_checkpoint(&self) -> bool {
         let since = self.background.since;
         let enough = self.state_bytes().saturating_mul(2);
-        since.bytes >= enough.max(self.options.log.segment_bytes)
-            || since.segments >= SEGMENTS_BETWEEN
+        let segment = self.options.log.segment_bytes;
+        // One that takes many segments itself must not be followed by the next at once.
+        let segments = enough.checked_div(segment).unwrap_or(0);
+        since.bytes >= enough.max(segment) || since.segments >= segments.max(SEGMENTS_BETWEEN)
     }
 
     /// A checkpoint at once, and named in a header.
@@ -375,7 +377,8 @@ impl Engine {
 pub(super) const PIECE: usize = 256 << 10;
 /// The longest payload of a frame of the housekeeping's own, but for single long records.
 const LONGEST: usize = 4 << 20;
-/// A checkpoint comes after so many segments at the latest, so that a restart is quick.
+/// A checkpoint comes after so many segments at the latest, so that a restart is quick; later if
+/// it takes half as many itself.
 const SEGMENTS_BETWEEN: u64 = 16;
 /// So many small segments are borne.
 const SCATTERED: usize = 8;
