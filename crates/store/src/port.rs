@@ -46,7 +46,8 @@ pub struct Progress {
 pub enum Room {
     /// It does.
     Enough,
-    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait.
+    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait, and whoever
+    /// begins, resumes or changes a session that lasts.
     Behind,
     /// The disk, or `limits.store_bytes`, is full: QoS 1 and 2 are refused with 0x97 where they
     /// would have to be stored. Acknowledgements are still taken.

@@ -26,6 +26,7 @@ mod admit;
 mod authenticate;
 mod deliver;
 mod ending;
+mod lasting;
 mod leave;
 mod load;
 mod promise;

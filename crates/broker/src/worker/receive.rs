@@ -341,7 +341,9 @@ impl Worker {
         match kind {
             // Whatever it says (MQTT-3.1.0-2).
             CONNECT => return self.violate(id, Violation::SecondConnect, now),
-            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() => return Flow::Wait,
+            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() || self.subscribes_too_fast(id) => {
+                return Flow::Wait;
+            }
             _ => {}
         }
         match codec::decode(version, first_byte, body) {

@@ -114,6 +114,7 @@ impl Worker {
             Err(error) => return Place::Refused(filter_error(error)),
         };
         let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        let unstorable = self.lasts(key) && self.takes_nothing_lasting();
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
@@ -126,14 +127,16 @@ impl Worker {
         {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
-        let is_new = client.session.subscriptions.subscription(&filter).is_none();
-        if is_new && client.session.subscriptions.len() >= most {
-            return Place::Refused(ReasonCode::QuotaExceeded);
-        }
         let subscription = Subscription {
             options: place.options,
             id,
         };
+        let known = client.session.subscriptions.subscription(&filter);
+        let is_new = known.is_none();
+        let too_many = is_new && client.session.subscriptions.len() >= most;
+        if too_many || unstorable && known != Some(&subscription) {
+            return Place::Refused(ReasonCode::QuotaExceeded);
+        }
         client
             .session
             .subscriptions
