@@ -39,6 +39,12 @@ pub(super) fn run(args: VerifyArgs) -> Result<ExitCode, Failure> {
         let checked = steadily(|| Checked::check(&disk), |checked| &checked.survey.faults);
         let checked = checked.map_err(about)?;
         print(&checked.report(&target.folder))?;
+        if !checked.survey.faults.is_empty() {
+            print(&format!(
+                "  restore it from an export, or go on without what is damaged: {}\n",
+                target.command("verify --quarantine")
+            ))?;
+        }
         return Ok(checked.code());
     }
     let disk = target.lock()?;
@@ -115,7 +121,7 @@ impl Checked {
         }
         if self.lost.owed > 0 {
             line(format_args!(
-                "lost: {} that cannot be read any more",
+                "lost, counted once for each client or topic: {}",
                 counted(self.lost.owed, "message")
             ));
         }
@@ -129,12 +135,6 @@ impl Checked {
             line(format_args!(
                 "retained message that is lost: {}",
                 show(topic)
-            ));
-        }
-        if !survey.faults.is_empty() {
-            line(format_args!(
-                "restore it from an export, or go on without what is damaged: `nightjar store \
-                 verify --quarantine`"
             ));
         }
         text
@@ -157,7 +157,7 @@ impl Mended {
             ));
         }
         text.push_str(&format!(
-            "given up, because it cannot be read: {}\n",
+            "given up, counted once for each client or topic: {}\n",
             counted(self.lost.owed, "message")
         ));
         for client in &self.lost.clients {
