@@ -5,8 +5,10 @@
 //! or a message lies in it that is needed. Compaction writes such messages once more, so that no
 //! message keeps a segment for long.
 
+use store::Shortage;
+
 use crate::checkpoint::{Checkpoint, Progress, pieces};
-use crate::log::{FrameAt, SegmentInfo, WriteError};
+use crate::log::{FrameAt, SegmentInfo, WriteError, shortage};
 use crate::segment::{FrameBuffer, MAX_PAYLOAD};
 
 use super::Engine;
@@ -45,6 +47,8 @@ pub(super) struct Background {
     retry_at: u64,
     next_tidy: u64,
     tidy_until: u64,
+    /// Room was short until a while before.
+    hurry_until: u64,
     pub(super) frame: FrameBuffer,
 }
 
@@ -68,7 +72,7 @@ struct Since {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SpareRoom {
     Enough,
-    Full,
+    Full(Shortage),
 }
 
 impl Background {
@@ -94,6 +98,7 @@ impl Background {
             retry_at: 0,
             next_tidy: 0,
             tidy_until: 0,
+            hurry_until: 0,
             frame: FrameBuffer::default(),
         }
     }
@@ -116,7 +121,15 @@ impl Background {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.room == SpareRoom::Full
+        self.shortage().is_some()
+    }
+
+    /// Why there is no room for another segment.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        match self.room {
+            SpareRoom::Enough => None,
+            SpareRoom::Full(why) => Some(why),
+        }
     }
 }
 
@@ -125,11 +138,18 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::room`] says it.
+    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::shortage`] says it.
     pub fn idle(&mut self, now: u64) -> Result<Idle, WriteError> {
         self.now = self.now.max(now);
         if self.now >= self.background.next_tidy {
-            self.model.tidy(self.now);
+            if self.is_short() {
+                self.background.hurry_until = self.now.saturating_add(GRACE);
+            }
+            if self.now < self.background.hurry_until {
+                self.model.tidy_in_need(self.now);
+            } else {
+                self.model.tidy(self.now);
+            }
             self.background.next_tidy = self.now.saturating_add(TIDY_EACH);
         }
         self.sweep()?;
@@ -162,8 +182,8 @@ impl Engine {
             return Ok(());
         }
         let made = self.log.make_spare();
-        self.background.room = match made {
-            Err(WriteError::Full(_)) => SpareRoom::Full,
+        self.background.room = match &made {
+            Err(WriteError::Full(error)) => SpareRoom::Full(shortage(error)),
             _ => SpareRoom::Enough,
         };
         match made {
@@ -298,12 +318,7 @@ impl Engine {
     pub(super) fn has_garbage(&self) -> bool {
         let slack = self.options.log.segment_bytes.saturating_mul(2);
         let live = self.live_bytes().saturating_mul(2);
-        let used = self.log.segments().map(|segment| segment.used);
-        let used = used.fold(0, u64::saturating_add);
-        let most = self.options.store_bytes;
-        used > live.saturating_add(slack)
-            || most > 0 && self.log.disk_bytes() > most
-            || self.is_scattered()
+        self.log.used_bytes() > live.saturating_add(slack) || self.is_short() || self.is_scattered()
     }
 
     /// Whether there are many small segments: each start leaves one, and each takes a file.

@@ -23,6 +23,7 @@ use crate::server::Settings;
 
 mod expiry;
 mod housekeeping;
+mod limit;
 
 const WALL: u64 = 1_700_000_000_000;
 const KEY: SessionKey = SessionKey {

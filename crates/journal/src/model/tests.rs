@@ -568,11 +568,13 @@ fn many_messages_of_nobody_are_forgotten_sooner() {
         messages.refer(number, fed.now);
         messages.release(number, fed.now);
     }
-    messages.tidy(fed.now + HURRIED_GRACE - 1, true);
+    messages.tidy(fed.now + HURRIED_GRACE - 1, Hurry::Yes);
     assert_eq!(messages.references().len(), LIMBO + 10);
-    messages.tidy(fed.now + HURRIED_GRACE, false);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::No);
     assert_eq!(messages.references().len(), LIMBO + 10);
-    messages.tidy(fed.now + HURRIED_GRACE, true);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::IfMany);
     assert_eq!(messages.references().len(), LIMBO);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::Yes);
+    assert_eq!(messages.references().len(), 0);
     fed.pass_time(1);
 }

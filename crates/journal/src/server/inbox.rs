@@ -1,11 +1,12 @@
 //! What the workers hand over, and what the journal's thread says back.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use store::{Figures, Loaded, Room, Wish};
+use store::{Condition, Figures, Health, Loaded, Room, Shortage, Wish};
 use types::{MessageRef, SessionKey, StoredSession, Time, WorkerId};
 
 use crate::record::StoreClock;
@@ -25,10 +26,22 @@ pub(crate) struct Shared {
     written: AtomicU64,
     synced: AtomicU64,
     failed: AtomicBool,
-    full: AtomicBool,
-    /// Bytes that are not written yet.
-    backlog: AtomicU64,
+    /// Why it has failed.
+    failure: OnceLock<String>,
+    /// A [`Shortage`], or 0.
+    short: AtomicU8,
+    /// Since when the journal's thread is with the disk, on the store's clock; 0: it is not.
+    busy_since: AtomicU64,
+    /// When the disk took too long for the last time; 0: never.
+    slow_at: AtomicU64,
+    health: Mutex<Health>,
+    /// Bytes that were handed over so far.
+    came: AtomicU64,
+    /// Those of them that are written.
+    went: AtomicU64,
     most_backlog: u64,
+    /// What may be handed over before `limits.store_bytes` is reached, since the start.
+    room_until: AtomicU64,
     references: AtomicU64,
     sessions: AtomicU64,
     pub(crate) damaged: AtomicU64,
@@ -137,9 +150,15 @@ impl Shared {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             failed: AtomicBool::new(false),
-            full: AtomicBool::new(false),
-            backlog: AtomicU64::new(0),
+            failure: OnceLock::new(),
+            short: AtomicU8::new(0),
+            busy_since: AtomicU64::new(0),
+            slow_at: AtomicU64::new(0),
+            health: Mutex::default(),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
             most_backlog: start.most_backlog,
+            room_until: AtomicU64::new(u64::MAX),
             references: AtomicU64::new(start.reference.0),
             sessions: AtomicU64::new(start.session.0),
             damaged: AtomicU64::new(0),
@@ -192,14 +211,13 @@ impl Shared {
 
     /// Takes a body. It waits for the batch that refers to it and wakes nobody.
     pub(crate) fn keep(&self, body: &[u8]) {
-        self.backlog.fetch_add(bytes(body.len()), Ordering::Relaxed);
+        self.came.fetch_add(bytes(body.len()), Ordering::Relaxed);
         self.lock().push(body);
     }
 
     /// Takes a batch and returns its ticket.
     pub(crate) fn commit(&self, batch: &[u8], worker: WorkerId, wish: Wish) -> u64 {
-        self.backlog
-            .fetch_add(bytes(batch.len()), Ordering::Relaxed);
+        self.came.fetch_add(bytes(batch.len()), Ordering::Relaxed);
         let mut inbox = self.lock();
         inbox.push(batch);
         inbox.ticket = inbox.ticket.saturating_add(1);
@@ -276,7 +294,13 @@ impl Shared {
 
     /// Whether all that was handed over is written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) == 0
+        self.backlog() == 0
+    }
+
+    /// Bytes that are not written yet.
+    fn backlog(&self) -> u64 {
+        let went = self.went.load(Ordering::Relaxed);
+        self.came.load(Ordering::Relaxed).saturating_sub(went)
     }
 
     /// Takes all batches out. The frames of `taken` must have been taken out.
@@ -305,7 +329,7 @@ impl Shared {
 
     /// Says that bytes are written, or will never be.
     pub(crate) fn has_written(&self, written: usize) {
-        self.backlog.fetch_sub(bytes(written), Ordering::Relaxed);
+        self.went.fetch_add(bytes(written), Ordering::Relaxed);
     }
 
     pub(crate) fn publish_written(&self, ticket: u64) {
@@ -317,7 +341,8 @@ impl Shared {
     }
 
     /// Tells all workers that the store has failed.
-    pub(crate) fn publish_failed(&self) {
+    pub(crate) fn publish_failed(&self, why: &dyn fmt::Display) {
+        self.failure.get_or_init(|| why.to_string());
         self.failed.store(true, Ordering::Release);
         let workers = self.lock().workers.clone();
         for worker in workers {
@@ -325,8 +350,74 @@ impl Shared {
         }
     }
 
-    pub(crate) fn publish_room(&self, room: Room) {
-        self.full.store(room == Room::Full, Ordering::Relaxed);
+    /// Says whether there is room, and why not.
+    pub(crate) fn publish_shortage(&self, shortage: Option<Shortage>) {
+        let short = match shortage {
+            None => 0,
+            Some(Shortage::Limit) => 1,
+            Some(Shortage::Disk) => 2,
+            Some(Shortage::ReadOnly) => 3,
+        };
+        self.short.store(short, Ordering::Relaxed);
+    }
+
+    /// Says how many bytes may still be written. A part of them may be handed over before this is
+    /// said again: what is owed takes room in the next checkpoint too.
+    pub(crate) fn publish_left(&self, left: u64) {
+        let went = self.went.load(Ordering::Relaxed);
+        let most = went.saturating_add(left.div_ceil(ON_THE_WAY));
+        self.room_until.store(most, Ordering::Relaxed);
+    }
+
+    fn shortage(&self) -> Option<Shortage> {
+        let room_until = self.room_until.load(Ordering::Relaxed);
+        match self.short.load(Ordering::Relaxed) {
+            0 if self.came.load(Ordering::Relaxed) >= room_until => Some(Shortage::Limit),
+            0 => None,
+            1 => Some(Shortage::Limit),
+            2 => Some(Shortage::Disk),
+            _ => Some(Shortage::ReadOnly),
+        }
+    }
+
+    /// The journal's thread turns to the disk, which may take its time.
+    pub(crate) fn begin_disk(&self, now: u64) {
+        self.busy_since.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// It is back.
+    pub(crate) fn end_disk(&self, now: u64) {
+        let since = self.busy_since.swap(0, Ordering::Relaxed);
+        if since != 0 && now.saturating_sub(since) >= SLOW {
+            self.slow_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// How the store fares at this moment. `last`: when this was asked last.
+    pub(crate) fn condition(&self, last: u64, now: u64) -> Condition {
+        if self.has_failed() {
+            return Condition::Failed;
+        }
+        if let Some(shortage) = self.shortage() {
+            return Condition::Full(shortage);
+        }
+        let since = self.busy_since.load(Ordering::Relaxed);
+        let hangs = since != 0 && now.saturating_sub(since) >= SLOW;
+        let slow_at = self.slow_at.load(Ordering::Relaxed);
+        if hangs || slow_at != 0 && slow_at >= last {
+            return Condition::Slow;
+        }
+        Condition::Ok
+    }
+
+    /// What [`Shared::figures`] shows from now on.
+    pub(crate) fn publish_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// Why the store has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
     }
 
     pub(crate) fn publish_figures(&self, figures: Figures) {
@@ -346,9 +437,9 @@ impl Shared {
     }
 
     pub(crate) fn room(&self) -> Room {
-        if self.full.load(Ordering::Relaxed) {
+        if self.shortage().is_some() {
             Room::Full
-        } else if self.backlog.load(Ordering::Relaxed) > self.most_backlog {
+        } else if self.backlog() > self.most_backlog {
             Room::Behind
         } else {
             Room::Enough
@@ -359,8 +450,9 @@ impl Shared {
     pub(crate) fn figures(&self) -> Figures {
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
-            backlog_bytes: self.backlog.load(Ordering::Relaxed),
+            backlog_bytes: self.backlog(),
             damaged: self.damaged.load(Ordering::Relaxed),
+            health: *self.health.lock().unwrap_or_else(PoisonError::into_inner),
             ..figures.clone()
         }
     }
@@ -458,5 +550,9 @@ pub(crate) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// One in so many of the bytes that may still be written may be on the way at once.
+const ON_THE_WAY: u64 = 4;
+/// Milliseconds from which on the disk is too slow.
+const SLOW: u64 = 1_000;
 /// Frames that are kept to be filled again: one is filled while another is written.
 const BLANKS: usize = 3;
