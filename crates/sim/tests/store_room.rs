@@ -136,3 +136,18 @@ fn a_full_store_takes_no_new_sessions_and_subscriptions() {
         assert_eq!(answers(&mut old, &mut universe), [1]);
     }
 }
+
+#[test]
+fn a_retained_message_that_is_refused_takes_no_room_in_the_store() {
+    let (_, store) = universe();
+    let mut config = BrokerConfig::open(1, 3);
+    config.limits.retained_messages = 1;
+    let mut universe = Universe::with_stores(config, |_| Box::new(store.clone()));
+    let mut bob = Peer::join(&mut universe, V5, "bob");
+    bob.retain(&mut universe, "a", b"1");
+    assert_eq!(store.with(|tape| tape.messages.len()), 1);
+    bob.retain(&mut universe, "b", b"2");
+    assert_eq!(store.with(|tape| tape.messages.len()), 1);
+    bob.retain(&mut universe, "a", b"3");
+    assert_eq!(store.with(|tape| tape.messages.len()), 2);
+}

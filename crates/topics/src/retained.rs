@@ -201,14 +201,31 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     /// place of another adds no topic, and is never refused for its bytes unless it is
     /// larger than the one before.
     pub fn set(&self, topic: &Arc<str>, value: M, now: Time) -> Result<u64, RetainedFull> {
+        self.set_with(topic, value.size(), || value, now)
+    }
+
+    /// The same for a value of `size` bytes that is made only when there is room for it: `make`
+    /// must not use this store.
+    ///
+    /// # Errors
+    ///
+    /// As [`RetainedStore::set`].
+    pub fn set_with(
+        &self,
+        topic: &Arc<str>,
+        size: usize,
+        make: impl FnOnce() -> M,
+        now: Time,
+    ) -> Result<u64, RetainedFull> {
         let hash = self.hash(topic);
         let mut shard = self.shard(hash);
-        if let Err(full) = self.reserve(shard.known_size(hash, topic), value.size()) {
+        if let Err(full) = self.reserve(shard.known_size(hash, topic), size) {
             if self.purge_shard(&mut shard, now, PURGE_AT_SET) == 0 {
                 return Err(full);
             }
-            self.reserve(shard.known_size(hash, topic), value.size())?;
+            self.reserve(shard.known_size(hash, topic), size)?;
         }
+        let value = make();
         let known = shard.find(hash, topic);
         if known.is_none() {
             self.order_mut().insert(Arc::clone(topic));

@@ -409,15 +409,26 @@ impl Worker {
         }
         let now = fanout.now;
         let message = Arc::clone(fanout.message());
-        // Known to the store before anybody can find it here.
-        let mut body = Body::Here(message);
-        if self.durable && fanout.parts.durability.is_stored() {
-            self.keep(fanout.message(), now);
-            if !self.has_memory_for(body.size()) {
-                body = body.without_message();
+        let body = Body::Here(Arc::clone(&message));
+        let size = body.size();
+        let stored = self.durable && fanout.parts.durability.is_stored();
+        let fits = self.has_memory_for(size);
+        let shared = Arc::clone(&self.shared);
+        // Known to the store before anybody can find it here, but not if it is refused.
+        let keep = || {
+            if stored {
+                self.keep(&message, now);
             }
-        }
-        match self.shared.retained.set(fanout.route.topic(), body, now) {
+            if stored && !fits {
+                body.without_message()
+            } else {
+                body
+            }
+        };
+        let kept = shared
+            .retained
+            .set_with(fanout.route.topic(), size, keep, now);
+        match kept {
             Ok(sequence) => {
                 self.record_retained(fanout, sequence);
                 Ok(())
