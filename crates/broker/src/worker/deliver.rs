@@ -381,7 +381,13 @@ impl Worker {
         match next {
             Next::Publish(Some(packet_id), outbound) => {
                 self.record_sent(key, packet_id, &outbound);
-                self.send_first(key, conn, Some(packet_id), &outbound, now);
+                let client = self.clients.at(key);
+                if client.is_some_and(|client| client.is_unsure(&outbound)) {
+                    // MQTT-3.3.1-1.
+                    self.send_again(key, conn, packet_id, &outbound, now);
+                } else {
+                    self.send_first(key, conn, Some(packet_id), &outbound, now);
+                }
             }
             Next::Held(packet_id, outbound) => {
                 self.record_sent(key, packet_id, &outbound);
@@ -394,11 +400,7 @@ impl Worker {
             }
             Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
             Next::PublishAgain(packet_id, outbound) => {
-                if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
-                {
-                    let size = outbound.body.size();
-                    self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
-                }
+                self.send_again(key, conn, packet_id, &outbound, now);
             }
             Next::PubrelAgain(packet_id) => self.write_pubrel(conn, packet_id),
             Next::Missing => {}
@@ -434,6 +436,21 @@ impl Worker {
         if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
             let size = outbound.body.size();
             self.give_up(key, packet_id, DropReason::TooLarge, size);
+        }
+    }
+
+    /// Writes a message to a client that has had it, or may have, with DUP.
+    fn send_again(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        packet_id: PacketId,
+        outbound: &Outbound,
+        now: Time,
+    ) {
+        if self.write_outbound(conn, Some(packet_id), outbound, true, now) == Err(TooLarge) {
+            let size = outbound.body.size();
+            self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
         }
     }
 

@@ -157,6 +157,8 @@ impl Import {
         };
         let will = fields.object("will")?.map(Will::read).transpose()?;
         let next = DeliveryNumber::new(fields.number("next")?).ok_or("next is zero")?;
+        let unsure = fields.optional("unsure")?.unwrap_or(1);
+        let unsure = DeliveryNumber::new(unsure).ok_or("unsure is zero")?;
         let received = fields.numbers("received")?.unwrap_or_default();
         let received = received.into_iter().map(packet_id);
         let received = received.collect::<Result<Vec<PacketId>, _>>()?;
@@ -175,6 +177,7 @@ impl Import {
             },
             link,
             next,
+            unsure,
             received: &received,
         };
         encode_session_state(&state, out);

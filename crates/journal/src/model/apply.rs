@@ -314,7 +314,11 @@ impl Model {
         let number = fields.session.0;
         self.last_session = self.last_session.max(number);
         match self.sessions.get_mut(&number) {
-            Some(session) => session.details.begin(fields),
+            Some(session) => {
+                // If the run before ended without a word of this one, it ended here.
+                session.break_off();
+                session.details.begin(fields)
+            }
             None => {
                 self.sessions.insert(number, Session::new(fields)?);
                 Ok(())
@@ -330,6 +334,7 @@ impl Model {
         let mut session = Session::new(&state.fields)?;
         session.details.set_link(state.link);
         session.next = state.next;
+        session.details.unsure = state.unsure;
         for id in state.received {
             session.details.receive(id);
         }

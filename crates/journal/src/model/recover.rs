@@ -61,6 +61,7 @@ impl Model {
         for session in self.sessions.values_mut() {
             // The workers of this run never hear of these.
             session.expired = 0;
+            session.break_off();
             if session.details.link == Link::Connected {
                 session.details.set_link(left(session, now));
             }
@@ -211,6 +212,7 @@ impl Model {
                 .filter_map(|entry| self.delivery(entry, clock))
                 .collect(),
             next: session.next,
+            unsure: session.unsure(),
             received: session.details.received().to_vec(),
             begun: session.details.begun().to_vec(),
         }
