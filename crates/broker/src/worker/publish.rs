@@ -403,8 +403,8 @@ impl Worker {
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
-            let sequence = self.shared.retained.clear(topic);
-            self.record_retained(fanout, sequence);
+            let (sequence, before) = self.shared.retained.remove(topic);
+            self.record_retained(fanout, sequence, before);
             return Ok(());
         }
         let now = fanout.now;
@@ -429,8 +429,8 @@ impl Worker {
             .retained
             .set_with(fanout.route.topic(), size, keep, now);
         match kept {
-            Ok(sequence) => {
-                self.record_retained(fanout, sequence);
+            Ok((sequence, before)) => {
+                self.record_retained(fanout, sequence, before);
                 Ok(())
             }
             Err(_) => Err(Refused {
