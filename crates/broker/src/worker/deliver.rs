@@ -216,7 +216,7 @@ impl Worker {
 
     /// Messages that came to the store before this, in milliseconds of its clock, have waited
     /// too long.
-    fn oldest_welcome(&self, now: Time) -> u64 {
+    pub(super) fn oldest_welcome(&self, now: Time) -> u64 {
         let age = self.limits.queued_age;
         if !self.durable || age.is_zero() {
             return 0;
@@ -361,10 +361,7 @@ impl Worker {
         let client = self.clients.at_mut(key)?;
         let (keeps, session, owing) = (client.keeps(), client.stored, &mut self.owing);
         let when = |outbound: &Outbound| when(outbound.number, outbound.qos);
-        let is_over = |body: &Body| {
-            let reference = body.reference();
-            body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
-        };
+        let is_over = |body: &Body| is_over(body, oldest, now);
         client
             .session
             .next_to_send(window, keeps, is_over, when, |late| {
@@ -525,6 +522,13 @@ fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumb
 /// Whether a session has the message already, from an earlier run.
 fn is_skipped(session: Option<StoredSession>, skip: Option<&RecoveredBegun>) -> bool {
     skip.is_some_and(|skip| session.is_some_and(|session| skip.sessions.contains(&session)))
+}
+
+/// Whether a message that waits is given up: it expired, or came before `oldest` (as
+/// [`Worker::oldest_welcome`] says).
+pub(super) fn is_over(body: &Body, oldest: u64, now: Time) -> bool {
+    let reference = body.reference();
+    body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
 }
 
 /// A QoS 2 identifier that a crash would take back must not be seen.
