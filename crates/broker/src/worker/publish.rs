@@ -268,6 +268,9 @@ impl Worker {
     /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
     /// promises must be safe here too.
     fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
+        if self.holds_enough(id) {
+            return Flow::Wait;
+        }
         let receipt = match self.rejoin(id, way.session, packet_id) {
             Some(receipt) => Some(receipt),
             None => {
