@@ -32,7 +32,9 @@ pub(super) struct Background {
     /// The last whole checkpoint: the next header names it.
     whole: u64,
     since: Since,
-    /// Bytes of the last whole checkpoint for each byte that was estimated.
+    /// Bytes of the last whole checkpoint.
+    written: u64,
+    /// Bytes of it for each byte that was estimated.
     factor: u64,
     expiry: Option<ExpiryWalk>,
     /// When what has expired is looked for again.
@@ -88,6 +90,7 @@ impl Background {
                 // Who was connected is not any more, and the journal does not say so yet.
                 segments: if sessions > 0 { u64::MAX } else { 0 },
             },
+            written: 0,
             factor: 1,
             expiry: None,
             next_expiry: 0,
@@ -251,7 +254,8 @@ impl Engine {
     /// A checkpoint costs as much as it is large, and saves a replay of what came before it.
     fn wants_checkpoint(&self) -> bool {
         let since = self.background.since;
-        let enough = self.state_bytes().saturating_mul(2);
+        let enough = self.state_bytes().max(self.background.written);
+        let enough = enough.saturating_mul(2);
         let segment = self.options.log.segment_bytes;
         // One that takes many segments itself must not be followed by the next at once.
         let segments = enough.checked_div(segment).unwrap_or(0);
@@ -303,6 +307,7 @@ impl Engine {
         self.sync()?;
         self.log.set_checkpoint(first);
         self.background.whole = first;
+        self.background.written = written;
         self.background.factor = written.checked_div(estimate.max(4096)).unwrap_or(1).max(1);
         if let Some(running) = self.background.checkpoint.take() {
             self.background.since = running.since;

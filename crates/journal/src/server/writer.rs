@@ -98,8 +98,13 @@ impl Writer {
             let began = clock();
             let now = self.millis(began);
             self.shared.begin_disk(now);
-            self.take();
+            // First what an earlier turn could not write: what was asked for may lie in the inbox
+            // behind it.
             self.write(now);
+            if self.unwritten.is_empty() {
+                self.take();
+                self.write(now);
+            }
             if self.must_sync(reach, now) {
                 let was_synced = self.engine.is_synced();
                 self.sync();
@@ -158,12 +163,10 @@ impl Writer {
             .millis(Time::from_millis(millis(since_start)))
     }
 
-    /// Takes the inbox, unless something taken earlier has still to be written.
+    /// Takes the inbox. All that was taken earlier must be written.
     fn take(&mut self) {
-        if self.unwritten.is_empty() {
-            self.shared.take(&mut self.taken);
-            self.unwritten.extend(self.taken.frames.drain(..));
-        }
+        self.shared.take(&mut self.taken);
+        self.unwritten.extend(self.taken.frames.drain(..));
     }
 
     fn write(&mut self, now: u64) {
