@@ -13,6 +13,7 @@ use crate::record::BodyPlace;
 mod apply;
 mod expire;
 mod extras;
+mod gaps;
 mod messages;
 mod nearby;
 mod queue;
@@ -27,6 +28,7 @@ pub use recover::Losses;
 pub(crate) use view::SessionView;
 
 use extras::Extras;
+use gaps::Gaps;
 use messages::{Hurry, Messages};
 use session::Session;
 
@@ -46,6 +48,7 @@ pub struct Model {
     sequence: u64,
     checkpoint: Option<u64>,
     anomalies: u64,
+    gaps: Gaps,
 }
 
 /// What the model may expect to know.
@@ -117,6 +120,7 @@ impl Model {
             sequence: 0,
             checkpoint: None,
             anomalies: 0,
+            gaps: Gaps::default(),
         }
     }
 

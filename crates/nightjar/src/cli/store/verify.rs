@@ -131,6 +131,13 @@ impl Checked {
                 show(client.as_str())
             ));
         }
+        for (client, &most) in &self.lost.suspects {
+            line(format_args!(
+                "client that may have lost {}: {}",
+                counted(most, "message"),
+                show(client.as_str())
+            ));
+        }
         for topic in &self.lost.retained {
             line(format_args!(
                 "retained message that is lost: {}",
@@ -162,6 +169,13 @@ impl Mended {
         ));
         for client in &self.lost.clients {
             text.push_str(&format!("  owed to {}\n", show(client.as_str())));
+        }
+        for (client, &most) in &self.lost.suspects {
+            text.push_str(&format!(
+                "  perhaps {} more owed to {}\n",
+                counted(most, "message"),
+                show(client.as_str())
+            ));
         }
         for topic in &self.lost.retained {
             text.push_str(&format!("  retained for {}\n", show(topic)));
