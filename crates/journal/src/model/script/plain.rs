@@ -263,10 +263,9 @@ impl Plain {
             sequence: self.sequence,
             ..Recovered::default()
         };
-        for (&number, session) in &self.sessions {
-            if session.expiry.is_zero() {
-                continue;
-            }
+        let sessions = self.sessions.iter();
+        let lasting = sessions.filter(|(_, session)| !session.expiry.is_zero());
+        for (&number, session) in lasting {
             let mut deliveries = Vec::new();
             for owed in session.queue.values() {
                 match stage(owed, &body) {
