@@ -119,12 +119,8 @@ impl Worker {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
         let access = Access::Subscribe(&filter.filter);
-        if !self
-            .shared
-            .config
-            .policy
-            .allows(&client.identity, client.id.as_str(), access)
-        {
+        let policy = &self.shared.config.policy;
+        if !policy.allows(&client.identity, client.id.as_str(), access) {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
         let subscription = Subscription {
