@@ -269,9 +269,10 @@ def test_limit_of_the_store(own_server, topic):
         server.until_events(LIMITED)
         with Peer(server, V5, client_id, clean=False) as back:
             assert [number(m) for m in back.messages(kept)] == list(range(kept))
-            assert back.until_fence(publisher) == []
             assert disk_usage(server.store) <= 8 * MIB
             until_taken(publisher, f"{topic}/queue", kept, GIVEN_BACK)
+            assert number(back.message()) == kept
+            assert back.until_fence(publisher) == []
         server.until_events(TAKES_AGAIN)
 
 

@@ -45,6 +45,7 @@ pub(super) struct Background {
     /// Segments that the system would not remove; the next run tries again.
     unremovable: Vec<u64>,
     room: SpareRoom,
+    pub(super) limit: Limit,
     /// When a full disk is tried again.
     retry_at: u64,
     next_tidy: u64,
@@ -77,6 +78,13 @@ enum SpareRoom {
     Full(Shortage),
 }
 
+/// Whether `limits.store_bytes` is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Ahead,
+    Reached,
+}
+
 impl Background {
     /// `checkpoint`: what the newest segment's header names. `replayed`: bytes of the replay, which
     /// found so many sessions.
@@ -98,6 +106,7 @@ impl Background {
             stuck: Vec::new(),
             unremovable: Vec::new(),
             room: SpareRoom::Enough,
+            limit: Limit::Ahead,
             retry_at: 0,
             next_tidy: 0,
             tidy_until: 0,
@@ -123,6 +132,11 @@ impl Background {
         }
     }
 
+    /// Room is short: what nobody refers to is forgotten sooner for a while.
+    pub(super) fn hurry(&mut self, now: u64) {
+        self.hurry_until = now.saturating_add(GRACE);
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.shortage().is_some()
     }
@@ -146,7 +160,7 @@ impl Engine {
         self.now = self.now.max(now);
         if self.now >= self.background.next_tidy {
             if self.is_short() {
-                self.background.hurry_until = self.now.saturating_add(GRACE);
+                self.background.hurry(self.now);
             }
             if self.now < self.background.hurry_until {
                 self.model.tidy_in_need(self.now);

@@ -17,8 +17,8 @@ mod open;
 
 pub use open::{OnDamage, Options, Report};
 
-use self::background::Background;
 pub use self::background::Idle;
+use self::background::{Background, Limit};
 use crate::disk::DiskFile;
 pub use crate::log::OpenError;
 use crate::log::{FrameAt, Log, WriteError};
@@ -180,6 +180,31 @@ impl Engine {
     /// written without asking has its room beside them: acknowledgements, messages that are moved
     /// and a checkpoint; and so have files that are not full.
     pub fn left(&self) -> u64 {
+        match self.background.limit {
+            Limit::Reached => 0,
+            Limit::Ahead => self.measure(),
+        }
+    }
+
+    /// Looks whether `limits.store_bytes` is reached. Who is refused should not have to ask why the
+    /// next one is not: so it stays reached until there is room for some segments.
+    pub fn watch_limit(&mut self) {
+        let segment = self.options.log.segment_bytes;
+        let least = match self.background.limit {
+            Limit::Reached => segment.saturating_mul(2),
+            Limit::Ahead => segment,
+        };
+        self.background.limit = if self.measure() < least {
+            Limit::Reached
+        } else {
+            Limit::Ahead
+        };
+        if self.background.limit == Limit::Reached {
+            self.background.hurry(self.now);
+        }
+    }
+
+    fn measure(&self) -> u64 {
         let most = self.options.store_bytes;
         if most == 0 {
             return u64::MAX;

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use store::{Condition, Figures, Health, Loaded, Room, Shortage, Wish};
+use store::{Figures, Loaded, Room, Shortage, Wish};
 use types::{MessageRef, SessionKey, StoredSession, Time, WorkerId};
 
+use super::fares::Fares;
 use crate::record::StoreClock;
 use crate::segment::FrameBuffer;
 
@@ -25,16 +26,7 @@ pub(crate) struct Shared {
     call: Condvar,
     written: AtomicU64,
     synced: AtomicU64,
-    failed: AtomicBool,
-    /// Why it has failed.
-    failure: OnceLock<String>,
-    /// A [`Shortage`], or 0.
-    short: AtomicU8,
-    /// Since when the journal's thread is with the disk, on the store's clock; 0: it is not.
-    busy_since: AtomicU64,
-    /// When the disk took too long for the last time; 0: never.
-    slow_at: AtomicU64,
-    health: Mutex<Health>,
+    pub(crate) fares: Fares,
     /// Bytes that were handed over so far.
     came: AtomicU64,
     /// Those of them that are written.
@@ -149,12 +141,7 @@ impl Shared {
             call: Condvar::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            short: AtomicU8::new(0),
-            busy_since: AtomicU64::new(0),
-            slow_at: AtomicU64::new(0),
-            health: Mutex::default(),
+            fares: Fares::default(),
             came: AtomicU64::new(0),
             went: AtomicU64::new(0),
             most_backlog: start.most_backlog,
@@ -342,23 +329,11 @@ impl Shared {
 
     /// Tells all workers that the store has failed.
     pub(crate) fn publish_failed(&self, why: &dyn fmt::Display) {
-        self.failure.get_or_init(|| why.to_string());
-        self.failed.store(true, Ordering::Release);
+        self.fares.fail(why);
         let workers = self.lock().workers.clone();
         for worker in workers {
             self.wake(worker);
         }
-    }
-
-    /// Says whether there is room, and why not.
-    pub(crate) fn publish_shortage(&self, shortage: Option<Shortage>) {
-        let short = match shortage {
-            None => 0,
-            Some(Shortage::Limit) => 1,
-            Some(Shortage::Disk) => 2,
-            Some(Shortage::ReadOnly) => 3,
-        };
-        self.short.store(short, Ordering::Relaxed);
     }
 
     /// Says how many bytes may still be written. A part of them may be handed over before this is
@@ -369,55 +344,13 @@ impl Shared {
         self.room_until.store(most, Ordering::Relaxed);
     }
 
-    fn shortage(&self) -> Option<Shortage> {
+    /// Why there is no room, or none for what is on its way.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
         let room_until = self.room_until.load(Ordering::Relaxed);
-        match self.short.load(Ordering::Relaxed) {
-            0 if self.came.load(Ordering::Relaxed) >= room_until => Some(Shortage::Limit),
-            0 => None,
-            1 => Some(Shortage::Limit),
-            2 => Some(Shortage::Disk),
-            _ => Some(Shortage::ReadOnly),
-        }
-    }
-
-    /// The journal's thread turns to the disk, which may take its time.
-    pub(crate) fn begin_disk(&self, now: u64) {
-        self.busy_since.store(now.max(1), Ordering::Relaxed);
-    }
-
-    /// It is back.
-    pub(crate) fn end_disk(&self, now: u64) {
-        let since = self.busy_since.swap(0, Ordering::Relaxed);
-        if since != 0 && now.saturating_sub(since) >= SLOW {
-            self.slow_at.store(now, Ordering::Relaxed);
-        }
-    }
-
-    /// How the store fares at this moment. `last`: when this was asked last.
-    pub(crate) fn condition(&self, last: u64, now: u64) -> Condition {
-        if self.has_failed() {
-            return Condition::Failed;
-        }
-        if let Some(shortage) = self.shortage() {
-            return Condition::Full(shortage);
-        }
-        let since = self.busy_since.load(Ordering::Relaxed);
-        let hangs = since != 0 && now.saturating_sub(since) >= SLOW;
-        let slow_at = self.slow_at.load(Ordering::Relaxed);
-        if hangs || slow_at != 0 && slow_at >= last {
-            return Condition::Slow;
-        }
-        Condition::Ok
-    }
-
-    /// What [`Shared::figures`] shows from now on.
-    pub(crate) fn publish_health(&self, health: Health) {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
-    }
-
-    /// Why the store has failed, if it has.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+        let over = || self.came.load(Ordering::Relaxed) >= room_until;
+        self.fares
+            .shortage()
+            .or_else(|| over().then_some(Shortage::Limit))
     }
 
     pub(crate) fn publish_figures(&self, figures: Figures) {
@@ -433,11 +366,12 @@ impl Shared {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.fares.has_failed()
     }
 
     pub(crate) fn room(&self) -> Room {
-        if self.shortage().is_some() {
+        if let Some(shortage) = self.shortage() {
+            self.fares.tell(shortage);
             Room::Full
         } else if self.backlog() > self.most_backlog {
             Room::Behind
@@ -452,7 +386,7 @@ impl Shared {
         Figures {
             backlog_bytes: self.backlog(),
             damaged: self.damaged.load(Ordering::Relaxed),
-            health: *self.health.lock().unwrap_or_else(PoisonError::into_inner),
+            health: self.fares.health(),
             ..figures.clone()
         }
     }
@@ -552,7 +486,5 @@ pub(crate) fn bytes(length: usize) -> u64 {
 
 /// One in so many of the bytes that may still be written may be on the way at once.
 const ON_THE_WAY: u64 = 4;
-/// Milliseconds from which on the disk is too slow.
-const SLOW: u64 = 1_000;
 /// Frames that are kept to be filled again: one is filled while another is written.
 const BLANKS: usize = 3;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use store::Wish;
 use types::WorkerId;
 
+mod fares;
 mod handle;
 mod inbox;
 mod reader;

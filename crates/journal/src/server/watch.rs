@@ -39,9 +39,9 @@ pub(super) fn watch(shared: &Shared, clock: &Clock, end: &Receiver<()>, tell: &T
         let seen = shared.condition(last, now);
         last = now;
         if let Some(mut change) = patience.look(seen, now) {
-            shared.publish_health(change.now);
+            shared.fares.set_health(change.now);
             if change.now.condition == Condition::Failed {
-                change.why = shared.failure().map(str::to_owned);
+                change.why = shared.fares.failure().map(str::to_owned);
             }
             tell(&change);
         }

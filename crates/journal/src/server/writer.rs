@@ -97,7 +97,7 @@ impl Writer {
         if self.state != State::Failed {
             let began = clock();
             let now = self.millis(began);
-            self.shared.begin_disk(now);
+            self.shared.fares.begin_disk(now);
             // First what an earlier turn could not write: what was asked for may lie in the inbox
             // behind it.
             self.write(now);
@@ -124,7 +124,7 @@ impl Writer {
             return Idle::Done;
         }
         let now = self.millis(clock());
-        self.shared.begin_disk(now);
+        self.shared.fares.begin_disk(now);
         let done = self.engine.idle(now);
         let idle = match done {
             Ok(idle) => idle,
@@ -260,13 +260,15 @@ impl Writer {
     }
 
     fn publish(&mut self, now: u64) {
-        self.shared.end_disk(now);
+        self.shared.fares.end_disk(now);
+        self.engine.watch_limit();
         let stuck = match self.state {
             State::Stuck(shortage) => Some(shortage),
             State::Running | State::Failed => None,
         };
         self.shared
-            .publish_shortage(stuck.or_else(|| self.engine.shortage()));
+            .fares
+            .set_shortage(stuck.or_else(|| self.engine.shortage()));
         self.shared.publish_left(self.engine.left());
         let mut figures = self.engine.figures(now);
         figures.commits = self.histogram.counts();
