@@ -75,7 +75,7 @@ pub struct Limits {
     /// Longest time that a message waits for a session. Longer: dropped and counted. Zero: no
     /// bound.
     pub queued_age: Duration,
-    /// Most bytes that the store takes on the disk. An eighth, and as much as a checkpoint takes, is
+    /// Most bytes that the store takes on the disk. A sixth, and as much as a checkpoint takes, is
     /// kept for acknowledgements and for what gives room back; above the rest: 0x97 to what would
     /// be stored, and to new sessions and subscriptions that last. Zero: as many as the disk has.
     pub store_bytes: u64,
