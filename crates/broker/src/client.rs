@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Grant, Identity};
-use protocol::Session;
+use protocol::{Outbound, Session};
 use topics::{MemberState, ScanCursor};
 use types::{
     Body, ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time,
@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) stored: Option<StoredSession>,
     /// The number of the next delivery that the store hears of.
     pub(crate) next_delivery: DeliveryNumber,
+    /// What waits with a lower number may have been sent by an earlier run.
+    pub(crate) unsure: DeliveryNumber,
     /// QoS 2 messages of the client that an earlier run did not take in as a whole, with those
     /// that have them.
     pub(crate) begun: Vec<(PacketId, Skip)>,
@@ -104,6 +106,7 @@ impl Client {
             expiry,
             stored: None,
             next_delivery: DeliveryNumber::FIRST,
+            unsure: DeliveryNumber::FIRST,
             begun: Vec::new(),
             taking: Vec::new(),
             awaited: None,
@@ -129,6 +132,13 @@ impl Client {
     pub(crate) fn hold_of(&self, id: PacketId) -> Option<u64> {
         let known = self.taking.iter().find(|(known, _)| *known == id);
         known.map(|(_, hold)| *hold)
+    }
+
+    /// Whether a message that leaves the queue may have been sent by an earlier run. At QoS 2 that
+    /// would be known: it waits for the record of its identifier.
+    pub(crate) fn is_unsure(&self, outbound: &Outbound) -> bool {
+        let number = outbound.number;
+        outbound.qos == QoS::AtLeastOnce && number.is_some_and(|number| number < self.unsure)
     }
 
     /// Whether the session outlives its connection, so that what is sent must be kept until

@@ -77,7 +77,8 @@ fn run(path: &Path, load: &Load) -> Result<(), Failure> {
             }
         }
     };
-    let server = Server::start(engine, Settings::default(), move || start.elapsed(), wake)?;
+    let clock = move || start.elapsed();
+    let server = Server::start(engine, Settings::default(), clock, wake, Box::new(|_| ()))?;
     let cpu = cpu_seconds()?;
     let began = Instant::now();
     let share = load.messages.div_ceil(load.producers);

@@ -26,6 +26,7 @@ mod process;
 mod serve;
 mod signals;
 mod storage;
+mod trouble;
 
 use std::process::ExitCode;
 

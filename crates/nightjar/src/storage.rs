@@ -10,11 +10,13 @@ use broker::{Control, DurabilityRules, Mail};
 use config::Config;
 use journal::disk::Folder;
 use journal::engine::{Engine, OpenError, Options, Report};
-use journal::server::{Server, Settings, Stopped};
+use journal::server::{Change, Server, Settings, Stopped};
 use net::Mailboxes;
 use store::{NoStore, Recovered, Store};
 use tracing::{error, info, warn};
 use types::{ClientId, Durability, WorkerId};
+
+use crate::trouble;
 
 /// The folder in the data folder.
 pub(crate) const FOLDER: &str = "store";
@@ -79,6 +81,13 @@ impl Storage {
         let path = data_dir.join(FOLDER);
         let folder =
             Folder::open(&path).map_err(|error| StorageError::Folder(path.clone(), error))?;
+        if folder.tightened() > 0 {
+            warn!(
+                folder = &*path.to_string_lossy(),
+                files = folder.tightened(),
+                "other users had access to the store: taken away"
+            );
+        }
         let options = Options {
             log: journal::log::Options {
                 segment_bytes: config.store.segment_bytes,
@@ -103,7 +112,8 @@ impl Storage {
                 let _ended = mailboxes.wait().send(worker, ready);
             }
         };
-        let server = Server::start(engine, settings, move || start.elapsed(), wake)
+        let tell = Box::new(move |change: &Change| trouble::log(change, &path));
+        let server = Server::start(engine, settings, move || start.elapsed(), wake, tell)
             .map_err(StorageError::System)?;
         let running = Some(Running { server, mailboxes });
         Ok((Self { running }, recovered))
@@ -145,7 +155,7 @@ impl Storage {
 
 /// One line about what was found.
 fn announce(recovered: &Recovered, report: &Report, start: Instant) {
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     if report.dropped_bytes > 0 {
         warn!(
             bytes = report.dropped_bytes,
@@ -173,7 +183,7 @@ fn announce(recovered: &Recovered, report: &Report, start: Instant) {
         retained = recovered.retained.len(),
         bytes = report.bytes,
         dropped_bytes = report.dropped_bytes,
-        seconds = format!("{seconds:.3}"),
+        seconds,
         "store recovered"
     );
 }

@@ -20,7 +20,10 @@ pub mod record;
 pub mod recovered;
 
 pub use memory::{MemoryStore, NoStore, Tape};
-pub use port::{COMMIT_BOUNDS, Figures, Found, Loaded, Progress, Room, Store, StoreFailed, Wish};
+pub use port::{
+    COMMIT_BOUNDS, Condition, Figures, Found, Health, Loaded, Progress, Room, Shortage, Store,
+    StoreFailed, Wish,
+};
 pub use record::{Delivery, Record, Settled, WillParts};
 pub use recovered::{
     Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained, RecoveredSession,

@@ -46,7 +46,8 @@ pub struct Progress {
 pub enum Room {
     /// It does.
     Enough,
-    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait.
+    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait, and whoever
+    /// begins, resumes or changes a session that lasts.
     Behind,
     /// The disk, or `limits.store_bytes`, is full: QoS 1 and 2 are refused with 0x97 where they
     /// would have to be stored. Acknowledgements are still taken.
@@ -75,6 +76,52 @@ pub enum Found {
     Damaged,
 }
 
+/// How a store fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How.
+    pub condition: Condition,
+    /// Since when, in milliseconds of the store's clock; 0: since the start.
+    pub since: u64,
+}
+
+/// How a store fares, from good to bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// All is well.
+    #[default]
+    Ok,
+    /// The disk takes longer than a second, or hangs: acknowledgements are late.
+    Slow,
+    /// There is no room: see [`Room::Full`].
+    Full(Shortage),
+    /// Nothing is acknowledged any more: see [`StoreFailed`].
+    Failed,
+}
+
+impl Condition {
+    /// One word: `ok`, `slow`, `full` or `failed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Slow => "slow",
+            Self::Full(_) => "full",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shortage {
+    /// `limits.store_bytes` is reached.
+    Limit,
+    /// The disk is full, or a quota on it is used up.
+    Disk,
+    /// The file system is read-only.
+    ReadOnly,
+}
+
 /// What a store shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -101,6 +148,8 @@ pub struct Figures {
     /// How many commits took how long: for each of [`COMMIT_BOUNDS`] those not longer, and last
     /// the longer ones.
     pub commits: [u64; COMMIT_BOUNDS.len() + 1],
+    /// How it fares.
+    pub health: Health,
 }
 
 /// The bounds of the commit latency histogram, from the first write to the end of the sync.

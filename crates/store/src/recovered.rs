@@ -44,6 +44,9 @@ pub struct RecoveredSession {
     pub deliveries: Vec<RecoveredDelivery>,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// Deliveries before this one that wait at QoS 1 may have been sent: the client was connected
+    /// when a run ended, and a [`crate::Record::Sent`] waits for nobody.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers of the client that it has not released.
     pub received: Vec<PacketId>,
     /// QoS 2 messages of the client that are not received as a whole.

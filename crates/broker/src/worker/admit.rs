@@ -67,6 +67,9 @@ impl Worker {
                 return self.send_home(id, home, bytes);
             }
         }
+        if self.connects_too_fast(&connect) {
+            return Flow::Wait;
+        }
         self.count(Counter::ConnectsReceived, 1);
         let packet = bytes.get(..total_len).unwrap_or_default();
         self.admit(id, &connect, packet, now)
@@ -301,6 +304,12 @@ impl Worker {
                 ReasonCode::QuotaExceeded,
                 "the server has no room for another session",
             )),
+            None if !admission.agreed.session_expiry.is_zero() && self.takes_nothing_lasting() => {
+                Err(refusal(
+                    ReasonCode::QuotaExceeded,
+                    "the store has no room for another session",
+                ))
+            }
             None => Ok(()),
         }
     }

@@ -220,7 +220,7 @@ impl Worker {
 
     /// Messages that came to the store before this, in milliseconds of its clock, have waited
     /// too long.
-    fn oldest_welcome(&self, now: Time) -> u64 {
+    pub(super) fn oldest_welcome(&self, now: Time) -> u64 {
         let age = self.limits.queued_age;
         if !self.durable || age.is_zero() {
             return 0;
@@ -366,10 +366,7 @@ impl Worker {
         let client = self.clients.at_mut(key)?;
         let (keeps, session, owing) = (client.keeps(), client.stored, &mut self.owing);
         let when = |outbound: &Outbound| when(outbound.number, outbound.qos);
-        let is_over = |body: &Body| {
-            let reference = body.reference();
-            body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
-        };
+        let is_over = |body: &Body| is_over(body, oldest, now);
         client
             .session
             .next_to_send(window, keeps, is_over, when, |late| {
@@ -386,7 +383,13 @@ impl Worker {
         match next {
             Next::Publish(Some(packet_id), outbound) => {
                 self.record_sent(key, packet_id, &outbound);
-                self.send_first(key, conn, Some(packet_id), &outbound, now);
+                let client = self.clients.at(key);
+                if client.is_some_and(|client| client.is_unsure(&outbound)) {
+                    // MQTT-3.3.1-1.
+                    self.send_again(key, conn, packet_id, &outbound, now);
+                } else {
+                    self.send_first(key, conn, Some(packet_id), &outbound, now);
+                }
             }
             Next::Held(packet_id, outbound) => {
                 self.record_sent(key, packet_id, &outbound);
@@ -403,11 +406,7 @@ impl Worker {
                 self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
             }
             Next::PublishAgain(packet_id, outbound) => {
-                if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
-                {
-                    let size = outbound.body.size();
-                    self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
-                }
+                self.send_again(key, conn, packet_id, &outbound, now);
             }
             Next::PubrelAgain(packet_id) => self.write_pubrel(conn, packet_id),
             Next::Missing => {}
@@ -447,6 +446,21 @@ impl Worker {
         if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
             let size = outbound.body.size();
             self.give_up(key, packet_id, DropReason::TooLarge, size);
+        }
+    }
+
+    /// Writes a message to a client that has had it, or may have, with DUP.
+    fn send_again(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        packet_id: PacketId,
+        outbound: &Outbound,
+        now: Time,
+    ) {
+        if self.write_outbound(conn, Some(packet_id), outbound, true, now) == Err(TooLarge) {
+            let size = outbound.body.size();
+            self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
         }
     }
 
@@ -521,6 +535,13 @@ fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumb
 /// Whether a session has the message already, from an earlier run.
 fn is_skipped(session: Option<StoredSession>, skip: Option<&RecoveredBegun>) -> bool {
     skip.is_some_and(|skip| session.is_some_and(|session| skip.sessions.contains(&session)))
+}
+
+/// Whether a message that waits is given up: it expired, or came before `oldest` (as
+/// [`Worker::oldest_welcome`] says).
+pub(super) fn is_over(body: &Body, oldest: u64, now: Time) -> bool {
+    let reference = body.reference();
+    body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
 }
 
 /// A QoS 2 identifier that a crash would take back must not be seen.

@@ -11,6 +11,7 @@ use store::{Found, Loaded};
 use types::{Body, MessageRef, SessionKey, SessionRef, SubscriptionFilter, Time};
 
 use super::Worker;
+use super::deliver::is_over;
 use super::share::Origin;
 use crate::event::{DropReason, Event};
 
@@ -42,9 +43,11 @@ impl Worker {
         if !self.durable {
             return;
         }
+        let oldest = self.oldest_welcome(now);
         let missing = self.clients.at_mut(key).map(|client| {
             let session = &mut client.session;
-            session.missing(LOAD_MESSAGES, LOAD_BYTES, now)
+            let is_over = |body: &Body| is_over(body, oldest, now);
+            session.missing(LOAD_MESSAGES, LOAD_BYTES, is_over)
         });
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
             self.store.load(key, &missing);

@@ -28,6 +28,7 @@ mod authenticate;
 mod deliver;
 mod doors;
 mod ending;
+mod lasting;
 mod leave;
 mod load;
 mod promise;

@@ -265,6 +265,9 @@ impl Worker {
     /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
     /// promises must be safe here too.
     fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
+        if self.holds_enough(id) {
+            return Flow::Wait;
+        }
         let receipt = match self.rejoin(id, way.session, packet_id) {
             Some(receipt) => Some(receipt),
             None => {
@@ -400,23 +403,34 @@ impl Worker {
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
-            let sequence = self.shared.retained.clear(topic);
-            self.record_retained(fanout, sequence);
+            let (sequence, before) = self.shared.retained.remove(topic);
+            self.record_retained(fanout, sequence, before);
             return Ok(());
         }
         let now = fanout.now;
         let message = Arc::clone(fanout.message());
-        // Known to the store before anybody can find it here.
-        let mut body = Body::Here(message);
-        if self.durable && fanout.parts.durability.is_stored() {
-            self.keep(fanout.message(), now);
-            if !self.has_memory_for(body.size()) {
-                body = body.without_message();
+        let body = Body::Here(Arc::clone(&message));
+        let size = body.size();
+        let stored = self.durable && fanout.parts.durability.is_stored();
+        let fits = self.has_memory_for(size);
+        let shared = Arc::clone(&self.shared);
+        // Known to the store before anybody can find it here, but not if it is refused.
+        let keep = || {
+            if stored {
+                self.keep(&message, now);
             }
-        }
-        match self.shared.retained.set(fanout.route.topic(), body, now) {
-            Ok(sequence) => {
-                self.record_retained(fanout, sequence);
+            if stored && !fits {
+                body.without_message()
+            } else {
+                body
+            }
+        };
+        let kept = shared
+            .retained
+            .set_with(fanout.route.topic(), size, keep, now);
+        match kept {
+            Ok((sequence, before)) => {
+                self.record_retained(fanout, sequence, before);
                 Ok(())
             }
             Err(_) => Err(Refused {

@@ -347,7 +347,11 @@ impl Worker {
         match kind {
             // Whatever it says (MQTT-3.1.0-2).
             CONNECT => return self.violate(id, Violation::SecondConnect, now),
-            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() => return Flow::Wait,
+            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() || self.subscribes_too_fast(id) => {
+                return Flow::Wait;
+            }
+            // Their answers wait for the store, each in memory.
+            PUBREL | SUBSCRIBE | UNSUBSCRIBE if self.holds_enough(id) => return Flow::Wait,
             _ => {}
         }
         match codec::decode(version, first_byte, body) {
@@ -395,6 +399,7 @@ fn body_behind_header(bytes: &[u8]) -> &[u8] {
 /// Packet types, as the upper half of the first byte has them (2.1.2).
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
+const PUBREL: u8 = 6;
 const SUBSCRIBE: u8 = 8;
 const UNSUBSCRIBE: u8 = 10;
 

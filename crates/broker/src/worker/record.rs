@@ -216,14 +216,21 @@ impl Worker {
         }
     }
 
-    /// A retained message has changed; the acknowledgement waits until that is safe.
-    pub(super) fn record_retained(&mut self, fanout: &mut Fanout<'_>, sequence: u64) {
+    /// A retained message has changed, which was `before`; the acknowledgement waits until that is
+    /// safe. What is not stored only takes away what is: nobody waits for that.
+    pub(super) fn record_retained(
+        &mut self,
+        fanout: &mut Fanout<'_>,
+        sequence: u64,
+        before: Option<Body>,
+    ) {
         let class = fanout.parts.durability;
-        if !self.durable || !class.is_stored() {
+        let was_stored = before.is_some_and(|before| before.reference().is_some());
+        if !self.durable || !class.is_stored() && !was_stored {
             return;
         }
         let topic = Arc::clone(fanout.route.topic());
-        if fanout.parts.payload.is_empty() {
+        if fanout.parts.payload.is_empty() || !class.is_stored() {
             self.record(Record::Cleared {
                 topic: &topic,
                 sequence,
@@ -237,7 +244,7 @@ impl Worker {
                 sequence,
             });
         }
-        if let Some(receipt) = fanout.receipt {
+        if let Some(receipt) = fanout.receipt.filter(|_| class.is_stored()) {
             self.await_receipt(Some(receipt));
             self.answer_when_safe(receipt, class);
         }

@@ -74,6 +74,7 @@ impl Worker {
         let mut client = Client::new(recovered.client.clone(), identity, recovered.expiry);
         client.stored = Some(recovered.session);
         client.next_delivery = recovered.next;
+        client.unsure = recovered.unsure;
         let ends = recovered.ends.unwrap_or(Time::MAX);
         client.ends = Some(ends);
         client.will = recovered

@@ -119,20 +119,23 @@ impl Worker {
         if verdict == Verdict::Deny {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
+        let unstorable = self.lasts(key) && self.takes_nothing_lasting();
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
-        let is_new = client.session.subscriptions.subscription(&filter).is_none();
-        if is_new && client.session.subscriptions.len() >= most {
+        let subscription = Subscription {
+            options: place.options,
+            id,
+        };
+        let known = client.session.subscriptions.subscription(&filter);
+        let is_new = known.is_none();
+        let too_many = is_new && client.session.subscriptions.len() >= most;
+        if too_many || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
         if verdict == Verdict::Partly {
             client.asks = Asks::Always;
         }
-        let subscription = Subscription {
-            options: place.options,
-            id,
-        };
         client
             .session
             .subscriptions

@@ -5,9 +5,11 @@
 //! or a message lies in it that is needed. Compaction writes such messages once more, so that no
 //! message keeps a segment for long.
 
+use store::Shortage;
+
 use crate::checkpoint::{Checkpoint, Progress, pieces};
-use crate::log::{FrameAt, SegmentInfo, WriteError};
-use crate::segment::FrameBuffer;
+use crate::log::{FrameAt, SegmentInfo, WriteError, shortage};
+use crate::segment::{FrameBuffer, MAX_PAYLOAD};
 
 use super::Engine;
 use super::compact::Victim;
@@ -30,7 +32,9 @@ pub(super) struct Background {
     /// The last whole checkpoint: the next header names it.
     whole: u64,
     since: Since,
-    /// Bytes of the last whole checkpoint for each byte that was estimated.
+    /// Bytes of the last whole checkpoint.
+    written: u64,
+    /// Bytes of it for each byte that was estimated.
     factor: u64,
     expiry: Option<ExpiryWalk>,
     /// When what has expired is looked for again.
@@ -41,10 +45,13 @@ pub(super) struct Background {
     /// Segments that the system would not remove; the next run tries again.
     unremovable: Vec<u64>,
     room: SpareRoom,
+    pub(super) limit: Limit,
     /// When a full disk is tried again.
     retry_at: u64,
     next_tidy: u64,
     tidy_until: u64,
+    /// Room was short until a while before.
+    hurry_until: u64,
     pub(super) frame: FrameBuffer,
 }
 
@@ -68,7 +75,14 @@ struct Since {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SpareRoom {
     Enough,
-    Full,
+    Full(Shortage),
+}
+
+/// Whether `limits.store_bytes` is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Ahead,
+    Reached,
 }
 
 impl Background {
@@ -82,8 +96,9 @@ impl Background {
             since: Since {
                 bytes: replayed,
                 // Who was connected is not any more, and the journal does not say so yet.
-                segments: if sessions > 0 { SEGMENTS_BETWEEN } else { 0 },
+                segments: if sessions > 0 { u64::MAX } else { 0 },
             },
+            written: 0,
             factor: 1,
             expiry: None,
             next_expiry: 0,
@@ -91,9 +106,11 @@ impl Background {
             stuck: Vec::new(),
             unremovable: Vec::new(),
             room: SpareRoom::Enough,
+            limit: Limit::Ahead,
             retry_at: 0,
             next_tidy: 0,
             tidy_until: 0,
+            hurry_until: 0,
             frame: FrameBuffer::default(),
         }
     }
@@ -115,8 +132,21 @@ impl Background {
         }
     }
 
+    /// Room is short: what nobody refers to is forgotten sooner for a while.
+    pub(super) fn hurry(&mut self, now: u64) {
+        self.hurry_until = now.saturating_add(GRACE);
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.room == SpareRoom::Full
+        self.shortage().is_some()
+    }
+
+    /// Why there is no room for another segment.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        match self.room {
+            SpareRoom::Enough => None,
+            SpareRoom::Full(why) => Some(why),
+        }
     }
 }
 
@@ -125,11 +155,18 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::room`] says it.
+    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::shortage`] says it.
     pub fn idle(&mut self, now: u64) -> Result<Idle, WriteError> {
         self.now = self.now.max(now);
         if self.now >= self.background.next_tidy {
-            self.model.tidy(self.now);
+            if self.is_short() {
+                self.background.hurry(self.now);
+            }
+            if self.now < self.background.hurry_until {
+                self.model.tidy_in_need(self.now);
+            } else {
+                self.model.tidy(self.now);
+            }
             self.background.next_tidy = self.now.saturating_add(TIDY_EACH);
         }
         self.sweep()?;
@@ -162,8 +199,8 @@ impl Engine {
             return Ok(());
         }
         let made = self.log.make_spare();
-        self.background.room = match made {
-            Err(WriteError::Full(_)) => SpareRoom::Full,
+        self.background.room = match &made {
+            Err(WriteError::Full(error)) => SpareRoom::Full(shortage(error)),
             _ => SpareRoom::Enough,
         };
         match made {
@@ -231,9 +268,12 @@ impl Engine {
     /// A checkpoint costs as much as it is large, and saves a replay of what came before it.
     fn wants_checkpoint(&self) -> bool {
         let since = self.background.since;
-        let enough = self.state_bytes().saturating_mul(2);
-        since.bytes >= enough.max(self.options.log.segment_bytes)
-            || since.segments >= SEGMENTS_BETWEEN
+        let enough = self.state_bytes().max(self.background.written);
+        let enough = enough.saturating_mul(2);
+        let segment = self.options.log.segment_bytes;
+        // One that takes many segments itself must not be followed by the next at once.
+        let segments = enough.checked_div(segment).unwrap_or(0);
+        since.bytes >= enough.max(segment) || since.segments >= segments.max(SEGMENTS_BETWEEN)
     }
 
     /// A checkpoint at once, and named in a header.
@@ -270,7 +310,8 @@ impl Engine {
         let first = running.checkpoint.first();
         let (written, estimate) = (running.bytes, running.estimate);
         self.background.checkpoint = Some(running);
-        for piece in pieces(&records, LONGEST) {
+        // In one frame: half of a session would take the place of the whole one.
+        for piece in pieces(&records, MAX_PAYLOAD) {
             self.write_own(piece)?;
         }
         if progress == Progress::More {
@@ -280,6 +321,7 @@ impl Engine {
         self.sync()?;
         self.log.set_checkpoint(first);
         self.background.whole = first;
+        self.background.written = written;
         self.background.factor = written.checked_div(estimate.max(4096)).unwrap_or(1).max(1);
         if let Some(running) = self.background.checkpoint.take() {
             self.background.since = running.since;
@@ -295,12 +337,7 @@ impl Engine {
     pub(super) fn has_garbage(&self) -> bool {
         let slack = self.options.log.segment_bytes.saturating_mul(2);
         let live = self.live_bytes().saturating_mul(2);
-        let used = self.log.segments().map(|segment| segment.used);
-        let used = used.fold(0, u64::saturating_add);
-        let most = self.options.store_bytes;
-        used > live.saturating_add(slack)
-            || most > 0 && self.log.disk_bytes() > most
-            || self.is_scattered()
+        self.log.used_bytes() > live.saturating_add(slack) || self.is_short() || self.is_scattered()
     }
 
     /// Whether there are many small segments: each start leaves one, and each takes a file.
@@ -374,7 +411,8 @@ impl Engine {
 pub(super) const PIECE: usize = 256 << 10;
 /// The longest payload of a frame of the housekeeping's own, but for single long records.
 const LONGEST: usize = 4 << 20;
-/// A checkpoint comes after so many segments at the latest, so that a restart is quick.
+/// A checkpoint comes after so many segments at the latest, so that a restart is quick; later if
+/// it takes half as many itself.
 const SEGMENTS_BETWEEN: u64 = 16;
 /// So many small segments are borne.
 const SCATTERED: usize = 8;

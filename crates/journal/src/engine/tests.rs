@@ -22,6 +22,8 @@ use crate::log;
 use crate::server::Settings;
 
 mod expiry;
+mod housekeeping;
+mod limit;
 
 const WALL: u64 = 1_700_000_000_000;
 const KEY: SessionKey = SessionKey {

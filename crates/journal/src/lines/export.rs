@@ -91,8 +91,10 @@ impl Export<'_> {
             line = with_will(line, will);
         }
         let received = state.received.iter();
+        let unsure = Some(state.unsure.get()).filter(|&number| number > 1);
         let mut line = line
             .number("next", state.next.get())
+            .optional("unsure", unsure)
             .numbers("received", received.map(|id| u64::from(id.get())));
         if !session.begun().is_empty() {
             line = line.objects("begun", session.begun(), |line, (id, begun)| {

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::found::{IDENTITY, Identity, NEW_IDENTITY, identity_text};
 use super::scan::{Scan, Tail};
 use super::{Current, Log, Segment, Spare, Unsettled, free_name, settle};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::segment::{SegmentHeader, segment_name};
 
 impl Log {
     /// Begins a new segment behind what was found; what was found is never appended to. What is
-    /// torn at its end is cut off, and all of it is synced: after a kill it may be with the system
-    /// alone.
+    /// torn at its end is cut off, and the rest is made safe: it may be with the system alone.
     ///
     /// # Errors
     ///
@@ -90,10 +89,31 @@ fn seal(scan: &mut Scan, tail: &Tail) -> io::Result<()> {
             found.file.set_len(end)?;
             found.length = end;
         }
+        write_again(&*found.file, tail.unsure, end)?;
         found.file.sync()?;
     }
     Ok(())
 }
+
+/// Writes once more what lies there. If a sync failed in the run before, the system may show what
+/// the disk does not have, and would neither write it by itself nor tell of the error again.
+fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = from;
+    while at < end {
+        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE);
+        bytes.truncate(left);
+        let read = file.read_at(at, &mut bytes)?;
+        let there = bytes.get(..read).filter(|there| !there.is_empty());
+        let there = there.ok_or(io::ErrorKind::UnexpectedEof)?;
+        file.write_at(at, there)?;
+        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
+    Ok(())
+}
+
+/// Bytes that are written again at once.
+const PIECE: usize = 1 << 20;
 
 /// The spares that can be used; others are removed.
 fn spares(scan: &Scan) -> io::Result<Vec<Spare>> {

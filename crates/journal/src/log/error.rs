@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use store::Shortage;
+
 use crate::disk::FolderError;
 use crate::segment::VERSION;
 
@@ -25,6 +27,14 @@ impl WriteError {
             | io::ErrorKind::ReadOnlyFilesystem => Self::Full(error),
             _ => Self::Failed(error),
         }
+    }
+}
+
+/// Why a disk that is [`WriteError::Full`] takes nothing.
+pub(crate) fn shortage(error: &io::Error) -> Shortage {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => Shortage::ReadOnly,
+        _ => Shortage::Disk,
     }
 }
 

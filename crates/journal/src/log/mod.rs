@@ -18,6 +18,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::shortage;
 pub use error::{OpenError, WriteError};
 pub use scan::{Damage, Each, Scan, Tail, Wrong};
 
@@ -283,6 +284,12 @@ impl Log {
         let segments = self.segments.values().map(|segment| segment.bytes);
         let spares = self.spares.iter().map(|spare| spare.bytes);
         segments.chain(spares).fold(0, u64::saturating_add)
+    }
+
+    /// Bytes of all segments up to their last frames.
+    pub fn used_bytes(&self) -> u64 {
+        let used = self.segments.values().map(|segment| segment.used);
+        used.fold(0, u64::saturating_add)
     }
 
     /// Whether the next segment has its room already.

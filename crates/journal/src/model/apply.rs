@@ -22,6 +22,11 @@ impl Model {
     ///
     /// [`Malformed`] if they are none; then the model holds a part of them and is of no use.
     pub fn apply(&mut self, at: FrameAt, payload: &[u8]) -> Result<(), Malformed> {
+        if self.phase != Phase::Live && self.gaps.frame(at.sequence) {
+            for (&number, session) in &self.sessions {
+                self.gaps.expect(number, session.next.get());
+            }
+        }
         for record in Records::new(payload) {
             let (offset, item) = record?;
             self.one(&at, offset, item)
@@ -255,6 +260,7 @@ impl Model {
         entry.extra = self.extras.intern(delivery.extra)?;
         entry.packet_id = delivery.packet_id.map_or(0, types::PacketId::get);
         entry.flags = delivery.qos.bits() | if delivery.retain { RETAIN } else { 0 };
+        self.gaps.go_on(delivery.session.0, delivery.number.get());
         session.next = session.next.max(delivery.number.next());
         let old = session.queue.insert(entry);
         self.deliveries = self.deliveries.saturating_add(1);
@@ -314,7 +320,11 @@ impl Model {
         let number = fields.session.0;
         self.last_session = self.last_session.max(number);
         match self.sessions.get_mut(&number) {
-            Some(session) => session.details.begin(fields),
+            Some(session) => {
+                // If the run before ended without a word of this one, it ended here.
+                session.break_off();
+                session.details.begin(fields)
+            }
             None => {
                 self.sessions.insert(number, Session::new(fields)?);
                 Ok(())
@@ -330,6 +340,8 @@ impl Model {
         let mut session = Session::new(&state.fields)?;
         session.details.set_link(state.link);
         session.next = state.next;
+        session.details.unsure = state.unsure;
+        self.gaps.go_on(number, state.next.get());
         for id in state.received {
             session.details.receive(id);
         }

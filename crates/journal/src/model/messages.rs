@@ -38,6 +38,15 @@ struct Slot {
     idle: u32,
 }
 
+/// Whether messages that nobody refers to are forgotten sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hurry {
+    No,
+    /// If they are many.
+    IfMany,
+    Yes,
+}
+
 /// All messages.
 ///
 /// Most are referred to for a moment only, soon after they came. They are in [`RecentMessages`]
@@ -222,8 +231,8 @@ impl Messages {
         self.ages.take(second(message));
     }
 
-    /// Forgets messages that nobody has referred to for long. `hurry`: sooner, if they are many.
-    pub(super) fn tidy(&mut self, now: u64, hurry: bool) {
+    /// Forgets messages that nobody has referred to for long.
+    pub(super) fn tidy(&mut self, now: u64, hurry: Hurry) {
         while let Some(&recent) = self.recent.first() {
             if !self.is_over(recent.since, now, hurry) {
                 break;
@@ -250,10 +259,14 @@ impl Messages {
         }
     }
 
-    fn is_over(&self, since: u64, now: u64, hurry: bool) -> bool {
-        let waited = now.saturating_sub(since);
+    fn is_over(&self, since: u64, now: u64, hurry: Hurry) -> bool {
         let many = || self.limbo.len().saturating_add(self.recent.len()) > LIMBO;
-        waited >= GRACE || hurry && waited >= HURRIED_GRACE && many()
+        let grace = match hurry {
+            Hurry::Yes => HURRIED_GRACE,
+            Hurry::IfMany if many() => HURRIED_GRACE,
+            Hurry::IfMany | Hurry::No => GRACE,
+        };
+        now.saturating_sub(since) >= grace
     }
 
     fn forget(&mut self, message: u64) {

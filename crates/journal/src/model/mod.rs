@@ -13,6 +13,7 @@ use crate::record::BodyPlace;
 mod apply;
 mod expire;
 mod extras;
+mod gaps;
 mod messages;
 mod nearby;
 mod queue;
@@ -27,7 +28,8 @@ pub use recover::Losses;
 pub(crate) use view::SessionView;
 
 use extras::Extras;
-use messages::Messages;
+use gaps::Gaps;
+use messages::{Hurry, Messages};
 use session::Session;
 
 /// The live state of a store.
@@ -46,6 +48,7 @@ pub struct Model {
     sequence: u64,
     checkpoint: Option<u64>,
     anomalies: u64,
+    gaps: Gaps,
 }
 
 /// What the model may expect to know.
@@ -93,7 +96,7 @@ pub struct Counts {
 /// within a second after that, otherwise from its release. For as long it knows the sequence of a
 /// topic that was cleared.
 pub const GRACE: u64 = 60_000;
-/// The same when more than [`LIMBO`] messages wait for it.
+/// The same when more than [`LIMBO`] messages wait for it, or room is short.
 const HURRIED_GRACE: u64 = 5_000;
 const LIMBO: usize = 1_000_000;
 
@@ -117,6 +120,7 @@ impl Model {
             sequence: 0,
             checkpoint: None,
             anomalies: 0,
+            gaps: Gaps::default(),
         }
     }
 
@@ -126,7 +130,11 @@ impl Model {
         if self.phase == Phase::Partial {
             return;
         }
-        self.messages.tidy(now, self.phase == Phase::Live);
+        let hurry = match self.phase {
+            Phase::Live => Hurry::IfMany,
+            _ => Hurry::No,
+        };
+        self.messages.tidy(now, hurry);
         while let Some(cleared) = self.cleared.front() {
             if now.saturating_sub(cleared.since) < GRACE {
                 break;
@@ -137,6 +145,14 @@ impl Model {
             }
             self.cleared.pop_front();
         }
+    }
+
+    /// The same, but room is short: a message is forgotten as soon as when very many wait.
+    pub fn tidy_in_need(&mut self, now: u64) {
+        if self.phase == Phase::Live {
+            self.messages.tidy(now, Hurry::Yes);
+        }
+        self.tidy(now);
     }
 
     /// Where a message lies; `None` if the store does not have it (any more).

@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::GRACE;
-    use super::super::messages::{Known, Messages};
+    use super::super::messages::{Hurry, Known, Messages};
     use crate::record::BodyPlace;
 
     /// A message, plainly.
@@ -201,7 +201,7 @@ mod tests {
                     8 => now += u64::from(number),
                     _ => {}
                 }
-                messages.tidy(now, false);
+                messages.tidy(now, Hurry::No);
                 let mut bytes = 0;
                 for (&message, one) in &mut plain {
                     let found = messages.known(message).map(|known| known.place);
@@ -219,7 +219,7 @@ mod tests {
             for one in plain.values() {
                 now = now.max(one.idle + GRACE);
             }
-            messages.tidy(now, false);
+            messages.tidy(now, Hurry::No);
             let referred = plain.values().filter(|one| one.references > 0);
             let count = u64::try_from(referred.clone().count()).unwrap();
             prop_assert_eq!(messages.needed(), count);

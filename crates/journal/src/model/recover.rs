@@ -24,12 +24,18 @@ pub struct Losses {
     pub retained: Vec<Arc<str>>,
     /// Messages on their way between members of a group.
     pub passed: u64,
+    /// Clients of which records are lost, in order of their names, and how many deliveries those
+    /// were about at most: some may have been acknowledged.
+    pub suspects: Vec<(ClientId, u64)>,
 }
 
 impl Losses {
     /// Whether all is there.
     pub fn is_empty(&self) -> bool {
-        self.deliveries == 0 && self.retained.is_empty() && self.passed == 0
+        self.deliveries == 0
+            && self.retained.is_empty()
+            && self.passed == 0
+            && self.suspects.is_empty()
     }
 }
 
@@ -61,15 +67,24 @@ impl Model {
         for session in self.sessions.values_mut() {
             // The workers of this run never hear of these.
             session.expired = 0;
+            session.break_off();
             if session.details.link == Link::Connected {
                 session.details.set_link(left(session, now));
             }
         }
-        let losses = if self.messages.misses_some() {
+        let mut losses = if self.messages.misses_some() {
             self.drop_missing(now)
         } else {
             Losses::default()
         };
+        let suspects = self.gaps.take().into_iter();
+        losses.suspects = suspects
+            .filter_map(|(number, lost)| {
+                let session = self.sessions.get(&number)?;
+                Some((session.details.client.clone(), lost))
+            })
+            .collect();
+        losses.suspects.sort_unstable();
         self.messages.forget_idle();
         for cleared in &mut self.cleared {
             cleared.since = now;
@@ -211,6 +226,7 @@ impl Model {
                 .filter_map(|entry| self.delivery(entry, clock))
                 .collect(),
             next: session.next,
+            unsure: session.unsure(),
             received: session.details.received().to_vec(),
             begun: session.details.begun().to_vec(),
         }

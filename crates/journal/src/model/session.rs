@@ -36,6 +36,9 @@ pub(super) struct Details {
     pub(super) expiry: Duration,
     pub(super) will: Option<Box<RecoveredWill>>,
     pub(super) link: Link,
+    /// What comes before this delivery, and has no packet identifier, may have been sent: its
+    /// client was connected when a run ended, and that record was lost.
+    pub(super) unsure: DeliveryNumber,
     /// Sorted by filter.
     subscriptions: Vec<Subscription>,
     /// Sorted.
@@ -54,6 +57,19 @@ impl Session {
         })
     }
 
+    /// The connection is over, and nobody said so: what was sent last may not be recorded.
+    pub(super) fn break_off(&mut self) {
+        self.details.unsure = self.unsure();
+    }
+
+    /// What comes before this delivery may have been sent, if the run ended here.
+    pub(super) fn unsure(&self) -> DeliveryNumber {
+        match self.details.link {
+            Link::Connected => self.next,
+            Link::Away { .. } => self.details.unsure,
+        }
+    }
+
     pub(super) fn state(&self, session: StoredSession) -> SessionStateParts<'_> {
         let details = &*self.details;
         SessionStateParts {
@@ -66,6 +82,7 @@ impl Session {
             },
             link: details.link,
             next: self.next,
+            unsure: details.unsure,
             received: &details.received,
         }
     }
@@ -79,6 +96,7 @@ impl Details {
             expiry: fields.expiry,
             will: fields.will.as_ref().map(own),
             link: Link::Connected,
+            unsure: DeliveryNumber::FIRST,
             subscriptions: Vec::new(),
             received: Vec::new(),
             begun: Vec::new(),

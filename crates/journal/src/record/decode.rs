@@ -295,10 +295,12 @@ fn session_state<'a>(reader: &mut Reader<'a>) -> Result<SessionState<'a>, Fault>
         _ => return Err("neither connected nor away"),
     };
     let next = reader.number()?;
+    let unsure = reader.number()?;
     Ok(SessionState {
         fields,
         link,
         next,
+        unsure,
         received: PacketIds::read(reader)?,
     })
 }

@@ -59,6 +59,8 @@ pub struct SessionStateParts<'a> {
     pub link: Link,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// What comes before this one may have been sent, though nothing says so.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers that its client has not released.
     pub received: &'a [PacketId],
 }
@@ -320,6 +322,7 @@ pub(crate) fn encode_session_state(state: &SessionStateParts<'_>, out: &mut Vec<
             }
         }
         put_varint(out, state.next.get());
+        put_varint(out, state.unsure.get());
         put_varint(out, u64::try_from(state.received.len()).unwrap_or(u64::MAX));
         for id in state.received {
             put_varint(out, u64::from(id.get()));

@@ -312,6 +312,8 @@ pub struct SessionState<'a> {
     pub link: Link,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// What comes before this one may have been sent, though nothing says so.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers that its client has not released.
     pub received: PacketIds<'a>,
 }

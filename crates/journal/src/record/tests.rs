@@ -423,6 +423,7 @@ impl Sample {
                 },
                 link,
                 next: self.number,
+                unsure: self.number.next(),
                 received: &received,
             };
             let mut out = Vec::new();
@@ -434,6 +435,7 @@ impl Sample {
                 (state.fields, state.link, state.next),
                 (parts.fields, link, self.number)
             );
+            assert_eq!(state.unsure, parts.unsure);
             assert_eq!(state.received.collect::<Vec<_>>(), received);
         }
     }

@@ -1,13 +1,15 @@
 //! What the workers hand over, and what the journal's thread says back.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use store::{Figures, Loaded, Room, Wish};
+use store::{Figures, Loaded, Room, Shortage, Wish};
 use types::{MessageRef, SessionKey, StoredSession, Time, WorkerId};
 
+use super::fares::Fares;
 use crate::record::StoreClock;
 use crate::segment::FrameBuffer;
 
@@ -24,11 +26,14 @@ pub(crate) struct Shared {
     call: Condvar,
     written: AtomicU64,
     synced: AtomicU64,
-    failed: AtomicBool,
-    full: AtomicBool,
-    /// Bytes that are not written yet.
-    backlog: AtomicU64,
+    pub(crate) fares: Fares,
+    /// Bytes that were handed over so far.
+    came: AtomicU64,
+    /// Those of them that are written.
+    went: AtomicU64,
     most_backlog: u64,
+    /// What may be handed over before `limits.store_bytes` is reached, since the start.
+    room_until: AtomicU64,
     references: AtomicU64,
     sessions: AtomicU64,
     pub(crate) damaged: AtomicU64,
@@ -136,10 +141,11 @@ impl Shared {
             call: Condvar::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            full: AtomicBool::new(false),
-            backlog: AtomicU64::new(0),
+            fares: Fares::default(),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
             most_backlog: start.most_backlog,
+            room_until: AtomicU64::new(u64::MAX),
             references: AtomicU64::new(start.reference.0),
             sessions: AtomicU64::new(start.session.0),
             damaged: AtomicU64::new(0),
@@ -192,14 +198,13 @@ impl Shared {
 
     /// Takes a body. It waits for the batch that refers to it and wakes nobody.
     pub(crate) fn keep(&self, body: &[u8]) {
-        self.backlog.fetch_add(bytes(body.len()), Ordering::Relaxed);
+        self.came.fetch_add(bytes(body.len()), Ordering::Relaxed);
         self.lock().push(body);
     }
 
     /// Takes a batch and returns its ticket.
     pub(crate) fn commit(&self, batch: &[u8], worker: WorkerId, wish: Wish) -> u64 {
-        self.backlog
-            .fetch_add(bytes(batch.len()), Ordering::Relaxed);
+        self.came.fetch_add(bytes(batch.len()), Ordering::Relaxed);
         let mut inbox = self.lock();
         inbox.push(batch);
         inbox.ticket = inbox.ticket.saturating_add(1);
@@ -276,7 +281,13 @@ impl Shared {
 
     /// Whether all that was handed over is written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) == 0
+        self.backlog() == 0
+    }
+
+    /// Bytes that are not written yet.
+    fn backlog(&self) -> u64 {
+        let went = self.went.load(Ordering::Relaxed);
+        self.came.load(Ordering::Relaxed).saturating_sub(went)
     }
 
     /// Takes all batches out. The frames of `taken` must have been taken out.
@@ -305,7 +316,7 @@ impl Shared {
 
     /// Says that bytes are written, or will never be.
     pub(crate) fn has_written(&self, written: usize) {
-        self.backlog.fetch_sub(bytes(written), Ordering::Relaxed);
+        self.went.fetch_add(bytes(written), Ordering::Relaxed);
     }
 
     pub(crate) fn publish_written(&self, ticket: u64) {
@@ -317,16 +328,29 @@ impl Shared {
     }
 
     /// Tells all workers that the store has failed.
-    pub(crate) fn publish_failed(&self) {
-        self.failed.store(true, Ordering::Release);
+    pub(crate) fn publish_failed(&self, why: &dyn fmt::Display) {
+        self.fares.fail(why);
         let workers = self.lock().workers.clone();
         for worker in workers {
             self.wake(worker);
         }
     }
 
-    pub(crate) fn publish_room(&self, room: Room) {
-        self.full.store(room == Room::Full, Ordering::Relaxed);
+    /// Says how many bytes may still be written. A part of them may be handed over before this is
+    /// said again: what is owed takes room in the next checkpoint too.
+    pub(crate) fn publish_left(&self, left: u64) {
+        let went = self.went.load(Ordering::Relaxed);
+        let most = went.saturating_add(left.div_ceil(ON_THE_WAY));
+        self.room_until.store(most, Ordering::Relaxed);
+    }
+
+    /// Why there is no room, or none for what is on its way.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        let room_until = self.room_until.load(Ordering::Relaxed);
+        let over = || self.came.load(Ordering::Relaxed) >= room_until;
+        self.fares
+            .shortage()
+            .or_else(|| over().then_some(Shortage::Limit))
     }
 
     pub(crate) fn publish_figures(&self, figures: Figures) {
@@ -342,13 +366,14 @@ impl Shared {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.fares.has_failed()
     }
 
     pub(crate) fn room(&self) -> Room {
-        if self.full.load(Ordering::Relaxed) {
+        if let Some(shortage) = self.shortage() {
+            self.fares.tell(shortage);
             Room::Full
-        } else if self.backlog.load(Ordering::Relaxed) > self.most_backlog {
+        } else if self.backlog() > self.most_backlog {
             Room::Behind
         } else {
             Room::Enough
@@ -359,8 +384,9 @@ impl Shared {
     pub(crate) fn figures(&self) -> Figures {
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
-            backlog_bytes: self.backlog.load(Ordering::Relaxed),
+            backlog_bytes: self.backlog(),
             damaged: self.damaged.load(Ordering::Relaxed),
+            health: self.fares.health(),
             ..figures.clone()
         }
     }
@@ -458,5 +484,7 @@ pub(crate) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// One in so many of the bytes that may still be written may be on the way at once.
+const ON_THE_WAY: u64 = 4;
 /// Frames that are kept to be filled again: one is filled while another is written.
 const BLANKS: usize = 3;

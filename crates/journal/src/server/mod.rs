@@ -1,4 +1,4 @@
-//! The threads around an engine: one that writes, one that reads.
+//! The threads around an engine: one that writes, one that reads, and one that watches.
 //!
 //! ```text
 //! worker: append, keep -> commit --> inbox --> journal: write, sync, publish, apply
@@ -18,9 +18,11 @@ use std::time::Duration;
 use store::Wish;
 use types::WorkerId;
 
+mod fares;
 mod handle;
 mod inbox;
 mod reader;
+mod watch;
 mod writer;
 
 pub use handle::Handle;
@@ -28,6 +30,7 @@ pub use inbox::Wake;
 use inbox::{Life, Listens};
 pub(crate) use inbox::{Shared, Start};
 pub(crate) use reader::{Read, answer};
+pub use watch::{Change, Tell};
 pub(crate) use writer::{Reach, State, Writer};
 
 use crate::engine::{Engine, Idle};
@@ -55,6 +58,9 @@ pub struct Server {
     shared: Arc<Shared>,
     journal: JoinHandle<Engine>,
     reader: JoinHandle<()>,
+    watch: JoinHandle<()>,
+    /// Dropped, it ends the watch.
+    watching: Sender<()>,
 }
 
 /// How a stopped store was left.
@@ -67,10 +73,11 @@ pub enum Stopped {
 }
 
 impl Server {
-    /// Starts the threads `journal` and `store-reader`.
+    /// Starts the threads `journal`, `store-reader` and `store-watch`.
     ///
     /// `clock` is the time since the start of the run, on the same clock as the [`types::Time`]
-    /// of the workers. `wake` is called by these threads and must not wait.
+    /// of the workers. `wake` is called by these threads and must not wait. `tell` is called by
+    /// the watch.
     ///
     /// # Errors
     ///
@@ -78,8 +85,9 @@ impl Server {
     pub fn start(
         engine: Engine,
         settings: Settings,
-        clock: impl Fn() -> Duration + Send + 'static,
+        clock: impl Fn() -> Duration + Clone + Send + 'static,
         wake: impl Fn(WorkerId) + Send + Sync + 'static,
+        tell: Tell,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(engine.start(settings.backlog), Box::new(wake)));
         let (reads, questions) = channel();
@@ -90,6 +98,12 @@ impl Server {
                 let _alarm = Alarm(&shared);
                 read(&questions, &shared);
             }
+        })?;
+        let (watching, end) = channel();
+        let watch = std::thread::Builder::new().name("store-watch".to_owned());
+        let watch = watch.spawn({
+            let (shared, clock) = (Arc::clone(&shared), clock.clone());
+            move || watch::watch(&shared, &clock, &end, &tell)
         })?;
         let journal = std::thread::Builder::new().name("journal".to_owned());
         let journal = journal.spawn({
@@ -104,6 +118,8 @@ impl Server {
             shared,
             journal,
             reader,
+            watch,
+            watching,
         })
     }
 
@@ -118,8 +134,12 @@ impl Server {
         self.shared.stop();
         let journal = self.journal.join();
         let reader = self.reader.join();
-        match (journal, reader) {
-            (Ok(engine), Ok(())) if engine.is_synced() && self.shared.is_empty() => Stopped::Clean,
+        drop(self.watching);
+        let watch = self.watch.join();
+        match (journal, reader, watch) {
+            (Ok(engine), Ok(()), Ok(())) if engine.is_synced() && self.shared.is_empty() => {
+                Stopped::Clean
+            }
             _ => Stopped::Incomplete,
         }
     }
@@ -131,7 +151,7 @@ struct Alarm<'a>(&'a Shared);
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.publish_failed();
+            self.0.publish_failed(&"a thread of the store panicked");
         }
     }
 }
@@ -154,7 +174,7 @@ fn write(
         writer.turn(reach, clock, &mut found);
         if !found.is_empty() && reads.send(found).is_err() {
             // The reader panicked: what was asked for cannot be answered any more.
-            writer.fail();
+            writer.fail(&"the thread that reads has ended");
         }
         if life == Life::Stopping {
             return writer.close();
@@ -167,7 +187,7 @@ fn write(
 fn rest(writer: &Writer, shared: &Shared, clock: &writer::Clock, idle: Idle) -> Life {
     match writer.state() {
         State::Failed => shared.wait(Listens::Loads, None),
-        State::Stuck => shared.wait(Listens::Loads, Some(RETRY)),
+        State::Stuck(_) => shared.wait(Listens::Loads, Some(RETRY)),
         State::Running => {
             if shared.wish().is_none() {
                 let most = match idle {

@@ -57,6 +57,27 @@ fn a_sync_that_failed_is_never_tried_again() {
 }
 
 #[test]
+fn what_a_failed_sync_left_with_the_system_is_written_again_by_the_next_start() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::new();
+        let mut log = start(&disk).unwrap().log;
+        append_synced(&mut log, b"safe");
+        append(&mut log, &payload(1, 3000));
+        append(&mut log, b"not safe");
+        disk.fail_syncs(Fault::Once(ErrorKind::Other));
+        assert!(is_failed(log.sync()));
+        disk.kill();
+        // The system shows what the disk does not have, and a sync would succeed.
+        let mut found = start(&disk).unwrap();
+        assert_eq!(sequences(&found.frames), [1, 2, 3]);
+        append_synced(&mut found.log, b"built on that");
+        disk.cut_power(seed);
+        let found = start(&disk).unwrap();
+        assert_eq!(sequences(&found.frames), [1, 2, 3, 4], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_failure_while_a_segment_is_made_is_for_good() {
     for step in 0..3 {
         let disk = MemoryDisk::new();

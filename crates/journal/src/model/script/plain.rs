@@ -33,6 +33,7 @@ struct Session {
     subscriptions: BTreeMap<SubscriptionFilter, (SubscriptionOptions, Option<NonZeroU32>)>,
     queue: BTreeMap<DeliveryNumber, Owed>,
     next: DeliveryNumber,
+    unsure: DeliveryNumber,
     received: BTreeSet<PacketId>,
     begun: BTreeMap<PacketId, (BTreeSet<StoredSession>, BTreeSet<SubscriptionFilter>)>,
 }
@@ -120,13 +121,16 @@ impl Plain {
                     subscriptions: BTreeMap::new(),
                     queue: BTreeMap::new(),
                     next: DeliveryNumber::FIRST,
+                    unsure: DeliveryNumber::FIRST,
                     received: BTreeSet::new(),
                     begun: BTreeMap::new(),
                 });
                 known.user = user.map(String::from);
                 known.expiry = expiry;
                 known.will = will.map(own);
-                known.away = None;
+                if known.away.take().is_none() {
+                    known.unsure = known.next;
+                }
             }
             Record::SessionEnded { session } => {
                 self.sessions.remove(&session.0);
@@ -259,10 +263,9 @@ impl Plain {
             sequence: self.sequence,
             ..Recovered::default()
         };
-        for (&number, session) in &self.sessions {
-            if session.expiry.is_zero() {
-                continue;
-            }
+        let sessions = self.sessions.iter();
+        let lasting = sessions.filter(|(_, session)| !session.expiry.is_zero());
+        for (&number, session) in lasting {
             let mut deliveries = Vec::new();
             for owed in session.queue.values() {
                 match stage(owed, &body) {
@@ -287,6 +290,7 @@ impl Plain {
                 subscriptions: subscriptions(session),
                 deliveries,
                 next: session.next,
+                unsure: session.away.map_or(session.next, |_| session.unsure),
                 received: session.received.iter().copied().collect(),
                 begun: begun(session),
             });
