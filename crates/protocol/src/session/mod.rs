@@ -349,6 +349,20 @@ impl Session {
         taken
     }
 
+    /// The same, of what waits alone.
+    pub fn take_shared_waiting(
+        &mut self,
+        of: impl Fn(&SubscriptionFilter) -> bool,
+    ) -> Vec<Outbound> {
+        let is_shared = |outbound: &Outbound| {
+            let share = outbound.matched.share();
+            share.is_some_and(|share| of(share))
+        };
+        self.flows
+            .as_mut()
+            .map_or_else(Vec::new, |flows| flows.queue.take(is_shared))
+    }
+
     /// The connection ended and the session lives on: gives back the memory of what is empty.
     pub fn compact(&mut self) {
         if let Some(flows) = &mut self.flows

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use types::{SubscriptionFilter, SubscriptionOptions};
 
@@ -143,6 +144,26 @@ impl Subscriptions {
             .chain(many.into_iter().flat_map(|many| many.iter()))
     }
 
+    /// The first behind this filter, or of all.
+    pub fn next_after(
+        &self,
+        filter: Option<&SubscriptionFilter>,
+    ) -> Option<(&SubscriptionFilter, &Subscription)> {
+        let Some(filter) = filter else {
+            return self.iter().next();
+        };
+        match &self.list {
+            List::Few(few) => {
+                let at = match find(few, filter) {
+                    Ok(at) => at.checked_add(1)?,
+                    Err(at) => at,
+                };
+                few.get(at).map(|(filter, known)| (filter, known))
+            }
+            List::Many(many) => many.range((Excluded(filter), Unbounded)).next(),
+        }
+    }
+
     /// Takes all of them out.
     pub fn drain(&mut self) -> impl Iterator<Item = (SubscriptionFilter, Subscription)> + use<> {
         self.shared = 0;
@@ -206,6 +227,11 @@ mod tests {
         assert_eq!(subscriptions.len(), 3 * FEW);
         let filters: Vec<_> = subscriptions.iter().map(|(filter, _)| filter).collect();
         assert!(filters.is_sorted());
+        let mut one_by_one = Vec::new();
+        while let Some((next, _)) = subscriptions.next_after(one_by_one.last().copied()) {
+            one_by_one.push(next);
+        }
+        assert_eq!(one_by_one, filters);
         for number in 0..3 * FEW {
             assert!(subscriptions.any_shared());
             assert_eq!(
