@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Grant, Identity};
+use auth::{Grant, Identity, Prepared};
 use protocol::{Outbound, Session};
 use topics::{MemberState, ScanCursor};
 use types::{
@@ -25,6 +25,12 @@ pub(crate) struct Client {
     pub(crate) grant: Option<Arc<Grant>>,
     /// Whether each message for it is to be asked about.
     pub(crate) asks: Asks,
+    /// Another number whenever something changes that rules may ask for.
+    pub(crate) epoch: u32,
+    /// The version of the policy that was asked for `prepared`; zero is none.
+    pub(crate) prepared_by: u32,
+    /// What the policy knows of the client beforehand.
+    pub(crate) prepared: Option<Arc<Prepared>>,
     pub(crate) session: Session,
     pub(crate) conn: Option<ConnId>,
     /// How long the session outlives its connection.
@@ -67,7 +73,11 @@ pub(crate) enum Asks {
     /// So they are, but something waits since before the rules changed.
     WhileWaiting,
     /// A subscription is granted in part.
-    Always,
+    InPart,
+    /// It was not held against the policy since something changed.
+    Unreviewed,
+    /// It is away since an earlier run: what it was granted is known when it is back.
+    Returning,
 }
 
 /// A session's part in the gauges of its worker.
@@ -101,6 +111,9 @@ impl Client {
             identity,
             grant: None,
             asks: Asks::Never,
+            epoch: 0,
+            prepared_by: 0,
+            prepared: None,
             session: Session::default(),
             conn: None,
             expiry,

@@ -85,12 +85,20 @@ pub(crate) struct Open {
     pub(crate) last: Option<LastTopic>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
-    /// When what the client was granted is over.
-    pub(crate) grant_ends: Option<Time>,
-    /// When it is asked for again.
-    pub(crate) grant_refreshes: Option<Time>,
+    /// How long what the client was granted holds, if that has an end.
+    pub(crate) term: Option<Box<Term>>,
     /// Acknowledgements that wait for the store, in order of arrival.
     pub(crate) held: Option<VecDeque<HeldAck>>,
+}
+
+/// How long a grant holds.
+pub(crate) struct Term {
+    /// When it is over.
+    pub(crate) ends: Option<Time>,
+    /// When it is asked for again.
+    pub(crate) refreshes: Option<Time>,
+    /// When the next of its timers comes up that means something.
+    pub(crate) wakes: Option<Time>,
 }
 
 /// What was found out about a topic that a client may publish to.

@@ -12,6 +12,7 @@
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`metrics`] | counters, written by one worker each |
 //! | `conn`, `client` | the records of a connection and of a session |
+//! | `decided` | what was allowed lately |
 //! | `output`, `slots`, `timers` | bytes to be written, dense storage, the timer buckets |
 #![deny(
     clippy::unwrap_used,
@@ -33,6 +34,7 @@
 
 mod client;
 mod conn;
+mod decided;
 pub mod durability;
 pub mod event;
 pub mod mail;

@@ -14,6 +14,7 @@ use types::{
 };
 
 use super::Worker;
+use super::grants::Occasion;
 use super::receive::Flow;
 use crate::client::Client;
 use crate::conn::{Authenticated, Open, Phase, Will};
@@ -218,10 +219,11 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key) {
             client.grant = admission.grant.clone();
         }
-        self.start_grant(id, key, now);
+        self.start_grant(id, key, Occasion::Authenticated, now);
+        self.forget_decisions(key);
         if session_present {
-            // It may be granted other things than the last time; it hears of it when it subscribes.
-            self.go_beyond(|worker| worker.review(key));
+            // It may be granted other things than the last time.
+            self.review_soon(key);
         }
         if !session_present {
             self.cork_if_unsafe(id, &admission.client_id);
@@ -430,8 +432,7 @@ impl Worker {
                 last: None,
                 will,
                 auth,
-                grant_ends: None,
-                grant_refreshes: None,
+                term: None,
                 held: None,
             }),
             now,

@@ -14,6 +14,7 @@ use protocol::Violation;
 use types::{ConnId, ProtocolVersion, ReasonCode, SessionKey, Time};
 
 use super::Worker;
+use super::grants::Occasion;
 use super::receive::Flow;
 use crate::conn::{Authenticating, Conn, Phase};
 use crate::event::CloseReason;
@@ -325,7 +326,7 @@ impl Worker {
             }
             // The session belongs to the identity that made it (S25).
             Outcome::Admitted(admitted) if admitted.identity == state.identity => {
-                self.take_grant(key, admitted.grant, now);
+                self.take_grant(key, admitted.grant, Occasion::Authenticated, now);
                 self.write_auth(id, ReasonCode::Success, &method, admitted.data.as_deref());
                 Flow::Continue
             }
@@ -364,14 +365,19 @@ impl Worker {
         match outcome {
             Outcome::Admitted(Admitted {
                 identity, grant, ..
-            }) if identity == client.identity => self.take_grant(key, grant, now),
+            }) if identity == client.identity => {
+                self.take_grant(key, grant, Occasion::Refreshed, now);
+            }
             Outcome::Admitted(_) | Outcome::Refused(_) => {
                 if let Some(conn) = client.conn {
                     self.close(conn, CloseReason::Unwelcome, now);
                 }
             }
             // Nobody is asked for a conversation that it did not begin.
-            Outcome::Continue { .. } => {}
+            Outcome::Continue { .. } => {
+                let grant = client.grant.clone();
+                self.take_grant(key, grant, Occasion::Refreshed, now);
+            }
         }
     }
 

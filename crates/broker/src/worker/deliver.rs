@@ -334,7 +334,7 @@ impl Worker {
         };
         let Some(conn_id) = client.conn else { return };
         if !client.session.has_waiting() {
-            return;
+            return self.settle_asks(key);
         }
         let Some(window) = self
             .conns
@@ -401,10 +401,6 @@ impl Worker {
                 self.send_held(key, conn, packet_id, &outbound, now);
             }
             Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
-            Next::PublishAgain(packet_id, outbound) if !self.may_have_outbound(key, &outbound) => {
-                let size = outbound.body.size();
-                self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
-            }
             Next::PublishAgain(packet_id, outbound) => {
                 self.send_again(key, conn, packet_id, &outbound, now);
             }
@@ -458,6 +454,10 @@ impl Worker {
         outbound: &Outbound,
         now: Time,
     ) {
+        if !self.may_have_outbound(key, outbound) {
+            let size = outbound.body.size();
+            return self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
+        }
         if self.write_outbound(conn, Some(packet_id), outbound, true, now) == Err(TooLarge) {
             let size = outbound.body.size();
             self.give_up(key, Some(packet_id), DropReason::TooLarge, size);

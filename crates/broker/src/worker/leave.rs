@@ -9,8 +9,8 @@ use protocol::connection::disconnect_discards_will;
 use protocol::connection::negotiate::cap_session_expiry;
 use topics::IndexChange;
 use types::{
-    Action, ConnId, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef, Time,
-    TopicName,
+    Action, ConnId, LinkInfo, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef,
+    Time, TopicName,
 };
 
 use super::Worker;
@@ -190,13 +190,16 @@ impl Worker {
 
     /// A client's connection is over: its will, and what becomes of its session.
     fn depart(&mut self, conn: Conn, reason: CloseReason, now: Time) {
-        let peer = conn.info.peer;
+        let info = conn.info;
+        let peer = info.peer;
         let Phase::Open(Open {
             session: key, will, ..
         }) = conn.phase
         else {
             return;
         };
+        // A ban keeps everything out that comes from the client, its will too (S55).
+        let will = will.filter(|_| reason != CloseReason::Banned);
         let metrics = self.metrics();
         metrics.set(
             Gauge::Connected,
@@ -213,6 +216,7 @@ impl Worker {
         let (id, expiry) = (client.id.clone(), client.expiry);
         let ends = now + expiry;
         client.ends = Some(ends);
+        self.forget_decisions(key);
         self.event(Event::Disconnected {
             client: id.clone(),
             peer,
@@ -221,7 +225,7 @@ impl Worker {
         self.publish_disconnected(&id, reason, now);
         match will {
             Some(will) if will.delay.is_zero() || expiry.is_zero() => {
-                self.publish_will(key, &will, now);
+                self.publish_will(key, &will, Some(&info), now);
             }
             Some(will) => {
                 // At its delay or at the session's end, whichever is first (MQTT-3.1.3-9).
@@ -290,17 +294,17 @@ impl Worker {
             return;
         };
         if let Some((_, will)) = client.will.take_if(|(due, _)| *due <= now) {
-            self.publish_will(key, &will, now);
+            self.publish_will(key, &will, None, now);
             self.record_away(key);
         }
     }
 
     /// Publishes a will; whether its owner may is asked again (S46).
-    fn publish_will(&mut self, key: SessionKey, will: &Will, now: Time) {
+    fn publish_will(&mut self, key: SessionKey, will: &Will, link: Option<&LinkInfo>, now: Time) {
         let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else {
             return;
         };
-        if !self.may_publish(key, topic, will.qos, will.retain) {
+        if !self.may_leave_will(key, will, link) {
             self.metrics()
                 .dropped(DropReason::NotAuthorized, 1, will.payload.len());
             return;
@@ -329,7 +333,7 @@ impl Worker {
             return;
         };
         if let Some((_, will)) = client.will.take() {
-            self.publish_will(key, &will, now);
+            self.publish_will(key, &will, None, now);
         }
         self.hand_on(key, true, now);
         let Some(mut client) = self.clients.remove(key) else {

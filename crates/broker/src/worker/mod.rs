@@ -6,7 +6,9 @@
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
 //! | `authenticate` | who a client is: asked, answered now or later; AUTH |
-//! | `doors` | who may do what, at each door; a change of the policy |
+//! | `doors` | who may do what, at each door |
+//! | `grants` | what a client is granted, and for how long |
+//! | `reviews` | what follows from a change of rules or grants |
 //! | `ending` | sessions whose end is not safe: CONNACK waits for it |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
@@ -28,6 +30,7 @@ mod authenticate;
 mod deliver;
 mod doors;
 mod ending;
+mod grants;
 mod lasting;
 mod leave;
 mod load;
@@ -37,6 +40,7 @@ mod receive;
 mod record;
 mod replay;
 mod restore;
+mod reviews;
 mod share;
 mod subscribe;
 mod sys;
@@ -57,17 +61,19 @@ use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
-use self::doors::{Told, Walk};
+use self::doors::Told;
 use self::ending::Endings;
 use self::load::Passing;
 pub(crate) use self::promise::HeldAck;
 use self::promise::Promises;
 use self::record::Owing;
 pub use self::restore::Restore;
+use self::reviews::Reviews;
 use self::subscribe::AfterApply;
 use self::sys::SysState;
 use crate::client::Client;
 use crate::conn::Conn;
+use crate::decided::Decided;
 use crate::event::{CloseReason, Event};
 use crate::mail::{Control, Mail};
 use crate::metrics::{Counter, Gauge, Metrics};
@@ -126,8 +132,12 @@ pub struct Worker {
     /// Who may do what, and which version of it this is.
     policy: Arc<dyn Policy>,
     policy_version: u32,
-    /// A change of the policy that has not come to all sessions.
-    walk: Option<Walk>,
+    /// Sessions that are to be held against it.
+    reviews: Reviews,
+    /// What it allowed lately.
+    decided: Decided,
+    /// The number that the next change of a client gets.
+    epoch: u32,
     told: Told,
     /// Sessions whose end is not safe.
     endings: Endings,
@@ -187,8 +197,10 @@ impl Worker {
             store,
             promises: Promises::default(),
             policy: Arc::clone(&shared.config.policy),
-            policy_version: 0,
-            walk: None,
+            policy_version: 1,
+            reviews: Reviews::default(),
+            decided: Decided::default(),
+            epoch: 0,
             told: Told::default(),
             endings: Endings::default(),
             owing: Owing::default(),
@@ -327,7 +339,7 @@ impl Worker {
     fn has_work(&self) -> bool {
         (!self.changes.is_empty() && self.index_batch > 0)
             || !self.replaying.is_empty()
-            || self.walk.is_some()
+            || self.reviews.is_at_work()
     }
 }
 
@@ -412,7 +424,7 @@ impl Core for Worker {
         self.apply_index_changes();
         self.retry_waiting(now);
         self.take_loaded(now);
-        self.step_walk(now);
+        self.step_reviews(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records(now);

@@ -162,15 +162,18 @@ impl Worker {
             });
         }
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
+        let route = Arc::clone(self.routes.route(&self.shared.index, topic));
+        let (qos, retain) = (publish.qos, publish.retain);
+        let allowed = self.may_publish(session, route.topic(), topic, qos, retain);
         Ok(Way {
-            route: Arc::clone(self.routes.route(&self.shared.index, topic)),
+            route,
             durability: self
                 .shared
                 .config
                 .durability
                 .class(Some(listener), topic.as_str()),
             session,
-            allowed: self.may_publish(session, topic, publish.qos, publish.retain),
+            allowed,
         })
     }
 

@@ -62,8 +62,6 @@ impl Worker {
                 .changes_applied
                 .saturating_add(u64::try_from(applied).unwrap_or(0));
         }
-        // Rules may have changed while nothing ran.
-        self.walk_all();
         for (body, group) in part.passed {
             self.pass_on(group, Body::Stored(body), &BTreeSet::new(), true, now);
         }
@@ -84,7 +82,7 @@ impl Worker {
         client.begun = begun.map(|(id, owed)| (id, Arc::new(owed))).collect();
         let deliveries = recovered.deliveries.into_iter().map(restored);
         client.session.restore(deliveries, recovered.received);
-        client.asks = Asks::WhileWaiting;
+        client.asks = Asks::Returning;
         let due = client.will.as_ref().map_or(ends, |(due, _)| ends.min(*due));
         let Some(key) = self.clients.insert(client) else {
             return;

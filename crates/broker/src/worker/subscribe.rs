@@ -133,8 +133,8 @@ impl Worker {
         if too_many || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
-        if verdict == Verdict::Partly {
-            client.asks = Asks::Always;
+        if verdict == Verdict::Partly && client.asks != Asks::Unreviewed {
+            client.asks = Asks::InPart;
         }
         client
             .session
