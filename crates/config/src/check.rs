@@ -1,9 +1,17 @@
 //! What must hold between keys.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `doors` | who can come in, and can do anything then |
+//! | `names` | names that stand for entries of lists |
+
+mod doors;
+mod names;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::Anonymous;
+use crate::config::{Address, ClientCertificate, Listener, Protocol};
 use crate::error::Place;
 use crate::lists::{LISTENER, TOPIC};
 use crate::source::Reading;
@@ -11,43 +19,12 @@ use crate::value::quote;
 
 impl Reading<'_> {
     pub(crate) fn check(&mut self) {
+        self.check_names();
         self.check_doors();
+        self.check_permissions();
         self.check_listeners();
         self.check_topics();
         self.check_sizes();
-    }
-
-    /// No door stands open that nobody asked for (S72).
-    fn check_doors(&mut self) {
-        match self.config.allow_anonymous {
-            Anonymous::FromAnywhere => {}
-            Anonymous::Refused => self.wrong(
-                self.place("allow_anonymous"),
-                "allow_anonymous = false would let nobody in: this version knows no names and \
-                 passwords yet; leave the key out to serve this machine only",
-            ),
-            Anonymous::FromLoopback => {
-                let open: Vec<_> = self
-                    .config
-                    .listeners
-                    .iter()
-                    .zip(self.entry_places(LISTENER))
-                    .filter(|(listener, _)| !listener.is_loopback())
-                    .map(|(listener, place)| (listener.address, place.clone()))
-                    .collect();
-                for (address, place) in open {
-                    let how = match place {
-                        Place::Option(_) => "--allow-anonymous",
-                        _ => "allow_anonymous = true",
-                    };
-                    let message = format!(
-                        "{address} is open to other machines, where anyone could connect without \
-                         a password; if that is what you want, say {how}"
-                    );
-                    self.wrong(place, message);
-                }
-            }
-        }
     }
 
     fn check_listeners(&mut self) {
@@ -57,42 +34,47 @@ impl Reading<'_> {
                 "no listener: the server could not be reached; name one, or leave the key out",
             );
         }
-        let mut seen: Vec<SocketAddr> = Vec::new();
-        let mut twice = Vec::new();
-        for (listener, place) in self
+        let mut wrong = Vec::new();
+        let mut seen: Vec<&Listener> = Vec::new();
+        for (listener, places) in self
             .config
             .listeners
             .iter()
             .zip(self.entry_places(LISTENER))
         {
-            let address = listener.address;
-            if let Some(other) = seen.iter().find(|other| overlap(**other, address)) {
-                let message = if *other == address {
+            let address = &listener.address;
+            if let Some(other) = seen.iter().find(|other| overlap(other, listener)) {
+                let message = if other.address == *address {
                     format!("{address} is there twice")
                 } else {
-                    format!("{address} and {other} overlap; leave one of them out")
+                    format!(
+                        "{address} and {} overlap; leave one of them out",
+                        other.address
+                    )
                 };
-                twice.push((place.clone(), message));
+                wrong.push((places.of("address"), message));
             }
-            seen.push(address);
+            if listener.client_ca.is_some() && listener.client_certificate == ClientCertificate::Off
+            {
+                let message = "listener.client_certificate: \"off\" asks nobody for the \
+                               certificate that client_ca is for; leave one of them out";
+                wrong.push((places.of("client_certificate"), message.to_owned()));
+            }
+            seen.push(listener);
         }
-        for (place, message) in twice {
-            self.wrong(place, message);
-        }
+        self.wrong_all(wrong);
     }
 
     fn check_topics(&mut self) {
         let mut seen: HashSet<&str> = HashSet::new();
         let mut twice = Vec::new();
-        for (rule, place) in self.config.topics.iter().zip(self.entry_places(TOPIC)) {
+        for (rule, places) in self.config.topics.iter().zip(self.entry_places(TOPIC)) {
             if !seen.insert(&rule.prefix) {
                 let message = format!("topic.prefix: {} is there twice", quote(&rule.prefix));
-                twice.push((place.clone(), message));
+                twice.push((places.of("prefix"), message));
             }
         }
-        for (place, message) in twice {
-            self.wrong(place, message);
-        }
+        self.wrong_all(twice);
     }
 
     fn check_sizes(&mut self) {
@@ -110,13 +92,29 @@ impl Reading<'_> {
         }
     }
 
-    fn place(&self, key: &str) -> Place {
+    pub(crate) fn place(&self, key: &str) -> Place {
         self.places.get(key).cloned().unwrap_or(Place::Default)
+    }
+
+    pub(crate) fn wrong_all(&mut self, all: Vec<(Place, String)>) {
+        for (place, message) in all {
+            self.wrong(place, message);
+        }
     }
 }
 
-/// Whether the system would refuse the second of two listeners. `[::]` takes IPv4 too.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether the system would refuse the second of two listeners. TCP and UDP do not meet.
+fn overlap(one: &Listener, other: &Listener) -> bool {
+    let is_udp = |listener: &Listener| listener.protocol == Protocol::Quic;
+    match (&one.address, &other.address) {
+        (Address::Ip(a), Address::Ip(b)) => is_udp(one) == is_udp(other) && meet(*a, *b),
+        (Address::Unix(a), Address::Unix(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// `[::]` takes IPv4 too.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
     let covers =
         |wide: IpAddr, ip: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || ip.is_ipv4());
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());

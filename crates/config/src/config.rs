@@ -1,10 +1,26 @@
 //! What a server can be told, and what holds when it is told nothing.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod authentication;
+mod certificate;
+mod listener;
+mod network;
+mod rule;
+mod secret;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use types::{Durability, Limits};
+
+pub use authentication::{
+    Algorithm, Authentication, ByCertificate, Http, Jwt, Ldap, Location, Method, MongoDb,
+    OnFailure, PasswordHash, Passwords, Redis, Sql, TokenIn, UserFrom,
+};
+pub use certificate::{Acme, Certificate, CertificateFiles, CertificateOrigin, Challenge};
+pub use listener::{Address, ClientCertificate, Listener, Mode, Protocol, TlsVersion};
+pub use network::Network;
+pub use rule::{Mark, Permission, Rule, RuleAction};
+pub use secret::{Header, Secret, Url};
 
 /// Everything that a server can be told. A field's name is its key (`segment_bytes` is
 /// `segment_size` there); its comment is its entry in docs/configuration.md.
@@ -18,9 +34,14 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Event loops, each a thread with its own connections. 0: one for each processor core.
     pub workers: u16,
-    /// Whether a client without a name and a password may connect. Without it: yes, as long
-    /// as every listener is on loopback; a listener elsewhere is then refused.
+    /// Whether a client without a name and a password may connect. Without it: on this machine
+    /// only, and only while there is no `[[authentication]]`. A listener that nobody could come in
+    /// by is refused, and so is one that other machines reach and that lets everybody in without
+    /// saying so.
     pub allow_anonymous: Anonymous,
+    /// Unix socket for the commands of an operator: who may open it may do everything, so it is for
+    /// its owner only. A relative path is in the data folder. `""`: there is none.
+    pub control_socket: ControlSocket,
     /// How often the server publishes its figures below `$SYS`. 0: never.
     pub sys_interval: Duration,
     /// Server Reference (MQTT 5.0, 4.13): the server that a client is sent to when this one
@@ -31,8 +52,18 @@ pub struct Config {
     pub response_information: Option<String>,
     /// Where connections are accepted; one `[[listener]]` each.
     pub listeners: Vec<Listener>,
+    /// What the server shows to be who it is; one `[[certificate]]` each.
+    pub certificates: Vec<Certificate>,
+    /// Who is asked who a client is, in this order; one `[[authentication]]` each.
+    pub authentication: Vec<Authentication>,
+    /// Who may do what; one `[[rule]]` each. Those of `access.rules` come behind.
+    pub rules: Vec<Rule>,
     /// What is acknowledged when, by topic; one `[[topic]]` each.
     pub topics: Vec<TopicRule>,
+    /// Permissions beside the rules.
+    pub access: Access,
+    /// The record of what operators change.
+    pub audit: Audit,
     /// What an acknowledgement promises, and how that is kept.
     pub store: Store,
     /// What is logged, and how.
@@ -41,23 +72,6 @@ pub struct Config {
     pub strategy: SharedStrategy,
     /// Every bound of the server; see docs/limits.md.
     pub limits: Limits,
-}
-
-/// One door of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listener {
-    /// IP address and port, such as `127.0.0.1:1883`, `[::1]:1883` or `0.0.0.0:1883`. Port 0
-    /// takes a free port and prints it.
-    pub address: SocketAddr,
-    /// Takes the place of `store.durability` for what is published through this listener.
-    pub durability: Option<Durability>,
-}
-
-impl Listener {
-    /// Whether only this machine reaches it.
-    pub fn is_loopback(&self) -> bool {
-        self.address.ip().to_canonical().is_loopback()
-    }
 }
 
 /// What holds for messages of some topics.
@@ -94,12 +108,62 @@ pub struct Store {
 /// Who may connect without a name and a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anonymous {
-    /// Nothing was said: anyone on this machine.
+    /// Nothing was said: anyone on this machine, while there is no `[[authentication]]`.
     FromLoopback,
     /// `allow_anonymous = true`: anyone who reaches a listener.
     FromAnywhere,
     /// `allow_anonymous = false`: nobody.
     Refused,
+}
+
+/// Permissions beside the rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// File with further `[[rule]]`, and nothing else; they come behind those of this file. Without
+    /// a rule in it: refused, as it is if it is not there.
+    pub file: Option<PathBuf>,
+    /// What `file` says.
+    pub rules: Vec<Rule>,
+    /// What holds if no rule fits. Without it `deny`, as soon as there is a `[[rule]]`, an `access.file`
+    /// or an `[[authentication]]`; with none of them whoever is let in may publish and subscribe to
+    /// all topics, except those that begin with `$`.
+    pub no_match: Option<Permission>,
+    /// Whether a retained message is delivered only as long as its publisher may still publish it.
+    pub check_retain_source: bool,
+    /// What becomes of a client of MQTT 5.0 that has a subscription which is not allowed any more:
+    /// `disconnect`: it is told which (0x87) and closed; `remove`: the subscription goes, and the
+    /// client is not told. MQTT 3 knows no such message: the subscription goes.
+    pub revoked: Revoked,
+}
+
+/// What becomes of a client whose subscription is not allowed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It is told, and closed.
+    Disconnect,
+    /// Its subscription goes.
+    Remove,
+}
+
+/// The record of what operators change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// File with a JSON object a line: who changed what, from what, to what. A relative path is in
+    /// the data folder.
+    pub file: PathBuf,
+    /// Size at which a new file is begun; the old one gets a number behind its name.
+    pub size: u64,
+    /// How many old files are kept. More: the oldest is deleted.
+    pub keep: u32,
+}
+
+/// Where commands of an operator come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// By this Unix socket; a relative path is in the data folder.
+    At(PathBuf),
+    /// There is none.
+    Off,
 }
 
 /// What is logged, and how.
@@ -154,6 +218,45 @@ pub enum SharedStrategy {
     LeastInflight,
 }
 
+impl Config {
+    /// Whether clients without a name and a password may come in by a listener.
+    pub fn admits_anonymous(&self, listener: &Listener) -> bool {
+        let everywhere = match self.allow_anonymous {
+            Anonymous::FromAnywhere => true,
+            Anonymous::Refused => false,
+            Anonymous::FromLoopback => self.authentication.is_empty() && listener.is_loopback(),
+        };
+        listener.allow_anonymous.unwrap_or(everywhere)
+    }
+
+    /// Who is asked about clients of a listener, in the order in which they are asked.
+    pub fn asked_by<'c>(
+        &'c self,
+        listener: &'c Listener,
+    ) -> impl Iterator<Item = &'c Authentication> {
+        let takes = |names: &[String], name: &String| names.is_empty() || names.contains(name);
+        self.authentication.iter().filter(move |one| {
+            takes(&listener.authentication, &one.name) && takes(&one.listeners, &listener.name)
+        })
+    }
+
+    /// All rules, in the order in which they are looked at.
+    pub fn all_rules(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().chain(&self.access.rules)
+    }
+
+    /// What holds if no rule fits: what `access.no_match` says, or else no, unless nobody spoke of
+    /// permissions or identities at all.
+    pub fn no_match(&self) -> Permission {
+        let silent = self.authentication.is_empty() && self.all_rules().next().is_none();
+        self.access.no_match.unwrap_or(if silent {
+            Permission::Allow
+        } else {
+            Permission::Deny
+        })
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -161,14 +264,30 @@ impl Default for Config {
             data_dir: None,
             workers: 0,
             allow_anonymous: Anonymous::FromLoopback,
+            control_socket: ControlSocket::At("control.sock".into()),
             sys_interval: Duration::from_secs(10),
             server_reference: None,
             response_information: None,
             listeners: vec![Listener {
-                address: DEFAULT_ADDRESS,
-                durability: None,
+                name: "mqtt-1883".into(),
+                ..Listener::new(Address::default())
             }],
+            certificates: Vec::new(),
+            authentication: Vec::new(),
+            rules: Vec::new(),
             topics: Vec::new(),
+            access: Access {
+                file: None,
+                rules: Vec::new(),
+                no_match: None,
+                check_retain_source: true,
+                revoked: Revoked::Disconnect,
+            },
+            audit: Audit {
+                file: "audit.jsonl".into(),
+                size: 64 * 1024 * 1024,
+                keep: 10,
+            },
             store: Store {
                 durability: Durability::Disk,
                 sync_interval: Duration::from_secs(1),
@@ -183,6 +302,3 @@ impl Default for Config {
         }
     }
 }
-
-/// MQTT's registered port, on loopback only (S72).
-const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1883);

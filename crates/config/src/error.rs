@@ -25,6 +25,19 @@ pub enum Place {
     Default,
 }
 
+impl Place {
+    /// File and line, such as `access.toml:12`, where both are known.
+    pub(crate) fn short(&self) -> String {
+        match self {
+            Self::File { path, line, .. } => {
+                let file = path.file_name().unwrap_or(path.as_os_str());
+                format!("{}:{line}", file.to_string_lossy())
+            }
+            place => place.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -69,6 +82,10 @@ impl ConfigErrors {
         }
         errors.sort_by(|a, b| a.place.cmp(&b.place));
         Err(Self(errors))
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<ConfigError> {
+        self.0
     }
 
     /// The errors, at least one.

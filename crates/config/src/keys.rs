@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::formats::{mqtt_text, name, path, path_or_off};
 use crate::value::{
-    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, QUEUE_POLICIES, STRATEGIES, Value,
+    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, PERMISSIONS, Per, QUEUE_POLICIES,
+    REVOKEDS, STRATEGIES, Value,
 };
 
 /// A key of the file.
@@ -52,7 +54,14 @@ pub(crate) fn find(section: &str, name: &str) -> Option<&'static Key> {
 
 /// The tables of the file, in the order of the documentation. The lists of tables are in
 /// [`crate::lists`].
-pub(crate) const SECTIONS: &[&str] = &["store", "log", "shared_subscriptions", "limits"];
+pub(crate) const SECTIONS: &[&str] = &[
+    "access",
+    "store",
+    "log",
+    "audit",
+    "shared_subscriptions",
+    "limits",
+];
 
 macro_rules! key {
     ($section:literal, $name:ident, $kind:expr, $effect:ident, $($field:ident).+) => {
@@ -62,7 +71,10 @@ macro_rules! key {
             kind: $kind,
             effect: Effect::$effect,
             read: |config| config.$($field).+.read(),
-            write: |config, value| config.$($field).+.write(value),
+            write: |config, value| {
+                config.$($field).+ = Field::of(value)?;
+                Ok(())
+            },
         }
     };
 }
@@ -75,10 +87,17 @@ macro_rules! limit {
 
 /// All of them, in the order of the documentation.
 pub(crate) const KEYS: &[Key] = &[
-    key!("", node, Kind::Text(node_name), Restart, node),
+    key!("", node, Kind::Text(name), Restart, node),
     key!("", data_dir, Kind::Text(path), Restart, data_dir),
     key!("", workers, count(0, 1024), Restart, workers),
-    key!("", allow_anonymous, Kind::Flag, Restart, allow_anonymous),
+    key!("", allow_anonymous, Kind::Flag, Reload, allow_anonymous),
+    key!(
+        "",
+        control_socket,
+        Kind::Text(path_or_off),
+        Restart,
+        control_socket
+    ),
     key!("", sys_interval, span(0, DAY), Restart, sys_interval),
     key!(
         "",
@@ -93,6 +112,28 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Text(mqtt_text),
         Restart,
         response_information
+    ),
+    key!("access", file, Kind::File, Reload, access.file),
+    key!(
+        "access",
+        no_match,
+        Kind::Choice(PERMISSIONS),
+        Reload,
+        access.no_match
+    ),
+    key!(
+        "access",
+        check_retain_source,
+        Kind::Flag,
+        Reload,
+        access.check_retain_source
+    ),
+    key!(
+        "access",
+        revoked,
+        Kind::Choice(REVOKEDS),
+        Reload,
+        access.revoked
     ),
     key!(
         "store",
@@ -126,6 +167,15 @@ pub(crate) const KEYS: &[Key] = &[
         log.format
     ),
     key!("log", level, Kind::Choice(LOG_LEVELS), Reload, log.level),
+    key!("audit", file, Kind::Text(path), Restart, audit.file),
+    key!(
+        "audit",
+        size,
+        size(64 << 10, MAX_BYTES),
+        Restart,
+        audit.size
+    ),
+    key!("audit", keep, count(0, 10_000), Restart, audit.keep),
     key!(
         "shared_subscriptions",
         strategy,
@@ -164,17 +214,27 @@ pub(crate) const KEYS: &[Key] = &[
     limit!(queued_age, span(0, 3650 * DAY), Reload),
     limit!(store_bytes, size(0, MAX_BYTES), Restart),
     limit!(store_backlog, size(1 << 20, MAX_BYTES), Restart),
+    limit!(connection_rate, Kind::Rate(Per::Piece), Reload),
+    limit!(client_message_rate, Kind::Rate(Per::Piece), Reload),
+    limit!(client_byte_rate, Kind::Rate(Per::Byte), Reload),
+    limit!(user_message_rate, Kind::Rate(Per::Piece), Reload),
+    limit!(user_byte_rate, Kind::Rate(Per::Byte), Reload),
+    limit!(failed_logins, count(0, MAX_COUNT), Reload),
+    limit!(flapping_connects, count(0, MAX_COUNT), Reload),
+    limit!(flapping_window, short_span(), Reload),
+    limit!(flapping_ban, span(1, 3650 * DAY), Reload),
+    limit!(denials, count(0, 10_000_000), Reload),
 ];
 
-const fn size(min: u64, max: u64) -> Kind {
+pub(crate) const fn size(min: u64, max: u64) -> Kind {
     Kind::Size { min, max }
 }
 
-const fn count(min: u64, max: u64) -> Kind {
+pub(crate) const fn count(min: u64, max: u64) -> Kind {
     Kind::Count { min, max }
 }
 
-const fn span(min_seconds: u64, max_seconds: u64) -> Kind {
+pub(crate) const fn span(min_seconds: u64, max_seconds: u64) -> Kind {
     Kind::Span {
         min: Duration::from_secs(min_seconds),
         max: Duration::from_secs(max_seconds),
@@ -182,7 +242,7 @@ const fn span(min_seconds: u64, max_seconds: u64) -> Kind {
 }
 
 /// A deadline: never off, because nothing may wait for ever.
-const fn short_span() -> Kind {
+pub(crate) const fn short_span() -> Kind {
     Kind::Span {
         min: Duration::from_millis(10),
         max: Duration::from_secs(DAY),
@@ -196,34 +256,11 @@ const fn expiry() -> Kind {
     }
 }
 
-fn node_name(text: &str) -> Result<(), &'static str> {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if text.is_empty() || text.len() > 64 || !text.bytes().all(letter) {
-        return Err("is no name; write 1 to 64 letters, digits, \"-\", \"_\" and \".\"");
-    }
-    Ok(())
-}
-
-fn path(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() || text.contains('\0') {
-        return Err("is no folder; write a path");
-    }
-    Ok(())
-}
-
-/// A UTF-8 encoded string of MQTT (MQTT-1.5.4-2), without control characters.
-fn mqtt_text(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() || text.len() > 1024 || text.chars().any(char::is_control) {
-        return Err("does not fit; write 1 to 1024 bytes without control characters");
-    }
-    Ok(())
-}
-
 /// The largest packet that MQTT can frame: five bytes of header and 268,435,455 more.
 const MAX_PACKET: u64 = 268_435_460;
 /// As much as a 64-bit machine addresses in practice.
 const MAX_BYTES: u64 = 1 << 46;
 /// Counts are kept in 32 bits.
-const MAX_COUNT: u64 = u32::MAX as u64;
+pub(crate) const MAX_COUNT: u64 = u32::MAX as u64;
 /// In seconds.
-const DAY: u64 = 86_400;
+pub(crate) const DAY: u64 = 86_400;

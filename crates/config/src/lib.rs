@@ -1,7 +1,8 @@
 //! The configuration: `nightjar.toml`, environment variables, options of the command line.
 //!
 //! **Never:** no socket, no thread, no logging, nothing applied to a running server; a key
-//! that it does not know is an error, never ignored.
+//! that it does not know is an error, never ignored; no error and nothing rendered shows a
+//! password or a key (S71).
 //!
 //! Layers, each above the one before: defaults, the file, variables `NIGHTJAR__SECTION__KEY`,
 //! options of the command line. [`Config::load`] reads them all and reports every error that
@@ -11,9 +12,10 @@
 //! |---|---|
 //! | [`config`](self) | [`Config`], its parts and the defaults |
 //! | `keys` | the one table of keys: name, kind, range, effect of a reload |
-//! | `lists` | the lists of tables, `[[listener]]` and `[[topic]]`, and how they are read |
-//! | `value` | sizes, spans, choices: from text and to text |
-//! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides |
+//! | `lists` | the lists of tables, `[[listener]]` and the others, and how they are read |
+//! | `value` | sizes, spans, rates, choices, secrets: from text and to text |
+//! | `formats` | texts of a form: names, paths, topics, queries |
+//! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides, files of rules |
 //! | `check` | what must hold between keys (S72: no open door that nobody asked for) |
 //! | `error` | [`ConfigError`], [`ConfigErrors`], [`Place`] |
 //! | `render` | a configuration as the file that would give it |
@@ -40,6 +42,7 @@
 mod check;
 mod config;
 mod error;
+mod formats;
 mod keys;
 mod lists;
 mod reload;
@@ -54,7 +57,12 @@ mod docs;
 mod tests;
 
 pub use config::{
-    Anonymous, Config, Listener, Log, LogFormat, LogLevel, SharedStrategy, Store, TopicRule,
+    Access, Acme, Address, Algorithm, Anonymous, Audit, Authentication, ByCertificate, Certificate,
+    CertificateFiles, CertificateOrigin, Challenge, ClientCertificate, Config, ControlSocket,
+    Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat, LogLevel, Mark, Method, Mode,
+    MongoDb, Network, OnFailure, PasswordHash, Passwords, Permission, Protocol, Redis, Revoked,
+    Rule, RuleAction, Secret, SharedStrategy, Sql, Store, TlsVersion, TokenIn, TopicRule, Url,
+    UserFrom,
 };
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reload::Changes;

@@ -1,34 +1,85 @@
-//! The lists of the file, `[[listener]]` and `[[topic]]`: what an entry holds, and how entries
-//! are read. What `keys` is for single keys, [`LISTS`] is for these. A changed list acts at the
-//! next start.
+//! The lists of the file, `[[listener]]` and the others: what an entry holds. What `keys` is for
+//! single keys, [`LISTS`] is for these.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `entry` | how entries are read |
+//! | `listener`, `certificate`, `authentication`, `rule`, `topic` | a list each |
 
-use std::net::SocketAddr;
+mod authentication;
+mod certificate;
+mod entry;
+mod listener;
+mod rule;
+mod topic;
 
-use toml::Spanned;
-use toml::de::DeValue;
-use types::{Durability, TopicName};
+use std::collections::BTreeMap;
 
-use crate::config::{Config, Listener, TopicRule};
+pub(crate) use authentication::complete as complete_authentication;
+pub(crate) use listener::complete as complete_listeners;
+
+use crate::config::Config;
 use crate::error::Place;
-use crate::source::{File, Reading, show_name};
-use crate::suggest::nearest;
-use crate::value::{DURABILITIES, Field, Kind, MISFIT, Raw, Value};
+use crate::keys::Effect;
+use crate::value::{Kind, Value};
 
 /// A list of tables.
 pub(crate) struct List {
     /// Its name in the file.
     pub(crate) name: &'static str,
-    /// The keys of an entry. The first tells entries apart.
+    /// With its article.
+    pub(crate) one: &'static str,
+    /// The keys of every entry.
     pub(crate) columns: &'static [Column],
-    /// How an entry is written in a variable or an option: the first key, perhaps with the
-    /// second behind `=`.
-    pub(crate) short: &'static str,
-    /// The values of all entries, each in the order of the columns.
-    pub(crate) rows: fn(&Config) -> Vec<Vec<Value>>,
-    /// Takes all entries out.
-    clear: fn(&mut Config),
-    /// Adds an entry of such values.
-    add: fn(&mut Config, &[Value]) -> Result<(), String>,
+    /// Further keys, by the sort of the entry; none if all entries are of one sort.
+    pub(crate) sorts: Sorts,
+    /// The key that tells entries apart; none if only their order does.
+    pub(crate) known_by: Option<&'static str>,
+    /// The keys that a variable or an option can set: the first, perhaps the second behind `=`.
+    pub(crate) short: Option<Short>,
+    /// When an entry that comes or goes acts.
+    pub(crate) effect: Effect,
+    /// How many entries a configuration has.
+    pub(crate) len: fn(&Config) -> usize,
+    /// Adds an entry with defaults.
+    pub(crate) push: fn(&mut Config),
+    /// Takes over all entries of another configuration.
+    pub(crate) copy: fn(&mut Config, &Config),
+    /// What is wrong within an entry, though each key is right by itself, and at which key.
+    pub(crate) check: fn(&Config, usize) -> Vec<Wrong>,
+}
+
+/// What is wrong within an entry: at which key, and what.
+pub(crate) type Wrong = (&'static str, String);
+
+/// How a variable or an option writes an entry.
+pub(crate) struct Short {
+    /// The keys.
+    pub(crate) columns: [&'static str; 2],
+    /// For people.
+    pub(crate) form: &'static str,
+}
+
+/// Sorts of entries.
+pub(crate) enum Sorts {
+    /// All are of one sort.
+    One,
+    /// This key says it.
+    Word(&'static str, &'static [Sort]),
+    /// The first key of a sort says it by being there.
+    Key(&'static [Sort]),
+}
+
+/// A sort of entries.
+pub(crate) struct Sort {
+    /// What it is called: the value of the key that says it, or that key.
+    pub(crate) word: &'static str,
+    /// Its keys.
+    pub(crate) columns: &'static [Column],
+    /// Makes an entry be of this sort, with defaults.
+    pub(crate) begin: fn(&mut Config, usize),
+    /// Whether an entry is of this sort.
+    pub(crate) has: fn(&Config, usize) -> bool,
 }
 
 /// A key of an entry.
@@ -39,6 +90,12 @@ pub(crate) struct Column {
     pub(crate) kind: Kind,
     /// Whether an entry can be without it.
     pub(crate) need: Need,
+    /// When a change acts.
+    pub(crate) effect: Effect,
+    /// The value of an entry; not set if the entry is of another sort.
+    pub(crate) read: fn(&Config, usize) -> Value,
+    /// Sets it in an entry that is there.
+    pub(crate) write: fn(&mut Config, usize, Value) -> Result<(), String>,
 }
 
 /// Whether an entry can be without a key.
@@ -50,257 +107,141 @@ pub(crate) enum Need {
     Optional,
 }
 
+/// Where an entry was set.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryPlaces {
+    /// The entry.
+    pub(crate) entry: Place,
+    /// Its keys.
+    pub(crate) keys: BTreeMap<&'static str, Place>,
+}
+
+impl EntryPlaces {
+    /// Where a key was set; without it where the entry was.
+    pub(crate) fn of(&self, key: &str) -> Place {
+        self.keys.get(key).unwrap_or(&self.entry).clone()
+    }
+}
+
+impl Sorts {
+    pub(crate) fn all(&self) -> &'static [Sort] {
+        match self {
+            Self::One => &[],
+            Self::Word(_, sorts) | Self::Key(sorts) => sorts,
+        }
+    }
+}
+
 impl List {
-    /// A key of an entry.
-    pub(crate) fn column(&self, name: &str) -> Option<&'static Column> {
-        self.columns.iter().find(|column| column.name == name)
+    /// The keys that an entry can have.
+    pub(crate) fn columns_of(
+        &'static self,
+        config: &Config,
+        at: usize,
+    ) -> impl Iterator<Item = &'static Column> + use<> {
+        let sort = self.sorts.all().iter().find(|sort| (sort.has)(config, at));
+        let own = sort.map_or(&[][..], |sort| sort.columns);
+        // Of entries without a name the sort says most.
+        match self.known_by {
+            Some(_) => self.columns.iter().chain(own),
+            None => own.iter().chain(self.columns),
+        }
     }
 
-    fn path(&self, column: &Column) -> String {
-        format!("{}.{}", self.name, column.name)
-    }
-
-    /// What an entry looks like, as the end of an error's line.
-    fn form(&self) -> String {
-        let first = self.columns.first().map_or("", |column| column.name);
-        format!("write [[{}]], then {first} = \"…\" below", self.name)
-    }
-
-    /// What to say of a key that an entry does not have.
-    fn unknown(&self, name: &str) -> String {
-        let names = || self.columns.iter().map(|column| column.name);
-        let end = match nearest(name, names()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!(
-                "a {} has only {}",
-                self.name,
-                names().collect::<Vec<_>>().join(" and ")
-            ),
+    /// The key that says the sort of an entry, if one is only for that, and what it says.
+    pub(crate) fn said_sort(
+        &self,
+        config: &Config,
+        at: usize,
+    ) -> Option<(&'static str, &'static str)> {
+        let Sorts::Word(key, sorts) = self.sorts else {
+            return None;
         };
-        format!("unknown key {} in {}; {end}", show_name(name), self.name)
+        let sort = sorts.iter().find(|sort| (sort.has)(config, at))?;
+        Some((key, sort.word))
+    }
+
+    /// All keys that any entry can have, those of several sorts several times.
+    pub(crate) fn all_columns(&self) -> impl Iterator<Item = &Column> {
+        let own = self.sorts.all().iter().flat_map(|sort| sort.columns);
+        self.columns.iter().chain(own)
+    }
+
+    /// What tells an entry apart from others, as text.
+    pub(crate) fn key_of(&self, config: &Config, at: usize) -> Option<String> {
+        let known_by = self.known_by?;
+        let column = self.columns.iter().find(|it| it.name == known_by)?;
+        match (column.read)(config, at) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
     }
 }
 
 /// The list of listeners.
 pub(crate) const LISTENER: &str = "listener";
+/// The list of certificates.
+pub(crate) const CERTIFICATE: &str = "certificate";
+/// The list of those that are asked who a client is.
+pub(crate) const AUTHENTICATION: &str = "authentication";
+/// The list of rules on who may do what.
+pub(crate) const RULE: &str = "rule";
 /// The list of rules for topics.
 pub(crate) const TOPIC: &str = "topic";
 
 /// All of them, in the order of the documentation.
 pub(crate) const LISTS: &[List] = &[
-    List {
-        name: LISTENER,
-        columns: &[
-            Column {
-                name: "address",
-                kind: Kind::Text(address),
-                need: Need::Required("\"127.0.0.1:1883\""),
-            },
-            Column {
-                name: "durability",
-                kind: Kind::Choice(DURABILITIES),
-                need: Need::Optional,
-            },
-        ],
-        short: "ADDRESS:PORT",
-        rows: |config| {
-            let row = |listener: &Listener| {
-                let durability = listener.durability.map_or(Value::Unset, |it| it.read());
-                vec![Value::Text(listener.address.to_string()), durability]
-            };
-            config.listeners.iter().map(row).collect()
-        },
-        clear: |config| config.listeners.clear(),
-        add: |config, values| {
-            let [Value::Text(address), durability] = values else {
-                return Err(MISFIT.into());
-            };
-            config.listeners.push(Listener {
-                address: address.trim().parse().map_err(|_| NO_ADDRESS.to_owned())?,
-                durability: class(durability)?,
-            });
-            Ok(())
-        },
-    },
-    List {
-        name: TOPIC,
-        columns: &[
-            Column {
-                name: "prefix",
-                kind: Kind::Text(prefix),
-                need: Need::Required("\"telemetry/\""),
-            },
-            Column {
-                name: "durability",
-                kind: Kind::Choice(DURABILITIES),
-                need: Need::Required("\"os\""),
-            },
-        ],
-        short: "PREFIX=DURABILITY",
-        rows: |config| {
-            let row = |rule: &TopicRule| {
-                let prefix = Value::Text(rule.prefix.clone());
-                vec![prefix, rule.durability.read()]
-            };
-            config.topics.iter().map(row).collect()
-        },
-        clear: |config| config.topics.clear(),
-        add: |config, values| {
-            let [Value::Text(prefix), durability] = values else {
-                return Err(MISFIT.into());
-            };
-            config.topics.push(TopicRule {
-                prefix: prefix.clone(),
-                durability: class(durability)?.ok_or(MISFIT)?,
-            });
-            Ok(())
-        },
-    },
+    listener::LIST,
+    certificate::LIST,
+    authentication::LIST,
+    rule::LIST,
+    topic::LIST,
 ];
 
-fn class(value: &Value) -> Result<Option<Durability>, String> {
-    if *value == Value::Unset {
-        return Ok(None);
-    }
-    let mut class = Durability::default();
-    class.write(value.clone())?;
-    Ok(Some(class))
+/// A column whose values are in a field of the entries in `$list`.
+macro_rules! column {
+    ($list:ident, $name:expr, $kind:expr, $need:expr, $effect:ident, $field:ident) => {
+        $crate::lists::Column {
+            name: $name,
+            kind: $kind,
+            need: $need,
+            effect: $crate::keys::Effect::$effect,
+            read: |config, at| match config.$list.get(at) {
+                Some(entry) => $crate::value::Field::read(&entry.$field),
+                None => $crate::value::Value::Unset,
+            },
+            write: |config, at, value| {
+                let entry = config.$list.get_mut(at).ok_or($crate::value::MISFIT)?;
+                entry.$field = $crate::value::Field::of(value)?;
+                Ok(())
+            },
+        }
+    };
 }
 
-fn address(text: &str) -> Result<(), &'static str> {
-    let parsed = text.trim().parse::<SocketAddr>();
-    parsed.map(|_| ()).map_err(|_| NO_ADDRESS)
+/// A column whose values are in a field of a part that only some entries in `$list` have: the
+/// variant `$variant` of their `$sort`.
+macro_rules! part_column {
+    ($list:ident . $sort:ident, $variant:path, $name:ident, $kind:expr, $need:expr, $effect:ident) => {
+        $crate::lists::Column {
+            name: stringify!($name),
+            kind: $kind,
+            need: $need,
+            effect: $crate::keys::Effect::$effect,
+            read: |config, at| match config.$list.get(at).map(|entry| &entry.$sort) {
+                Some($variant(part)) => $crate::value::Field::read(&part.$name),
+                _ => $crate::value::Value::Unset,
+            },
+            write: |config, at, value| {
+                let entry = config.$list.get_mut(at).ok_or($crate::value::MISFIT)?;
+                let $variant(part) = &mut entry.$sort else {
+                    return Err($crate::value::MISFIT.into());
+                };
+                part.$name = $crate::value::Field::of(value)?;
+                Ok(())
+            },
+        }
+    };
 }
 
-const NO_ADDRESS: &str = "is no address; write an IP address and a port, such as \
-                          \"127.0.0.1:1883\", \"[::1]:1883\" or \"0.0.0.0:1883\"";
-
-/// The beginning of a topic is a topic itself (MQTT 5.0, 4.7.3).
-fn prefix(text: &str) -> Result<(), &'static str> {
-    TopicName::parse(text, u16::MAX).map(|_| ()).map_err(|_| {
-        "is no beginning of topics; write 1 to 65535 bytes such as \"telemetry/\", \
-         without +, # and control characters"
-    })
-}
-
-impl Reading<'_> {
-    /// Where the entries of a list were set.
-    pub(crate) fn entry_places(&self, list: &str) -> &[Place] {
-        self.entries.get(list).map_or(&[], Vec::as_slice)
-    }
-
-    pub(crate) fn read_list(
-        &mut self,
-        file: &File<'_>,
-        list: &'static List,
-        value: &Spanned<DeValue<'_>>,
-    ) {
-        let place = file.place(value.span());
-        let Some(entries) = value.get_ref().as_array() else {
-            let message = format!("{} is a list; {}", list.name, list.form());
-            return self.wrong(place, message);
-        };
-        self.begin_list(list, place);
-        for entry in entries.iter() {
-            self.read_entry(file, list, entry);
-        }
-    }
-
-    fn read_entry(&mut self, file: &File<'_>, list: &'static List, entry: &Spanned<DeValue<'_>>) {
-        let place = file.place(entry.span());
-        let Some(table) = entry.get_ref().as_table() else {
-            return self.wrong(place, list.form());
-        };
-        let errors = self.errors.len();
-        let mut given = Vec::new();
-        for (name, value) in table {
-            let Some(column) = list.column(name.get_ref()) else {
-                self.wrong(file.place(name.span()), list.unknown(name.get_ref()));
-                continue;
-            };
-            let place = file.place(value.span());
-            match self.raw(value.get_ref()) {
-                Ok(raw) => given.push((column, raw, place)),
-                Err(reason) => self.wrong(place, format!("{}: {reason}", list.path(column))),
-            }
-        }
-        // A misspelt key is one error, not two.
-        if self.errors.len() == errors {
-            self.add_entry(list, &given, &place);
-        }
-    }
-
-    /// Puts the entries of a variable or of options in place of all that were there.
-    pub(crate) fn replace_list<'v>(
-        &mut self,
-        list: &'static List,
-        values: impl Iterator<Item = &'v str>,
-        place: &Place,
-    ) {
-        self.begin_list(list, place.clone());
-        for value in values {
-            // What is before the last `=` may have others in it.
-            let (first, second) = match value.rsplit_once('=') {
-                Some((first, second)) => (first, Some(second)),
-                None => (value, None),
-            };
-            let texts = std::iter::once(first).chain(second);
-            let given: Vec<_> = list
-                .columns
-                .iter()
-                .zip(texts)
-                .map(|(column, text)| (column, Raw::Text(text.trim().to_owned()), place.clone()))
-                .collect();
-            self.add_entry(list, &given, place);
-        }
-    }
-
-    fn begin_list(&mut self, list: &'static List, place: Place) {
-        (list.clear)(&mut self.config);
-        self.entries.insert(list.name, Vec::new());
-        self.places.insert(list.name.to_owned(), place);
-    }
-
-    /// Adds an entry of what was given, if all of it fits and nothing is missing.
-    fn add_entry(&mut self, list: &'static List, given: &[(&Column, Raw, Place)], entry: &Place) {
-        let errors = self.errors.len();
-        let mut values = Vec::new();
-        let mut known_by = entry;
-        for (at, column) in list.columns.iter().enumerate() {
-            let found = given.iter().find(|(known, _, _)| known.name == column.name);
-            match (found, column.need) {
-                (Some((_, raw, place)), _) => {
-                    match column.kind.parse(raw) {
-                        Ok(value) => values.push(value),
-                        Err(reason) => {
-                            let message = format!("{}: {reason}", list.path(column));
-                            self.wrong(place.clone(), message);
-                        }
-                    }
-                    if at == 0 {
-                        known_by = place;
-                    }
-                }
-                (None, Need::Optional) => values.push(Value::Unset),
-                (None, Need::Required(example)) => {
-                    let message = format!(
-                        "a {} needs {} = {example} or another",
-                        list.name, column.name
-                    );
-                    self.wrong(entry.clone(), message);
-                }
-            }
-        }
-        if self.errors.len() != errors {
-            return;
-        }
-        match (list.add)(&mut self.config, &values) {
-            Ok(()) => self
-                .entries
-                .entry(list.name)
-                .or_default()
-                .push(known_by.clone()),
-            Err(reason) => self.wrong(known_by.clone(), format!("{}: {reason}", list.name)),
-        }
-    }
-}
+use {column, part_column};

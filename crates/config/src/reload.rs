@@ -1,11 +1,15 @@
 //! What a reload changes, and what it cannot.
 
-use crate::config::Config;
-use crate::keys::{Effect, KEYS};
-use crate::lists::LISTS;
+use std::collections::BTreeMap;
 
-/// The keys that differ between a running configuration and a new one, by their paths such as
-/// `limits.packet_size`, in the order of the documentation.
+use crate::config::{Config, Rule};
+use crate::keys::{Effect, KEYS};
+use crate::lists::{LISTS, List};
+use crate::value::Value;
+
+/// The keys that differ between a running configuration and a new one, by their paths, in the order
+/// of the documentation: `limits.packet_size`, `listener[ws-8083].allow`, `listener[ws-8083] (new)`,
+/// `listener[ws-8083] (gone)`, and only `rule` for what has no name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// These act now.
@@ -19,27 +23,76 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.applied.is_empty() && self.after_restart.is_empty()
     }
+
+    fn add(&mut self, effect: Effect, path: String) {
+        match effect {
+            Effect::Reload => self.applied.push(path),
+            Effect::Restart => self.after_restart.push(path),
+        }
+    }
 }
 
 impl Config {
     /// Which keys `new` changes, without changing anything.
     pub fn reload_changes(&self, new: &Self) -> Changes {
         let mut changes = Changes::default();
-        for key in KEYS
-            .iter()
-            .filter(|key| (key.read)(self) != (key.read)(new))
-        {
-            match key.effect {
-                Effect::Reload => changes.applied.push(key.path()),
-                Effect::Restart => changes.after_restart.push(key.path()),
+        for key in KEYS {
+            if (key.read)(self) != (key.read)(new) {
+                changes.add(key.effect, key.path());
             }
         }
+        // Where a rule stands is no part of what it says.
+        let bare = |rule: &Rule| Rule {
+            source: String::new(),
+            ..rule.clone()
+        };
+        let said = |config: &Self| config.access.rules.iter().map(bare).collect::<Vec<_>>();
+        let file = "access.file".to_owned();
+        if said(self) != said(new) && !changes.applied.contains(&file) {
+            changes.add(Effect::Reload, file);
+        }
         for list in LISTS {
-            if (list.rows)(self) != (list.rows)(new) {
-                changes.after_restart.push(list.name.to_owned());
+            match list.known_by {
+                Some(_) => self.compare_named(new, list, &mut changes),
+                None if list.rows(self) != list.rows(new) => {
+                    changes.add(list.effect, list.name.to_owned());
+                }
+                None => {}
             }
         }
         changes
+    }
+
+    fn compare_named(&self, new: &Self, list: &'static List, changes: &mut Changes) {
+        let (old_names, new_names) = (list.names(self), list.names(new));
+        for (at, name) in old_names.iter().enumerate() {
+            let entry = format!("{}[{name}]", list.name);
+            let Some(other) = new_names.iter().position(|known| known == name) else {
+                changes.add(list.effect, format!("{entry} (gone)"));
+                continue;
+            };
+            let (one, other) = (list.cells(self, at), list.cells(new, other));
+            let mut names: Vec<&str> = one.keys().chain(other.keys()).copied().collect();
+            names.sort_unstable();
+            names.dedup();
+            for key in names {
+                let (before, after) = (one.get(key), other.get(key));
+                if before.map(|cell| &cell.0) != after.map(|cell| &cell.0) {
+                    let effect = before.or(after).map_or(list.effect, |cell| cell.1);
+                    changes.add(effect, format!("{entry}.{key}"));
+                }
+            }
+        }
+        for name in new_names.iter().filter(|name| !old_names.contains(name)) {
+            changes.add(list.effect, format!("{}[{name}] (new)", list.name));
+        }
+        let kept = |names: &[String], others: &[String]| {
+            let kept = names.iter().filter(|name| others.contains(name));
+            kept.cloned().collect::<Vec<_>>()
+        };
+        if kept(&old_names, &new_names) != kept(&new_names, &old_names) {
+            changes.add(list.effect, format!("{} (order)", list.name));
+        }
     }
 
     /// Takes over from `new` what may change while the server runs, and says what changed.
@@ -51,12 +104,61 @@ impl Config {
         let changes = self.reload_changes(new);
         let mut next = self.clone();
         for key in KEYS.iter().filter(|key| key.effect == Effect::Reload) {
-            if (key.read)(&next) != (key.read)(new) {
-                (key.write)(&mut next, (key.read)(new))
-                    .map_err(|reason| format!("{}: {reason}", key.path()))?;
+            (key.write)(&mut next, (key.read)(new))
+                .map_err(|reason| format!("{}: {reason}", key.path()))?;
+        }
+        next.access.rules.clone_from(&new.access.rules);
+        for list in LISTS {
+            match list.effect {
+                Effect::Reload => (list.copy)(&mut next, new),
+                Effect::Restart => next.adopt_entries(new, list)?,
             }
         }
         *self = next;
         Ok(changes)
+    }
+
+    /// Takes over what may change in entries that stay.
+    fn adopt_entries(&mut self, new: &Self, list: &'static List) -> Result<(), String> {
+        let new_names = list.names(new);
+        for (at, name) in list.names(self).iter().enumerate() {
+            let Some(other) = new_names.iter().position(|known| known == name) else {
+                continue;
+            };
+            let columns: Vec<_> = list.columns_of(self, at).collect();
+            for column in columns.iter().filter(|it| it.effect == Effect::Reload) {
+                (column.write)(self, at, (column.read)(new, other))
+                    .map_err(|reason| format!("{}[{name}].{}: {reason}", list.name, column.name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl List {
+    /// What tells the entries apart, in their order.
+    fn names(&self, config: &Config) -> Vec<String> {
+        (0..(self.len)(config))
+            .filter_map(|at| self.key_of(config, at))
+            .collect()
+    }
+
+    fn rows(&'static self, config: &Config) -> Vec<BTreeMap<&'static str, (Value, Effect)>> {
+        (0..(self.len)(config))
+            .map(|at| self.cells(config, at))
+            .collect()
+    }
+
+    /// The values of an entry, its sort among them.
+    fn cells(&'static self, config: &Config, at: usize) -> BTreeMap<&'static str, (Value, Effect)> {
+        let columns = self.columns_of(config, at);
+        let cell = |value, effect| (value, effect);
+        let mut cells: BTreeMap<_, _> = columns
+            .map(|column| (column.name, cell((column.read)(config, at), column.effect)))
+            .collect();
+        if let Some((key, word)) = self.said_sort(config, at) {
+            cells.insert(key, cell(Value::Text(word.to_owned()), self.effect));
+        }
+        cells
     }
 }

@@ -3,18 +3,23 @@
 use crate::config::Config;
 use crate::keys::{KEYS, SECTIONS};
 use crate::lists::LISTS;
+use crate::value::toml_string;
 
 impl Config {
-    /// The whole configuration as TOML, defaults included; what is not set is left out.
-    /// [`Config::load`] reads the same configuration from it.
+    /// The whole configuration as TOML, defaults included; what is not set is left out, and so are
+    /// the rules of `access.file`. `…` stands for passwords and keys (S71): without any,
+    /// [`Config::load`] reads the same configuration from it; with one, it says so.
     pub fn to_toml(&self) -> String {
         let mut text = String::new();
         self.render_section("", &mut text);
         for list in LISTS {
-            for values in (list.rows)(self) {
+            for at in 0..(list.len)(self) {
                 text.push_str(&format!("\n[[{}]]\n", list.name));
-                for (column, value) in list.columns.iter().zip(&values) {
-                    if let Some(value) = column.kind.show(value) {
+                if let Some((key, word)) = list.said_sort(self, at) {
+                    text.push_str(&format!("{key} = {}\n", toml_string(word)));
+                }
+                for column in list.columns_of(self, at) {
+                    if let Some(value) = column.kind.show(&(column.read)(self, at)) {
                         text.push_str(&format!("{} = {value}\n", column.name));
                     }
                 }

@@ -1,18 +1,31 @@
 //! From the file, the environment and the command line to a [`Config`].
+//!
+//! | module | owns |
+//! |---|---|
+//! | `file` | [`File`]: text, and where something stands in it |
+//! | `rules` | files of rules |
+
+mod file;
+mod rules;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub(crate) use file::File;
+use file::read_file;
+pub(crate) use rules::ACCESS_RULE;
+
 use crate::config::Config;
 use crate::error::{ConfigError, ConfigErrors, Place};
 use crate::keys::{KEYS, Key, SECTIONS, find};
-use crate::lists::{LISTS, List};
+use crate::lists::{
+    EntryPlaces, LISTENER, LISTS, List, RULE, complete_authentication, complete_listeners,
+};
 use crate::suggest::nearest;
-use crate::value::{Raw, quote};
+use crate::value::{Kind, Raw, Value, quote};
 
 /// Where a configuration comes from. A reload reads the same sources again.
 #[derive(Clone, Debug, Default)]
@@ -62,30 +75,24 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
         let mut reading = Reading::new(&sources.environment);
         if let Some(path) = &sources.file {
-            match read_file(path) {
+            match read_file(path, MAX_FILE) {
                 Ok(text) => reading.read_text(path, &text)?,
                 Err(reason) => reading.wrong(Place::WholeFile(path.clone()), reason),
             }
         }
         reading.read_environment();
         reading.read_options(&sources.options);
+        reading.read_access();
         reading.finish()
     }
-}
 
-fn read_file(path: &Path) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .len();
-    if size > MAX_FILE {
-        return Err(format!(
-            "is no configuration: it has {size} bytes, more than {MAX_FILE}"
-        ));
+    /// Without an entry in any list.
+    pub(crate) fn empty() -> Self {
+        Self {
+            listeners: Vec::new(),
+            ..Self::default()
+        }
     }
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "is not text in UTF-8".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })
 }
 
 /// A configuration on its way: what is known so far, and what was wrong.
@@ -95,15 +102,24 @@ pub(crate) struct Reading<'a> {
     /// Where each key was set, by its path, and each list, by its name.
     pub(crate) places: BTreeMap<String, Place>,
     /// Where each entry of a list was set, by the list's name; as long as the list.
-    pub(crate) entries: BTreeMap<&'static str, Vec<Place>>,
+    pub(crate) entries: BTreeMap<&'static str, Vec<EntryPlaces>>,
+    /// Whether the file is one of rules and holds nothing else.
+    rules_only: bool,
     environment: &'a [(String, String)],
 }
 
 impl<'a> Reading<'a> {
     fn new(environment: &'a [(String, String)]) -> Self {
         let config = Config::default();
-        let defaults = |list: &List| vec![Place::Default; (list.rows)(&config).len()];
+        let defaults = |list: &List| {
+            let places = EntryPlaces {
+                entry: Place::Default,
+                keys: BTreeMap::new(),
+            };
+            vec![places; (list.len)(&config)]
+        };
         Self {
+            rules_only: false,
             entries: LISTS
                 .iter()
                 .map(|list| (list.name, defaults(list)))
@@ -116,6 +132,7 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(mut self) -> Result<Config, ConfigErrors> {
+        self.complete();
         // What holds between keys is looked at only once each key is right by itself.
         if self.errors.is_empty() {
             self.check();
@@ -132,7 +149,7 @@ impl<'a> Reading<'a> {
     }
 
     fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigErrors> {
-        let file = File { path, text };
+        let file = File::new(path, text);
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
             let place = error.span().map_or_else(
@@ -157,6 +174,17 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
+    /// Puts in what depends on other keys.
+    fn complete(&mut self) {
+        let entries = &self.entries;
+        let is_said = |at: usize, key: &str| {
+            let places = entries.get(LISTENER).and_then(|list| list.get(at));
+            places.is_some_and(|places| places.keys.contains_key(key))
+        };
+        complete_listeners(&mut self.config, is_said);
+        complete_authentication(&mut self.config);
+    }
+
     fn read_top(
         &mut self,
         file: &File<'_>,
@@ -164,6 +192,10 @@ impl<'a> Reading<'a> {
         value: &Spanned<DeValue<'_>>,
     ) {
         let section = name.get_ref().as_ref();
+        if self.rules_only && section != RULE {
+            let message = format!("{} does not belong here; {ONLY_RULES}", show_name(section));
+            return self.wrong(file.place(name.span()), message);
+        }
         if let Some(list) = LISTS.iter().find(|list| list.name == section) {
             return self.read_list(file, list, value);
         }
@@ -191,7 +223,7 @@ impl<'a> Reading<'a> {
             return self.wrong(file.place(name.span()), message);
         };
         let place = file.place(value.span());
-        match self.raw(value.get_ref()) {
+        match self.raw(value.get_ref(), Some(&key.kind)) {
             Ok(raw) => self.set(key, &raw, place),
             Err(reason) => self.wrong(place, format!("{}: {reason}", key.path())),
         }
@@ -201,6 +233,7 @@ impl<'a> Reading<'a> {
         let written = key
             .kind
             .parse(raw)
+            .map(|value| self.anchor(&key.kind, value, &place))
             .and_then(|value| (key.write)(&mut self.config, value));
         match written {
             Ok(()) => {
@@ -221,10 +254,12 @@ impl<'a> Reading<'a> {
             if let Some(list) = LISTS.iter().find(|list| list.name == head) {
                 if path == list.name {
                     self.replace_list(list, value.split_terminator(','), &place);
-                } else {
+                } else if let Some(short) = &list.short {
                     let name = list.name.to_ascii_uppercase();
-                    let message = format!("write {PREFIX}{name}={}, more with commas", list.short);
+                    let message = format!("write {PREFIX}{name}={}, more with commas", short.form);
                     self.wrong(place, message);
+                } else {
+                    self.replace_list(list, std::iter::empty(), &place);
                 }
             } else if SECTIONS.contains(&path.as_str()) {
                 let message = format!("{path} is a table; write {name}__KEY, one for each key");
@@ -258,17 +293,36 @@ impl<'a> Reading<'a> {
         }
     }
 
-    pub(crate) fn raw(&self, value: &DeValue<'_>) -> Result<Raw, String> {
+    /// What stands in the file, with variables of the environment put in unless its key takes
+    /// `${…}` for something else.
+    pub(crate) fn raw(&self, value: &DeValue<'_>, kind: Option<&Kind>) -> Result<Raw, String> {
         Ok(match value {
+            DeValue::String(text) if kind.is_some_and(Kind::has_placeholders) => {
+                Raw::Text(text.clone().into_owned())
+            }
             DeValue::String(text) => Raw::Text(self.interpolate(text)?),
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
                 .map_or(Raw::Other("so long a number"), Raw::Integer),
             DeValue::Boolean(flag) => Raw::Flag(*flag),
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| self.raw(item.get_ref(), kind));
+                Raw::List(items.collect::<Result<_, _>>()?)
+            }
             DeValue::Float(_) => Raw::Other("a number with a fraction"),
             DeValue::Datetime(_) => Raw::Other("a date or time of day"),
-            DeValue::Array(_) => Raw::Other("a list"),
             DeValue::Table(_) => Raw::Other("a table"),
         })
+    }
+
+    /// Relative paths of a file are beside it; those of variables and options where the server was
+    /// started.
+    pub(crate) fn anchor(&self, kind: &Kind, value: Value, place: &Place) -> Value {
+        match place {
+            Place::File { path, .. } => {
+                kind.anchor(value, path.parent().unwrap_or_else(|| Path::new("")))
+            }
+            _ => value,
+        }
     }
 
     /// Puts variables in place of `${NAME}`; `$${` stands for `${`.
@@ -311,6 +365,7 @@ fn unknown(section: &str, name: &str) -> String {
             section.escape_debug()
         )
     };
+    let has_column = |list: &&List| list.all_columns().any(|column| column.name == name);
     let known = KEYS.iter().filter(|key| key.section == section);
     let known = known.map(|key| key.name);
     let near = if section.is_empty() {
@@ -327,7 +382,7 @@ fn unknown(section: &str, name: &str) -> String {
         } else {
             message.push_str(&format!("; it belongs below [{}]", key.section));
         }
-    } else if let Some(list) = LISTS.iter().find(|list| list.column(name).is_some()) {
+    } else if let Some(list) = LISTS.iter().find(has_column) {
         message.push_str(&format!("; it belongs below [[{}]]", list.name));
     } else if section == LIMITS {
         message.push_str("; docs/limits.md lists the keys");
@@ -345,28 +400,10 @@ pub(crate) fn show_name(name: &str) -> String {
     }
 }
 
-/// The text that spans point into.
-pub(crate) struct File<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl File<'_> {
-    pub(crate) fn place(&self, span: Range<usize>) -> Place {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
-        let in_line = before.get(line_start..).unwrap_or_default();
-        Place::File {
-            path: self.path.to_owned(),
-            line: before.matches('\n').count().saturating_add(1),
-            column: in_line.chars().count().saturating_add(1),
-        }
-    }
-}
-
 /// The table that has a page of its own.
 const LIMITS: &str = "limits";
 /// What a variable's name starts with when it overrides a key.
 const PREFIX: &str = "NIGHTJAR__";
 /// In bytes; more is not a file of ours.
 const MAX_FILE: u64 = 1 << 20;
+const ONLY_RULES: &str = "a file of rules has only [[rule]] in it";

@@ -1,13 +1,20 @@
+mod authentication;
+mod certificate;
+mod listener;
+mod names;
+mod property;
+mod reload;
+mod rule;
+mod secret;
+mod topic;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use types::Durability;
-use types::limits::QueuePolicy;
+use types::limits::{QueuePolicy, Rate};
 
 use super::*;
-use crate::keys::KEYS;
-use crate::value::{Kind, Value};
 
 /// A file of its own for one test; gone with it.
 struct Folder(PathBuf);
@@ -51,6 +58,15 @@ fn errors(test: &str, text: &str) -> Vec<String> {
         .iter()
         .map(|error| error.to_string().replace(&prefix, ""))
         .collect()
+}
+
+/// Each text has just this error, to its end or so far as it is told.
+fn assert_told(test: &str, cases: &[(&str, &str)]) {
+    for (text, told) in cases {
+        let found = errors(test, text);
+        assert_eq!(found.len(), 1, "{text}\n{found:?}");
+        assert!(found[0].starts_with(told), "{text}\n{}\n{told}", found[0]);
+    }
 }
 
 fn variable(name: &str, value: &str) -> Sources {
@@ -139,7 +155,7 @@ fn every_kind_of_key_is_read() {
     let addresses: Vec<_> = config
         .listeners
         .iter()
-        .map(|l| l.address.to_string())
+        .map(|listener| listener.address.to_string())
         .collect();
     assert_eq!(addresses, ["127.0.0.1:1884", "[::1]:0"]);
     assert_eq!(config.limits.packet_size, 2 << 20);
@@ -308,158 +324,6 @@ fn strings_may_name_variables() {
 }
 
 #[test]
-fn an_open_door_must_be_asked_for() {
-    let open = "[[listener]]\naddress = \"0.0.0.0:1883\"\n";
-    let found = errors("open", open);
-    assert!(
-        found[0].starts_with("nightjar.toml:2:11: 0.0.0.0:1883 is open"),
-        "{found:?}"
-    );
-    assert!(load("asked", &format!("allow_anonymous = true\n{open}")).is_ok());
-    assert!(
-        load(
-            "mapped",
-            "[[listener]]\naddress = \"[::ffff:127.0.0.1]:1883\"\n"
-        )
-        .is_ok()
-    );
-    let refused = errors("refused", "allow_anonymous = false\n");
-    assert!(
-        refused[0].starts_with("nightjar.toml:1:19: allow_anonymous = false"),
-        "{refused:?}"
-    );
-    let door = Config::load(&variable("NIGHTJAR__LISTENER", "0.0.0.0:1883")).unwrap_err();
-    assert!(
-        door.to_string()
-            .starts_with("variable NIGHTJAR__LISTENER: 0.0.0.0:1883 is open")
-    );
-}
-
-#[test]
-fn listeners_are_checked() {
-    let twice =
-        "[[listener]]\naddress = \"127.0.0.1:5\"\n[[listener]]\naddress = \"127.0.0.1:5\"\n";
-    assert!(errors("same", twice)[0].ends_with("127.0.0.1:5 is there twice"));
-    for (wide, narrow) in [
-        ("0.0.0.0", "127.0.0.1"),
-        ("[::]", "0.0.0.0"),
-        ("[::]", "[::1]"),
-        ("127.0.0.1", "[::ffff:127.0.0.1]"),
-    ] {
-        for (one, other) in [(wide, narrow), (narrow, wide)] {
-            let text = format!(
-                "allow_anonymous = true\n[[listener]]\naddress = \"{one}:5\"\n\
-                 [[listener]]\naddress = \"{other}:5\"\n"
-            );
-            let found = errors("overlap", &text);
-            let told = format!("nightjar.toml:5:11: {other}:5 and {one}:5 overlap");
-            assert!(found[0].starts_with(&told), "{found:?}");
-            let apart = text.replacen(":5", ":6", 1);
-            assert!(load("apart", &apart).is_ok(), "{apart}");
-        }
-    }
-    let apart = twice.replacen("127.0.0.1", "[::1]", 1);
-    assert_eq!(load("families", &apart).unwrap().listeners.len(), 2);
-    let free = twice.replace(":5", ":0");
-    assert_eq!(load("free", &free).unwrap().listeners.len(), 2);
-    assert!(errors("none", "listener = []\n")[0].starts_with("nightjar.toml:1:12: no listener"));
-    assert!(errors("table", "[listener]\naddress = \"127.0.0.1:5\"\n")[0].contains("[[listener]]"));
-    assert!(
-        errors("name", "[[listener]]\naddress = \"localhost:1883\"\n")[0].contains("IP address")
-    );
-    assert!(
-        errors("key", "[[listener]]\nadress = \"[::1]:5\"\n")[0].contains("did you mean address")
-    );
-    assert!(
-        errors("port", "[[listener]]\nport = 5\n")[0]
-            .ends_with("a listener has only address and durability")
-    );
-}
-
-#[test]
-fn topics_have_a_durability() {
-    let config = load(
-        "topics",
-        "[[topic]]\nprefix = \"telemetry/\"\ndurability = \"memory\"\n\
-         [[topic]]\nprefix = \"telemetry/alarm,a=b\"\ndurability = \"disk\"\n",
-    );
-    let rule = |prefix: &str, durability| TopicRule {
-        prefix: prefix.into(),
-        durability,
-    };
-    let config = config.unwrap();
-    let wanted = [
-        rule("telemetry/", Durability::Memory),
-        rule("telemetry/alarm,a=b", Durability::Disk),
-    ];
-    assert_eq!(config.topics, wanted);
-    assert_eq!(load("rendered-topics", &config.to_toml()).unwrap(), config);
-    for (text, told) in [
-        (
-            "[topic]\nprefix = \"a\"\n",
-            "nightjar.toml:1:1: topic is a list; write [[topic]], then prefix = \"…\" below",
-        ),
-        (
-            "[[topic]]\nprefix = \"a\"\n",
-            "nightjar.toml:1:1: a topic needs durability = \"os\" or another",
-        ),
-        (
-            "[[topic]]\ndurability = \"os\"\n",
-            "nightjar.toml:1:1: a topic needs prefix = \"telemetry/\" or another",
-        ),
-        (
-            "[[topic]]\nprefix = \"a/#\"\ndurability = \"os\"\n",
-            "nightjar.toml:2:10: topic.prefix: \"a/#\" is no beginning of topics",
-        ),
-        (
-            "[[topic]]\nprefix = \"\"\ndurability = \"os\"\n",
-            "nightjar.toml:2:10: topic.prefix: \"\" is no beginning of topics",
-        ),
-        (
-            "[[topic]]\nprefix = 5\ndurability = \"os\"\n",
-            "nightjar.toml:2:10: topic.prefix: 5 does not fit; write text in quotes",
-        ),
-        (
-            "[[topic]]\nprefix = \"a\"\ndurability = \"ram\"\n",
-            "nightjar.toml:3:14: topic.durability: \"ram\" does not fit; write one of \"disk\"",
-        ),
-        (
-            "[[topic]]\nprefix = \"a\"\ndurabilty = \"os\"\n",
-            "nightjar.toml:3:1: unknown key durabilty in topic; did you mean durability?",
-        ),
-        (
-            "[[topic]]\nprefix = \"a\"\nqos = 1\n",
-            "nightjar.toml:3:1: unknown key qos in topic; a topic has only prefix and durability",
-        ),
-        (
-            "[[topics]]\nprefix = \"a\"\n",
-            "nightjar.toml:1:3: unknown key topics; did you mean topic?",
-        ),
-        (
-            "prefix = \"a\"\n",
-            "nightjar.toml:1:1: unknown key prefix; it belongs below [[topic]]",
-        ),
-    ] {
-        let found = errors("topic-errors", text);
-        assert!(found[0].starts_with(told), "{found:?}");
-        assert_eq!(found.len(), 1, "{found:?}");
-    }
-}
-
-#[test]
-fn a_prefix_has_one_rule() {
-    let rule = "[[topic]]\nprefix = \"a/\"\ndurability = \"os\"\n";
-    let found = errors("prefixes", &rule.repeat(2));
-    assert_eq!(
-        found,
-        ["nightjar.toml:5:10: topic.prefix: \"a/\" is there twice"]
-    );
-    let found = Config::load(&variable("NIGHTJAR__TOPIC", "a=os,a=disk")).unwrap_err();
-    let told = "variable NIGHTJAR__TOPIC: topic.prefix: \"a\" is there twice";
-    assert_eq!(found.to_string(), told);
-}
-
-#[test]
 fn lists_are_one_variable() {
     let config = Config::load(&variable("NIGHTJAR__TOPIC", "a/=memory, b=c=disk")).unwrap();
     let found: Vec<_> = config
@@ -499,53 +363,12 @@ fn lists_are_one_variable() {
 }
 
 #[test]
-fn words_of_durability_are_those_of_the_log() {
-    let words: Vec<_> = Durability::ALL.iter().map(|class| class.as_str()).collect();
-    let mut known = crate::value::DURABILITIES.to_vec();
-    known.reverse();
-    assert_eq!(words, known);
-}
-
-#[test]
 fn connect_is_no_larger_than_any_packet() {
     let found = errors("sizes", "[limits]\npacket_size = 2048\n");
     assert!(
         found[0].starts_with("nightjar.toml:2:15: limits.connect_packet_size"),
         "{found:?}"
     );
-}
-
-#[test]
-fn a_reload_tells_what_acts_now_and_what_waits() {
-    let mut running = Config {
-        server_reference: Some("a".into()),
-        ..Config::default()
-    };
-    let mut new = running.clone();
-    new.limits.packet_size = 4096;
-    new.server_reference = None;
-    new.log.level = LogLevel::Trace;
-    new.workers = 9;
-    new.listeners.clear();
-    new.store.durability = Durability::Os;
-    new.topics.push(TopicRule {
-        prefix: "a".into(),
-        durability: Durability::Memory,
-    });
-    let changes = running.adopt(&new).unwrap();
-    assert_eq!(
-        changes.applied,
-        ["server_reference", "log.level", "limits.packet_size"]
-    );
-    assert_eq!(
-        changes.after_restart,
-        ["workers", "store.durability", "listener", "topic"]
-    );
-    assert_eq!(running.limits, new.limits);
-    assert_eq!(running.server_reference, None);
-    assert_eq!(running.log.level, LogLevel::Trace);
-    assert_eq!((running.workers, running.listeners.len()), (0, 1));
-    assert!(running.reload_changes(&running).is_empty());
 }
 
 #[test]
@@ -567,52 +390,4 @@ fn the_rendered_defaults_are_a_file() {
         load("rendered", &Config::default().to_toml()).unwrap(),
         Config::default()
     );
-}
-
-/// Any value that a key takes.
-fn any_value(kind: Kind) -> BoxedStrategy<Value> {
-    match kind {
-        Kind::Size { min, max } | Kind::Count { min, max } => {
-            (min..=max).prop_map(Value::Number).boxed()
-        }
-        Kind::Span { min, max } => {
-            let seconds = min.as_secs().max(1)..=max.as_secs();
-            seconds
-                .prop_map(|s| Value::Span(Duration::from_secs(s)))
-                .boxed()
-        }
-        Kind::Flag => any::<bool>().prop_map(Value::Flag).boxed(),
-        Kind::Choice(words) => proptest::sample::select(words)
-            .prop_map(|word| Value::Text(word.into()))
-            .boxed(),
-        Kind::Text(check) => ".{1,40}"
-            .prop_filter("text that the key takes", move |text| check(text).is_ok())
-            .prop_map(Value::Text)
-            .boxed(),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn what_is_rendered_reads_back(
-        (key, value) in (0..KEYS.len()).prop_filter("text with its own letters", |i| {
-            KEYS[*i].name != "node" && KEYS[*i].name != "allow_anonymous"
-        }).prop_flat_map(|i| (Just(i), any_value(KEYS[i].kind)))
-    ) {
-        let mut config = Config::default();
-        (KEYS[key].write)(&mut config, value).unwrap();
-        config.limits.connect_packet_size =
-            config.limits.connect_packet_size.min(config.limits.packet_size);
-        let read = load(&format!("property-{key}"), &config.to_toml()).unwrap();
-        prop_assert_eq!(read, config);
-    }
-
-    #[test]
-    fn no_file_makes_it_panic(text in ".{0,80}|(\\[?\\[?[a-z_]{0,9}\\]?\\]? ?=? ?[\"0-9a-z$\\{\\}]{0,9}\n){0,6}") {
-        if let Err(errors) = load("panic", &text) {
-            prop_assert!(errors.iter().count() > 0);
-        }
-    }
 }

@@ -1,13 +1,31 @@
 //! Values: what a key may hold, from text and to text.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `field` | [`Field`]: from a value to a field of the configuration and back |
+//! | `words` | the words of choices and what they stand for |
+//! | `units` | sizes, spans, rates: numbers with units |
+//! | `text` | text in quotes |
 
+mod field;
+mod text;
+mod units;
+mod words;
+
+use std::collections::HashSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use types::Durability;
-use types::limits::QueuePolicy;
+use types::limits::Rate;
 
-use crate::config::{Anonymous, LogFormat, LogLevel, SharedStrategy};
+pub(crate) use field::{Field, MISFIT};
+pub(crate) use text::{quote, toml_string, toml_template};
+use units::{SIZES, SPANS, scaled, show_rate, show_size, show_span, whole};
+pub(crate) use words::*;
+
+use crate::config::{Secret, Url};
+use crate::formats::{header_parts, path};
 
 /// What a key may hold. Ranges are inclusive.
 #[derive(Clone, Copy, Debug)]
@@ -18,16 +36,48 @@ pub(crate) enum Kind {
     Count { min: u64, max: u64 },
     /// A span of time in seconds: an integer, or text with a unit down to `ms`.
     Span { min: Duration, max: Duration },
+    /// So many, or so many bytes, in a second, a minute or an hour.
+    Rate(Per),
     /// `true` or `false`.
     Flag,
+    /// `true`, or nothing.
+    Mark,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// Text that the function accepts.
-    Text(fn(&str) -> Result<(), &'static str>),
+    Text(Check),
+    /// Text in which `${…}` is not a variable of the environment but something of the client's.
+    Template(Check),
+    /// A file; a relative path is beside the configuration file.
+    File,
+    /// Text that nobody may see.
+    Secret(Check),
+    /// A line `Name: value`, of which nobody may see the value.
+    Header,
+    /// An address with one of these schemes, perhaps with a password in it.
+    Url(&'static [&'static str]),
+    /// An address with one of these schemes, or a file.
+    Location(&'static [&'static str]),
+    /// Permissions of a file, in octal digits.
+    Mode,
+    /// Any number of these, but not none.
+    List(&'static Kind),
+}
+
+/// Says what is wrong with a text, as the end of a sentence that begins with it.
+pub(crate) type Check = fn(&str) -> Result<(), &'static str>;
+
+/// What a rate counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Per {
+    /// Messages, connections.
+    Piece,
+    /// Bytes.
+    Byte,
 }
 
 /// A value as it was written, before its key says what it must be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Raw {
     /// An integer of TOML.
     Integer(i128),
@@ -35,6 +85,8 @@ pub(crate) enum Raw {
     Text(String),
     /// A boolean of TOML.
     Flag(bool),
+    /// An array of TOML.
+    List(Vec<Raw>),
     /// Something that no key of ours holds: its name in TOML.
     Other(&'static str),
 }
@@ -44,19 +96,29 @@ pub(crate) enum Raw {
 pub(crate) enum Value {
     Number(u64),
     Span(Duration),
+    Rate(Rate),
     Flag(bool),
     Text(String),
+    Secret(Secret),
+    Url(Url),
+    List(Vec<Value>),
     Unset,
 }
 
 /// The span that MQTT 5.0 writes as 0xFFFFFFFF: a session that never expires.
 pub(crate) const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// Stands for what is not shown. It cannot be read back.
+pub(crate) const HIDDEN: &str = "…";
+
 impl Kind {
     /// Takes a value, or says in a few words what it should be.
     pub(crate) fn parse(&self, raw: &Raw) -> Result<Value, String> {
         match (self, raw) {
             (_, Raw::Other(name)) => Err(format!("{name} cannot stand here; {self}")),
+            (Self::List(kind), Raw::List(items)) => self.parse_list(kind, items),
+            (_, Raw::List(_)) => Err(format!("a list cannot stand here; {self}")),
+            (Self::List(_), _) => Err(self.refuse(raw)),
             (Self::Size { min, max }, _) => {
                 let bytes = whole(raw)
                     .or_else(|| scaled(raw, SIZES))
@@ -74,20 +136,98 @@ impl Kind {
                 }
                 Ok(Value::Span(span))
             }
-            (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
-            (Self::Flag, Raw::Text(text)) => match text.as_str() {
-                "true" => Ok(Value::Flag(true)),
-                "false" => Ok(Value::Flag(false)),
-                _ => Err(self.refuse(raw)),
-            },
-            (Self::Choice(words), Raw::Text(text)) if words.contains(&text.as_str()) => {
-                Ok(Value::Text(text.clone()))
+            (Self::Rate(_), Raw::Text(text)) if text.trim() == "off" => Ok(Value::Unset),
+            (Self::Rate(per), _) => {
+                let rate = units::rate(raw, *per).ok_or_else(|| self.refuse(raw))?;
+                Ok(Value::Rate(rate))
             }
-            (Self::Text(check), Raw::Text(text)) => match check(text) {
-                Ok(()) => Ok(Value::Text(text.clone())),
-                Err(reason) => Err(format!("{} {reason}", quote(text))),
-            },
-            (Self::Flag | Self::Choice(_) | Self::Text(_), _) => Err(self.refuse(raw)),
+            (Self::Mark, Raw::Flag(true)) | (Self::Flag, Raw::Flag(_)) => flag(raw),
+            (Self::Flag, Raw::Text(_)) => flag(raw).map_err(|_| self.refuse(raw)),
+            (Self::Mode, Raw::Text(text)) => {
+                let digits = text.trim();
+                let short = digits.len() <= 4 && digits.bytes().all(|digit| digit.is_ascii_digit());
+                let mode = u64::from_str_radix(digits, 8).ok();
+                mode.filter(|mode| short && *mode <= 0o777)
+                    .map(Value::Number)
+                    .ok_or_else(|| self.refuse(raw))
+            }
+            (_, Raw::Text(text)) => self.parse_text(text),
+            (Self::Flag | Self::Mark | Self::Mode, _) => Err(self.refuse(raw)),
+            (Self::Choice(_) | Self::Text(_) | Self::Template(_) | Self::File, _) => {
+                Err(self.refuse(raw))
+            }
+            (Self::Secret(_) | Self::Header | Self::Url(_) | Self::Location(_), _) => {
+                Err(self.refuse(raw))
+            }
+        }
+    }
+
+    fn parse_text(&self, text: &str) -> Result<Value, String> {
+        let checked = |check: &Check| {
+            check(text).map_err(|reason| format!("{} {reason}", quote(text)))?;
+            Ok(Value::Text(text.to_owned()))
+        };
+        match self {
+            Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
+            Self::Text(check) | Self::Template(check) => checked(check),
+            Self::File => checked(&(path as Check)),
+            Self::Secret(_) | Self::Header | Self::Url(_) if text.contains(HIDDEN) => Err(format!(
+                "{HIDDEN} stands for a secret that was not shown; write the secret itself"
+            )),
+            // The text is in none of these errors.
+            Self::Secret(check) => {
+                check(text)?;
+                Ok(Value::Secret(Secret::new(text)))
+            }
+            Self::Header if header_parts(text).is_some() => Ok(Value::Secret(Secret::new(text))),
+            Self::Url(schemes) => Url::parse(text, schemes)
+                .map(Value::Url)
+                .map_err(|reason| format!("{reason}; {self}")),
+            Self::Location(schemes) if text.contains("://") => Self::Url(schemes).parse_text(text),
+            Self::Location(_) => Self::File.parse_text(text),
+            _ => Err(self.refuse(&Raw::Text(text.to_owned()))),
+        }
+    }
+
+    fn parse_list(&self, kind: &Kind, items: &[Raw]) -> Result<Value, String> {
+        if items.is_empty() {
+            return Err(format!(
+                "an empty list says nothing; leave the key out, or {self}"
+            ));
+        }
+        let mut values = Vec::with_capacity(items.len());
+        let mut seen = HashSet::new();
+        for item in items {
+            let value = kind.parse(item)?;
+            if !seen.insert(item) {
+                let shown = kind.show(&value).unwrap_or_default();
+                return Err(format!("{shown} is there twice"));
+            }
+            values.push(value);
+        }
+        Ok(Value::List(values))
+    }
+
+    /// Whether `${…}` is left as it is.
+    pub(crate) fn has_placeholders(&self) -> bool {
+        match self {
+            Self::Template(_) => true,
+            Self::List(kind) => kind.has_placeholders(),
+            _ => false,
+        }
+    }
+
+    /// The value with relative paths beside the configuration file.
+    pub(crate) fn anchor(&self, value: Value, folder: &Path) -> Value {
+        match (self, value) {
+            (Self::File | Self::Location(_), Value::Text(path)) => {
+                Value::Text(path_text(&folder.join(path)))
+            }
+            (Self::List(kind), Value::List(values)) => {
+                let anchored = values.into_iter().map(|value| kind.anchor(value, folder));
+                Value::List(anchored.collect())
+            }
+            (_, value) => value,
         }
     }
 
@@ -113,16 +253,19 @@ impl Kind {
     }
 
     fn refuse(&self, raw: &Raw) -> String {
-        let written = match raw {
-            Raw::Integer(number) => number.to_string(),
-            Raw::Flag(flag) => flag.to_string(),
-            Raw::Text(text) => quote(text),
-            Raw::Other(name) => (*name).to_owned(),
+        let written = match (self, raw) {
+            (Self::Secret(_) | Self::Header | Self::List(Self::Header), _) => UNSEEN.to_owned(),
+            (Self::Url(_) | Self::Location(_), _) => UNSEEN.to_owned(),
+            (_, Raw::Integer(number)) => number.to_string(),
+            (_, Raw::Flag(flag)) => flag.to_string(),
+            (_, Raw::Text(text)) => quote(text),
+            (_, Raw::List(_)) => "a list".to_owned(),
+            (_, Raw::Other(name)) => (*name).to_owned(),
         };
         format!("{written} does not fit; {self}")
     }
 
-    /// The value as its owner would write it in the file; `None` if it is not set.
+    /// The value as its owner would write it in the file, secrets hidden; `None` if it is not set.
     pub(crate) fn show(&self, value: &Value) -> Option<String> {
         Some(match (self, value) {
             (_, Value::Unset) => return None,
@@ -131,11 +274,40 @@ impl Kind {
             (Self::Span { .. }, Value::Span(span)) if self.may_be_never() && *span == NEVER => {
                 "\"never\"".to_owned()
             }
+            (Self::Mode, Value::Number(mode)) => format!("\"{mode:04o}\""),
+            (Self::Template(_), Value::Text(text)) => toml_template(text),
+            (Self::List(kind), Value::List(values)) => {
+                let shown: Vec<String> = values.iter().filter_map(|it| kind.show(it)).collect();
+                format!("[{}]", shown.join(", "))
+            }
+            (Self::Rate(per), Value::Rate(rate)) => show_rate(*rate, *per),
+            (_, Value::Rate(rate)) => show_rate(*rate, Per::Piece),
             (_, Value::Span(span)) => show_span(*span),
             (_, Value::Number(number)) => number.to_string(),
             (_, Value::Flag(flag)) => flag.to_string(),
             (_, Value::Text(text)) => toml_string(text),
+            (Self::Header, Value::Secret(line)) => {
+                let (name, _) = header_parts(line.reveal()).unwrap_or_default();
+                toml_string(&format!("{name}: {HIDDEN}"))
+            }
+            (_, Value::Secret(_)) => toml_string(HIDDEN),
+            (_, Value::Url(url)) => toml_string(&url.to_string()),
+            (_, Value::List(_)) => return None,
         })
+    }
+}
+
+/// A path as text; what is no UTF-8 in it cannot have come from the file.
+pub(crate) fn path_text(path: &Path) -> String {
+    PathBuf::from(path).to_string_lossy().into_owned()
+}
+
+fn flag(raw: &Raw) -> Result<Value, String> {
+    match raw {
+        Raw::Flag(flag) => Ok(Value::Flag(*flag)),
+        Raw::Text(text) if text == "true" => Ok(Value::Flag(true)),
+        Raw::Text(text) if text == "false" => Ok(Value::Flag(false)),
+        _ => Err(MISFIT.to_owned()),
     }
 }
 
@@ -151,275 +323,44 @@ impl fmt::Display for Kind {
             ),
             Self::Count { min, max } => write!(f, "write a number from {min} to {max}"),
             Self::Span { min, max } => {
+                let (min, max) = (show_span(*min), show_span(*max));
                 write!(
                     f,
-                    "write a time from {} to {}",
-                    show_span(*min),
-                    show_span(*max)
+                    "write a time from {min} to {max}, in seconds or with ms, s, m, h, d"
                 )?;
-                f.write_str(", in seconds or with ms, s, m, h, d")?;
-                if self.may_be_never() {
-                    f.write_str(", or \"never\"")
+                let never = if self.may_be_never() {
+                    ", or \"never\""
                 } else {
-                    Ok(())
-                }
+                    ""
+                };
+                f.write_str(never)
+            }
+            Self::Rate(Per::Piece) => {
+                f.write_str("write a rate such as \"100/s\", \"30/m\" or \"5/h\", or \"off\"")
+            }
+            Self::Rate(Per::Byte) => {
+                f.write_str("write a rate such as \"64KiB/s\" or \"1GiB/h\", or \"off\"")
             }
             Self::Flag => f.write_str("write true or false"),
+            Self::Mark => f.write_str("write true, or leave the key out"),
             Self::Choice(words) => write!(f, "write one of \"{}\"", words.join("\", \"")),
-            Self::Text(_) => f.write_str("write text in quotes"),
-        }
-    }
-}
-
-/// A field of the configuration, as keys read and write it.
-pub(crate) trait Field {
-    /// The value as it is.
-    fn read(&self) -> Value;
-    /// Takes a value that its key's kind let through; the error says what does not fit.
-    fn write(&mut self, value: Value) -> Result<(), String>;
-}
-
-macro_rules! number_field {
-    ($($number:ty),*) => {$(
-        impl Field for $number {
-            fn read(&self) -> Value {
-                // No number of ours is wider than 64 bits.
-                Value::Number(u64::try_from(*self).unwrap_or(u64::MAX))
+            Self::Text(_) | Self::Template(_) | Self::Secret(_) => {
+                f.write_str("write text in quotes")
             }
-
-            fn write(&mut self, value: Value) -> Result<(), String> {
-                let number = match value {
-                    Value::Number(number) => number,
-                    Value::Span(span) if span.subsec_nanos() == 0 => span.as_secs(),
-                    Value::Span(_) => return Err("write whole seconds".into()),
-                    Value::Flag(_) | Value::Text(_) | Value::Unset => return Err(MISFIT.into()),
-                };
-                *self = Self::try_from(number)
-                    .map_err(|_| format!("{number} is more than {}", Self::MAX))?;
-                Ok(())
+            Self::Header => f.write_str("write \"Name: value\""),
+            Self::File => f.write_str("write the path of a file in quotes"),
+            Self::Url(schemes) => write!(f, "write an address with {}://", schemes.join(":// or ")),
+            Self::Location(schemes) => {
+                let schemes = schemes.join(":// or ");
+                write!(
+                    f,
+                    "write an address with {schemes}://, or the path of a file"
+                )
             }
-        }
-    )*};
-}
-
-number_field!(u16, u32, u64, usize);
-
-impl Field for Duration {
-    fn read(&self) -> Value {
-        Value::Span(*self)
-    }
-
-    fn write(&mut self, value: Value) -> Result<(), String> {
-        let Value::Span(span) = value else {
-            return Err(MISFIT.into());
-        };
-        *self = span;
-        Ok(())
-    }
-}
-
-impl Field for bool {
-    fn read(&self) -> Value {
-        Value::Flag(*self)
-    }
-
-    fn write(&mut self, value: Value) -> Result<(), String> {
-        let Value::Flag(flag) = value else {
-            return Err(MISFIT.into());
-        };
-        *self = flag;
-        Ok(())
-    }
-}
-
-impl Field for Anonymous {
-    fn read(&self) -> Value {
-        match self {
-            Self::FromLoopback => Value::Unset,
-            Self::FromAnywhere => Value::Flag(true),
-            Self::Refused => Value::Flag(false),
+            Self::Mode => f.write_str("write octal digits in quotes, such as \"0660\""),
+            Self::List(kind) => write!(f, "write a list, [a, b], for each: {kind}"),
         }
     }
-
-    fn write(&mut self, value: Value) -> Result<(), String> {
-        let Value::Flag(flag) = value else {
-            return Err(MISFIT.into());
-        };
-        *self = if flag {
-            Self::FromAnywhere
-        } else {
-            Self::Refused
-        };
-        Ok(())
-    }
 }
 
-impl Field for Option<String> {
-    fn read(&self) -> Value {
-        self.clone().map_or(Value::Unset, Value::Text)
-    }
-
-    fn write(&mut self, value: Value) -> Result<(), String> {
-        *self = match value {
-            Value::Text(text) => Some(text),
-            Value::Unset => None,
-            Value::Number(_) | Value::Span(_) | Value::Flag(_) => return Err(MISFIT.into()),
-        };
-        Ok(())
-    }
-}
-
-impl Field for Option<PathBuf> {
-    fn read(&self) -> Value {
-        let text = |path: &PathBuf| Value::Text(path.to_string_lossy().into_owned());
-        self.as_ref().map_or(Value::Unset, text)
-    }
-
-    fn write(&mut self, value: Value) -> Result<(), String> {
-        *self = match value {
-            Value::Text(text) => Some(PathBuf::from(text)),
-            Value::Unset => None,
-            Value::Number(_) | Value::Span(_) | Value::Flag(_) => return Err(MISFIT.into()),
-        };
-        Ok(())
-    }
-}
-
-/// Words of the file and the variants that they stand for: once for reading, writing and help.
-macro_rules! choice_field {
-    ($choice:ty, $words:ident, $($word:literal => $variant:ident),* $(,)?) => {
-        /// The words of the file, in the order in which help lists them.
-        pub(crate) const $words: &[&str] = &[$($word),*];
-
-        impl Field for $choice {
-            fn read(&self) -> Value {
-                Value::Text(match self { $(Self::$variant => $word),* }.to_owned())
-            }
-
-            fn write(&mut self, value: Value) -> Result<(), String> {
-                let Value::Text(text) = value else { return Err(MISFIT.into()) };
-                *self = match text.as_str() {
-                    $($word => Self::$variant,)*
-                    _ => return Err(MISFIT.into()),
-                };
-                Ok(())
-            }
-        }
-    };
-}
-
-choice_field!(Durability, DURABILITIES, "disk" => Disk, "os" => Os, "memory" => Memory);
-choice_field!(QueuePolicy, QUEUE_POLICIES,
-    "drop_oldest" => DropOldest, "drop_newest" => DropNewest);
-choice_field!(LogFormat, LOG_FORMATS, "auto" => Auto, "text" => Text, "json" => Json);
-choice_field!(LogLevel, LOG_LEVELS,
-    "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace);
-choice_field!(SharedStrategy, STRATEGIES,
-    "round_robin" => RoundRobin, "random" => Random, "sticky" => Sticky,
-    "hash_client" => HashClient, "hash_topic" => HashTopic, "least_inflight" => LeastInflight);
-
-/// A whole number without a unit.
-fn whole(raw: &Raw) -> Option<u64> {
-    match raw {
-        Raw::Integer(number) => u64::try_from(*number).ok(),
-        Raw::Text(text) => text.trim().replace('_', "").parse().ok(),
-        Raw::Flag(_) | Raw::Other(_) => None,
-    }
-}
-
-/// A whole number with a unit, perhaps with a space between.
-fn scaled(raw: &Raw, units: &[(&str, u64)]) -> Option<u64> {
-    let Raw::Text(text) = raw else { return None };
-    let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '_')?;
-    let (number, unit) = text.split_at_checked(digits)?;
-    let (_, scale) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    number
-        .replace('_', "")
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*scale)
-}
-
-fn show_size(bytes: u64) -> String {
-    for (unit, scale) in [
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-    ] {
-        if bytes != 0 && bytes.is_multiple_of(scale) {
-            return format!("\"{}{unit}\"", bytes.checked_div(scale).unwrap_or_default());
-        }
-    }
-    bytes.to_string()
-}
-
-fn show_span(span: Duration) -> String {
-    if span.subsec_nanos() != 0 {
-        return format!("\"{}ms\"", span.as_millis());
-    }
-    let seconds = span.as_secs();
-    for (unit, scale) in [("d", 86_400), ("h", 3600), ("m", 60)] {
-        if seconds != 0 && seconds.is_multiple_of(scale) {
-            return format!(
-                "\"{}{unit}\"",
-                seconds.checked_div(scale).unwrap_or_default()
-            );
-        }
-    }
-    if seconds == 0 {
-        "0".to_owned()
-    } else {
-        format!("\"{seconds}s\"")
-    }
-}
-
-/// A basic string of TOML. `${` is doubled, so that reading it gives the same text.
-pub(crate) fn toml_string(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len().saturating_add(2));
-    shown.push('"');
-    for letter in text.replace("${", "$${").chars() {
-        match letter {
-            '"' => shown.push_str("\\\""),
-            '\\' => shown.push_str("\\\\"),
-            letter if letter.is_control() => {
-                shown.push_str(&format!("\\u{:04X}", u32::from(letter)));
-            }
-            letter => shown.push(letter),
-        }
-    }
-    shown.push('"');
-    shown
-}
-
-/// What was written, in quotes, without a line break in it and not too long for a line.
-pub(crate) fn quote(text: &str) -> String {
-    let mut shown: String = text.chars().take(60).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    format!("\"{}\"", shown.escape_debug())
-}
-
-pub(crate) const MISFIT: &str = "a value of another kind is needed";
-
-const SIZES: &[(&str, u64)] = &[
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-];
-
-/// In milliseconds.
-const SPANS: &[(&str, u64)] = &[
-    ("ms", 1),
-    ("s", 1000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
+const UNSEEN: &str = "what is written";

@@ -86,7 +86,11 @@ impl Link {
 
     /// Whether these are the first bytes. Asked once for each read.
     pub(crate) fn is_first_read(&mut self) -> bool {
-        std::mem::replace(&mut self.stage, Stage::Used) == Stage::Fresh
+        let first = self.stage == Stage::Fresh;
+        if first {
+            self.stage = Stage::Used;
+        }
+        first
     }
 
     /// A proxy has said for whom it speaks.
@@ -210,6 +214,8 @@ pub(crate) struct Links {
     /// Links whose slot the core has given to another before the loop came to carry out the
     /// action (to close, to move) by which the core let go of them. Empty between turns.
     displaced: Vec<(u32, Link)>,
+    /// Bytes kept for links that are before or in a handshake, all together.
+    unproven: usize,
 }
 
 impl Links {
@@ -251,6 +257,14 @@ impl Links {
     }
 
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Link> {
+        let link = self.take(conn)?;
+        if let Some(transport) = &link.transport {
+            self.account(transport.unproven(), 0);
+        }
+        Some(link)
+    }
+
+    fn take(&mut self, conn: ConnId) -> Option<Link> {
         let ConnId { slot, generation } = conn;
         if let Some(tenant) = self.slots.get_mut(index(slot))
             && tenant
@@ -266,11 +280,22 @@ impl Links {
         Some(self.displaced.swap_remove(at).1)
     }
 
+    /// What is kept for a link before its handshake is over has changed. Returns whether all of that
+    /// is still within bounds.
+    pub(crate) fn account(&mut self, before: usize, after: usize) -> bool {
+        self.unproven = (self.unproven + after).saturating_sub(before);
+        after == 0 || self.unproven <= MOST_UNPROVEN
+    }
+
     /// Whether some link lost its slot and was not let go of since.
     pub(crate) fn has_displaced(&self) -> bool {
         !self.displaced.is_empty()
     }
 }
+
+/// Most bytes that a worker keeps for links whose handshakes are not over, all together. Who needs
+/// more then is closed (S09, S74).
+const MOST_UNPROVEN: usize = 16 * 1024 * 1024;
 
 /// Sockets without a link are closed at once; nothing was promised to the other side.
 pub(crate) fn refuse(socket: Socket) {

@@ -132,9 +132,14 @@ impl Listener {
     /// Takes a connection that waits, ready for the loop.
     pub(crate) fn accept(&self) -> io::Result<(Socket, Peer)> {
         let (socket, address) = accept_nonblocking(&self.socket)?;
-        let Some(address) = address else {
-            let user = user_of(&socket);
-            return Ok((socket, Peer::Local(user)));
+        let address = match (&self.address, address) {
+            (Address::Unix { .. }, _) => {
+                let user = user_of(&socket);
+                return Ok((socket, Peer::Local(user)));
+            }
+            (Address::Tcp(_), Some(address)) => address,
+            // It is gone already; to take it for a process of this machine would be too kind.
+            (Address::Tcp(_), None) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         // Linux hands a listener's options down; six system calls less a connection.
         if !cfg!(target_os = "linux") {

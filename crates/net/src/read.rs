@@ -70,6 +70,7 @@ impl<C: Core> Worker<C> {
     }
 
     /// One read of a link with a transport.
+    #[inline(never)]
     fn read_through(&mut self, conn: ConnId) {
         let shell = &mut self.shell;
         let Some(link) = shell.links.of(conn) else {
@@ -116,12 +117,17 @@ impl<C: Core> Worker<C> {
                 return;
             };
             let plain = &mut shell.plain;
+            let before = transport.unproven();
             // Unwind safe: the transport goes with its link, and what is shared (certificates,
             // sessions) is whole at every point.
             let received = catch_unwind(AssertUnwindSafe(|| transport.receive(raw, plain, door)));
-            let Ok(received) = received else {
+            let Ok(mut received) = received else {
                 return self.end_after_panic(conn);
             };
+            let after = transport.unproven();
+            if !shell.links.account(before, after) {
+                received.end.get_or_insert(Ending::TooMuch);
+            }
             received
         };
         self.take_received(conn, received);
@@ -143,8 +149,8 @@ impl<C: Core> Worker<C> {
                 _ => counters.full.add_one(),
             }
         }
-        let superfluous = |transport: &Box<Transport>| transport.is_superfluous();
-        if link.transport.as_ref().is_some_and(superfluous) {
+        let transport = link.transport.as_ref();
+        if transport.is_some_and(|transport| transport.is_superfluous()) {
             link.transport = None;
         }
         let bytes = match received.bytes {

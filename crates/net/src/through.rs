@@ -5,12 +5,13 @@ use std::io::{ErrorKind, IoSlice, Write};
 use socket2::Socket;
 use types::{ConnId, Core, LinkEnd};
 
-use crate::transport::{Full, Way, write};
+use crate::transport::{Full, Transport, Way, write};
 use crate::worker::Worker;
 use crate::write::{SLICES_PER_WRITE, Wrote};
 
 impl<C: Core> Worker<C> {
     /// What was begun goes first, then the core's bytes, framed and encrypted as the link asks.
+    #[inline(never)]
     pub(crate) fn write_through(&mut self, conn: ConnId) -> Wrote {
         if let Some(wrote) = self.write_pending(conn) {
             return wrote;
@@ -46,50 +47,25 @@ impl<C: Core> Worker<C> {
         let (header, length) = transport.frame_header(offered);
         slices[0] = IoSlice::new(&header[..length]);
         let slices = &slices[..=filled];
-        let (total, written) = if way == Way::Encrypted {
-            shell.plain.clear();
-            slices
-                .iter()
-                .for_each(|slice| shell.plain.extend_from_slice(slice));
-            shell.cipher.clear();
-            if transport.encrypt(&shell.plain, &mut shell.cipher).is_err() {
-                return Wrote::Failed;
+        let sent = match way {
+            Way::Encrypted => {
+                let buffers = (&mut shell.plain, &mut shell.cipher);
+                send_encrypted(transport, &link.socket, slices, offered, buffers)
             }
-            let written = match write(&link.socket, &shell.cipher) {
-                Ok(written) => written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-                Err(_) => return Wrote::Failed,
-            };
-            (shell.cipher.len(), written)
-        } else {
-            match write_slices(&link.socket, slices) {
-                Ok(written) => (length + offered, written),
-                // Nothing is begun yet.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Wrote::Part,
-                Err(_) => return Wrote::Failed,
+            Way::Framed | Way::Clear => {
+                send_framed(transport, &link.socket, slices, (length, offered))
             }
         };
-        // What the socket did not take of a frame or a record must go before anything else.
-        let taken = match way {
-            _ if written == total => offered,
-            Way::Encrypted => {
-                transport.keep(&[&shell.cipher[written..]], offered);
-                0
-            }
-            Way::Framed => {
-                let rest = rest_of(slices, written);
-                let taken = written.saturating_sub(length);
-                transport.keep(&rest, offered - taken);
-                taken
-            }
-            Way::Clear => written,
+        let taken = match sent {
+            Ok(taken) => taken,
+            Err(wrote) => return wrote,
         };
         if taken > 0 {
             link.spend(shell.turn, taken);
             shell.core_was_told = true;
             self.core.handle_written(conn, taken, shell.now);
         }
-        match written == total {
+        match taken == offered {
             true => Wrote::All,
             false => Wrote::Part,
         }
@@ -135,6 +111,56 @@ impl<C: Core> Worker<C> {
             true => Some(Wrote::Busy),
         }
     }
+}
+
+/// Writes a header and `offered` bytes of the core in records. Returns how many of the core's are
+/// gone: what the socket does not take of a record must go before anything else.
+fn send_encrypted(
+    transport: &mut Transport,
+    socket: &Socket,
+    slices: &[IoSlice<'_>],
+    offered: usize,
+    (plain, cipher): (&mut Vec<u8>, &mut Vec<u8>),
+) -> Result<usize, Wrote> {
+    plain.clear();
+    slices
+        .iter()
+        .for_each(|slice| plain.extend_from_slice(slice));
+    cipher.clear();
+    if transport.encrypt(plain, cipher).is_err() {
+        return Err(Wrote::Failed);
+    }
+    let written = match write(socket, cipher) {
+        Ok(written) => written,
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        Err(_) => return Err(Wrote::Failed),
+    };
+    if written == cipher.len() {
+        return Ok(offered);
+    }
+    transport.keep(&[&cipher[written..]], offered);
+    Ok(0)
+}
+
+/// Writes a header of `length` bytes, perhaps none, and `offered` bytes of the core. Returns how
+/// many of the core's are gone: the rest of a frame must go before anything else.
+fn send_framed(
+    transport: &mut Transport,
+    socket: &Socket,
+    slices: &[IoSlice<'_>],
+    (length, offered): (usize, usize),
+) -> Result<usize, Wrote> {
+    let written = match write_slices(socket, slices) {
+        Ok(written) => written,
+        // Nothing is begun yet.
+        Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(Wrote::Part),
+        Err(_) => return Err(Wrote::Failed),
+    };
+    let taken = written.saturating_sub(length);
+    if length > 0 && taken < offered {
+        transport.keep(&rest_of(slices, written), offered - taken);
+    }
+    Ok(taken)
 }
 
 /// One write of several slices that no signal interrupts; never zero.

@@ -285,6 +285,79 @@ fn s74_a_hello_of_64_kib_is_not_kept() {
 }
 
 #[test]
+fn s09_s74_half_hellos_are_kept_within_one_bound_for_all() {
+    let setup = setup(1);
+    // A hello of 30,000 bytes in two records, without its last bytes.
+    let mut bytes = Vec::new();
+    for (length, sent) in [(16_384u16, 16_384usize), (13_620, 12_000)] {
+        bytes.extend([0x16, 3, 1]);
+        bytes.extend(length.to_be_bytes());
+        let begin = bytes.len();
+        bytes.resize(begin + sent, 0);
+    }
+    bytes[5..9].copy_from_slice(&[1, 0, 0x75, 0x30]);
+    // 600 times 28 KB are 16.5 MiB.
+    let half: Vec<TcpStream> = (0..600)
+        .map(|_| {
+            let mut stream = setup.server.connect(0);
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    setup.server.await_notice("TooMuch");
+    // Who needs nothing kept comes in.
+    let mut client = connect(&setup.server, &TlsClient::new(&setup.authority, None));
+    assert_eq!(client.ask("echo in"), "in");
+    assert!(
+        client.number("count") > 500,
+        "only those beyond the bound are closed"
+    );
+    // What is given back can be used again.
+    drop(half);
+    client.ask_until("count", "1");
+    let before = setup.server.notices.lock().unwrap().len();
+    let mut one = setup.server.connect(0);
+    one.write_all(&bytes).unwrap();
+    client.ask_until("count", "2");
+    assert_eq!(client.ask("echo in"), "in");
+    assert_eq!(setup.server.notices.lock().unwrap().len(), before);
+    drop((client, one));
+    setup.server.drain();
+}
+
+#[test]
+fn a_proxy_s_header_comes_before_tls() {
+    let (authority, files) = (Authority::new("works"), Files::new());
+    let clients = files.clients_of(&authority, &[]);
+    let pair = authority.server(&["broker.example"]);
+    let tls = door(&files.server(&pair, ClientAuth::Required(clients)));
+    let trusted = net::Network::new("127.0.0.0".parse().unwrap(), 8).unwrap();
+    let proxied = |config| ListenerConfig {
+        proxy: net::ProxyProtocol::From(vec![trusted]),
+        ..config
+    };
+    let configs = [proxied(listener(&tls)), proxied(over_web(&tls))];
+    let server = Server::listening(2, &configs);
+    let meter = TlsClient::new(&authority, Some(&authority.client("meter", 1)));
+    let header = b"PROXY TCP4 192.0.2.7 10.0.0.1 40000 8883\r\n";
+    let mut stream = server.connect(0);
+    stream.write_all(header).unwrap();
+    let mut client = Client::with(meter.over(stream, "broker.example"));
+    assert_eq!(client.ask("peer"), "192.0.2.7:40000");
+    assert_eq!(client.ask("names"), "meter");
+    let mut stream = server.connect(1);
+    stream.write_all(header).unwrap();
+    let mut web = Client::with(Web::open(meter.over(stream, "broker.example")));
+    assert_eq!(web.ask("peer"), "192.0.2.7:40000");
+    assert_eq!(web.ask("names"), "meter");
+    // TLS without the header is at the wrong port.
+    refused(&server, 0, &meter);
+    server.await_notice("looks_like: Tls");
+    drop((client, web));
+    server.drain();
+}
+
+#[test]
 fn s74_a_stalled_handshake_is_the_core_s_to_end_and_holds_up_nobody() {
     let setup = setup(1);
     let tls = TlsClient::new(&setup.authority, None);

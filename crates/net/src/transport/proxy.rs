@@ -12,6 +12,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use types::Certificate;
 
@@ -33,7 +34,7 @@ pub(crate) enum Parsed {
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     /// What the proxy says of the client's certificate, which it has verified.
-    pub(crate) certificate: Option<Certificate>,
+    pub(crate) certificate: Option<Arc<Certificate>>,
 }
 
 /// Reads a header from the front of `bytes`.
@@ -177,7 +178,7 @@ fn client_2(family: u8, body: &[u8]) -> Result<Client, &'static str> {
     let certificate = certificate_of(values)?;
     Ok(Client {
         address,
-        certificate,
+        certificate: certificate.map(Arc::new),
     })
 }
 

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[cfg(unix)]
 pub(crate) mod pki;
 pub(crate) mod web;
 

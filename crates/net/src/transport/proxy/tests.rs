@@ -209,7 +209,7 @@ fn s89_a_name_counts_only_if_the_proxy_verified_it() {
         let client = client(&header_2(0x21, TCP4, &v4_body(&values))).unwrap();
         client
             .certificate
-            .map(|certificate| certificate.common_names)
+            .map(|certificate| certificate.common_names.clone())
     };
     let found = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
     assert_eq!(names(3, 0, &[b"meter"]), found(&["meter"]));

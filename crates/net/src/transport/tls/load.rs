@@ -70,7 +70,8 @@ pub struct ClientCa {
 /// What holds when revocation lists have no answer (S75).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Revocation {
-    /// A certificate whose authority has no list, or an outdated one, is refused.
+    /// A certificate whose authority has no list, or an outdated one, is refused; so is one with
+    /// such an authority between it and the root.
     #[default]
     Strict,
     /// Only what a list names is refused.

@@ -410,3 +410,29 @@ fn append(
 const RECORD: usize = 16 * 1024;
 /// Bytes that a record costs besides; no cipher that we have needs more.
 const OVERHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_its_own_place_and_name() {
+        for (place, failure) in HandshakeFailure::ALL.into_iter().enumerate() {
+            assert_eq!(failure as usize, place);
+            let same = |other: &HandshakeFailure| other.name() == failure.name();
+            assert_eq!(
+                HandshakeFailure::ALL
+                    .iter()
+                    .filter(|other| same(other))
+                    .count(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_can_move_between_threads() {
+        fn movable<T: Send>() {}
+        movable::<Session>();
+    }
+}

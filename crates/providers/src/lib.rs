@@ -1,0 +1,56 @@
+//! Who clients are: a chain of providers, asked in their order, and what back ends give along.
+//!
+//! **Never:** no decision about a topic (rules that a provider brings are decided on in `auth`), no
+//! work on a worker beyond a look into memory, no question without a deadline, no queue without
+//! an end, no value of a client's in the text of a query. Passwords and tokens are in no log, no
+//! error and no `Debug` (S71).
+//!
+//! Entry types: [`Settings`], then [`Chain::start`], which is an [`auth::Authenticator`].
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`settings`] | [`Settings`]: which providers, and what each needs |
+//! | [`chain`] | [`Chain`]: asks them, with deadlines, breakers, a cache |
+//! | [`figures`] | [`Figures`]: what was asked and what came of it |
+//! | [`problem`] | [`Problem`]: why a chain cannot start |
+//! | [`hash`] | [`Hash`]: passwords as they are kept |
+//! | [`passwords`] | a file of names and hashes, and how to change one |
+//! | `provider` | the kinds of providers, as the chain sees them |
+//! | `certificate` | who a certificate says that a client is |
+//! | `question` | what a provider is asked, and what it says |
+//!
+//! There is no TLS-PSK: rustls, the TLS library, has none.
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )
+)]
+
+mod certificate;
+pub mod chain;
+pub mod figures;
+pub mod hash;
+pub mod passwords;
+pub mod problem;
+mod provider;
+mod question;
+pub mod settings;
+
+pub use chain::{Answers, Chain, Notice, Notices, Purge};
+pub use figures::Figures;
+pub use hash::Hash;
+pub use problem::Problem;
+pub use settings::{Kind, ProviderSettings, Settings};
