@@ -46,8 +46,8 @@ mod timers;
 pub mod worker;
 
 pub use durability::DurabilityRules;
-pub use event::{CloseReason, DropReason, Event, EventSink};
-pub use mail::{Control, Mail};
+pub use event::{CloseReason, Denial, DropReason, Event, EventSink, Wanted};
+pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
-pub use shared::{BrokerConfig, Shared};
+pub use shared::{BrokerConfig, Revoked, Shared};
 pub use worker::{Restore, Worker};

@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
-use broker::{CloseReason, Event};
+use broker::{CloseReason, Denial, Event};
 use tracing::{Level, debug, error, info, warn};
 use types::ProtocolVersion;
+
+use crate::log::Lines;
 
 /// How grave an event is.
 pub(crate) fn level(event: &Event) -> Level {
@@ -15,6 +17,7 @@ pub(crate) fn level(event: &Event) -> Level {
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } => {
             Level::INFO
         }
+        Event::Denied(_) => Level::INFO,
         Event::TakenOver { .. } => Level::WARN,
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } | Event::Unencodable { .. } => {
             Level::ERROR
@@ -58,6 +61,9 @@ pub(crate) fn log(event: &Event) {
             reason,
             why,
         } => {
+            if !REFUSED.admits() {
+                return;
+            }
             let (reason, detail) = words(reason);
             let client = client.as_ref().map(|client| shown(client.as_str()));
             info!(client = client.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
@@ -83,6 +89,7 @@ pub(crate) fn log(event: &Event) {
             client = &*shown(client.as_str()),
             expired, lost, "session ended with messages waiting"
         ),
+        Event::Denied(denial) => log_denial(denial),
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } => log_store(event),
         Event::Unencodable { peer, packet } => error!(
             %peer,
@@ -92,6 +99,27 @@ pub(crate) fn log(event: &Event) {
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
     }
 }
+
+/// Logs that somebody was not allowed what he wanted.
+fn log_denial(denial: &Denial) {
+    if !DENIED.admits() {
+        return;
+    }
+    let client = denial.client.as_ref().map(|client| shown(client.as_str()));
+    let peer = denial.peer.map(|peer| peer.to_string());
+    info!(
+        wanted = denial.wanted.as_str(),
+        client = client.as_deref(),
+        user = denial.user.as_deref().map(shown).as_deref(),
+        peer,
+        topic = said(&shown(&denial.topic)),
+        rule = denial.why.as_deref().unwrap_or("no rule allows it"),
+        "denied"
+    );
+}
+
+static REFUSED: Lines = Lines::new("connections refused");
+static DENIED: Lines = Lines::new("denied");
 
 /// Logs what happened to the store.
 fn log_store(event: &Event) {
@@ -137,6 +165,11 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
         CloseReason::ConnectionLimit => ("connection_limit", None),
         CloseReason::TakenOver => ("taken_over", None),
         CloseReason::WriteStall => ("write_stall", None),
+        CloseReason::Banned => ("banned", None),
+        CloseReason::Revoked => ("subscription_revoked", None),
+        CloseReason::GrantOver => ("credentials_expired", None),
+        CloseReason::Unwelcome => ("credentials_withdrawn", None),
+        CloseReason::Ended => ("ended_by_operator", None),
         CloseReason::ShuttingDown => ("shutting_down", None),
         CloseReason::Panic => ("panic", None),
     }

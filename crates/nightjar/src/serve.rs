@@ -3,23 +3,27 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Shared, Worker};
+use auth::Policy;
+use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
 use config::{Config, SharedStrategy, Sources};
-use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
+use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::Store;
 use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
 use crate::cli::ServeArgs;
-use crate::log::{Form, Log};
+use crate::doors::certificates;
+use crate::doors::identities::{Identities, IdentityError};
+use crate::doors::listeners::{self, Doors, ListenError};
+use crate::doors::permissions::{self, RuleError};
+use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
 use crate::storage::{self, Storage, StorageError};
@@ -48,7 +52,11 @@ enum StartError {
     /// The store could not be opened.
     Store(StorageError),
     /// A listener could not be opened.
-    Listen(SocketAddr, io::Error),
+    Listen(ListenError),
+    /// Clients could not be told apart.
+    Identity(IdentityError),
+    /// A rule cannot be made.
+    Rule(RuleError),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
 }
@@ -58,24 +66,9 @@ impl fmt::Display for StartError {
         match self {
             Self::Plan(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
-                 end that one, or choose another port with --listen"
-            ),
-            Self::Listen(address, error) => {
-                let advice = match error.kind() {
-                    io::ErrorKind::AddrNotAvailable => {
-                        "; this machine has no such address, try 0.0.0.0 (all that it has) or \
-                         127.0.0.1 (this machine only)"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "; low ports are for the superuser, choose one above 1023"
-                    }
-                    _ => "",
-                };
-                write!(f, "cannot listen on {address}: {error}{advice}")
-            }
+            Self::Listen(error) => error.fmt(f),
+            Self::Identity(error) => error.fmt(f),
+            Self::Rule(error) => error.fmt(f),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -106,7 +99,12 @@ impl From<Signal> for Request {
 
 fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
-    let (listeners, addresses) = listen(&plan.config)?;
+    let policy = permissions::policy(&plan.config).map_err(StartError::Rule)?;
+    let Doors {
+        listeners,
+        addresses,
+        watched,
+    } = listeners::open(&plan.config).map_err(StartError::Listen)?;
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
@@ -124,7 +122,9 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         log: log.events(),
         requests: requests.clone(),
     });
-    let shared = Shared::new(broker_config(&plan, events, descriptors));
+    let identities = Identities::start(&plan.config).map_err(StartError::Identity)?;
+    let doors = (Arc::clone(&identities), policy);
+    let shared = Shared::new(broker_config(&plan, doors, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     // Wills that are due go out in the first turn: to subscriptions of all workers.
@@ -140,6 +140,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let runtime = Runtime::start(listeners, setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
+    identities.join(&mailboxes);
+    let certificates = certificates::watch(watched, mailboxes.clone())?;
     watch_workers(runtime, requests)?;
     announce(&plan, &addresses, form);
 
@@ -147,27 +149,15 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         config: plan.config,
         sources: plan.sources,
         mailboxes,
+        identities,
         log,
         descriptors,
     };
     let code = server.attend(&inbox);
-    drop(memory);
+    drop((memory, certificates));
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
-}
-
-/// Opens all doors, or none.
-fn listen(config: &Config) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartError> {
-    let mut listeners = Vec::new();
-    let mut addresses = Vec::new();
-    for wanted in &config.listeners {
-        let failed = |error| StartError::Listen(wanted.address, error);
-        let listener = Listener::bind(&ListenerConfig::new(wanted.address)).map_err(failed)?;
-        addresses.push(listener.local_addr().map_err(failed)?);
-        listeners.push(listener);
-    }
-    Ok((listeners, addresses))
 }
 
 /// The limits as the machine bears them: sockets must not take the last descriptors, and a
@@ -188,6 +178,7 @@ const SPARE_DESCRIPTORS: usize = 128;
 
 fn broker_config(
     plan: &Plan,
+    (identities, policy): (Arc<Identities>, Arc<dyn Policy>),
     events: Arc<dyn EventSink>,
     descriptors: Option<u64>,
 ) -> BrokerConfig {
@@ -201,8 +192,12 @@ fn broker_config(
         sys_interval: config.sys_interval,
         server_reference: config.server_reference.clone(),
         response_information: config.response_information.clone(),
-        policy: Arc::new(auth::Open),
-        mechanisms: Vec::new(),
+        authenticator: identities,
+        policy,
+        revoked: match config.access.revoked {
+            config::Revoked::Disconnect => Revoked::Disconnect,
+            config::Revoked::Remove => Revoked::Remove,
+        },
         durability: storage::rules(config),
         events,
         // Std keys its hasher from the system's randomness; nobody outside can know the value.
@@ -264,10 +259,23 @@ fn notice(notice: Notice) {
             warn!(worker = worker.0, %error, "no new connections for now");
         }
         Notice::AcceptResumed { worker } => info!(worker = worker.0, "new connections again"),
+        Notice::Refused {
+            listener,
+            peer,
+            why,
+            ..
+        } => {
+            if REFUSALS.admits() {
+                info!(listener, %peer, %why, "connection refused");
+            }
+        }
         // The list is open: a notice that is not known here is still told.
         other => warn!(notice = ?other, "notice"),
     }
 }
+
+/// Lines about connections that never became a client's (S82).
+static REFUSALS: Lines = Lines::new("connections refused");
 
 /// Reports the end of the workers as a request.
 fn watch_workers(runtime: Runtime<Mail>, requests: Sender<Request>) -> io::Result<()> {
@@ -316,20 +324,21 @@ fn log_panics() {
     }));
 }
 
-fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
+fn announce(plan: &Plan, addresses: &[Address], form: Form) {
     if form == Form::Text {
         let text = banner::text(plan, addresses, &banner::program());
         if let Err(error) = io::stdout().write_all(text.as_bytes()) {
             warn!(%error, "standard output does not take the greeting");
         }
     }
-    for address in addresses {
-        info!(%address, "listening");
+    for (address, listener) in addresses.iter().zip(&plan.config.listeners) {
+        let protocol = listener.protocol.as_str();
+        info!(%address, protocol, listener = listener.name, "listening");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node = plan.node,
-        anonymous = banner::who(plan.config.allow_anonymous),
+        anonymous = banner::who(&plan.config),
         data_dir = &*plan.data_dir.to_string_lossy(),
         durability = plan.config.store.durability.as_str(),
         workers = plan.workers,
@@ -342,6 +351,7 @@ struct Server {
     config: Config,
     sources: Sources,
     mailboxes: Mailboxes<Mail>,
+    identities: Arc<Identities>,
     log: Log,
     /// Files that the process may have open.
     descriptors: Option<u64>,
@@ -378,10 +388,21 @@ impl Server {
                 return;
             }
         };
-        let changes = match self.config.adopt(&new) {
+        let mut next = self.config.clone();
+        let changes = match next.adopt(&new) {
             Ok(changes) => changes,
             Err(problem) => return error!(problem, "configuration not taken over"),
         };
+        // What can still be wrong comes before anything is changed (S59, S98).
+        let policy = match permissions::policy(&next) {
+            Ok(policy) => policy,
+            Err(problem) => return error!(%problem, "configuration not taken over"),
+        };
+        if let Err(problem) = self.identities.replace(&next) {
+            return error!(%problem, "configuration not taken over");
+        }
+        self.config = next;
+        self.tell_all(|| Control::Policy(Arc::clone(&policy)));
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
