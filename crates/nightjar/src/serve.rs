@@ -100,6 +100,7 @@ impl From<Signal> for Request {
 fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
     let policy = permissions::policy(&plan.config).map_err(StartError::Rule)?;
+    let identities = Identities::start(&plan.config).map_err(StartError::Identity)?;
     let Doors {
         listeners,
         addresses,
@@ -122,7 +123,6 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         log: log.events(),
         requests: requests.clone(),
     });
-    let identities = Identities::start(&plan.config).map_err(StartError::Identity)?;
     let doors = (Arc::clone(&identities), policy);
     let shared = Shared::new(broker_config(&plan, doors, events, descriptors));
     // Before the workers publish their first figures.
