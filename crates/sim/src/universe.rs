@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use auth::{Asker, Outcome};
 use broker::{BrokerConfig, Control, Mail, Shared, Worker};
 use store::{NoStore, Recovered, Store};
-use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
+use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Peer, Time, WorkerId};
 
 /// One link between a client and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,12 +125,17 @@ impl Universe {
 
     /// Opens a link that this worker accepts. A refused link is closed at once.
     pub fn open_at(&mut self, worker: usize) -> LinkId {
+        let port = u16::try_from(10_000 + self.links.len() % 50_000).unwrap_or(u16::MAX);
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        self.open_as(worker, Peer::Net(address), 0)
+    }
+
+    fn open_as(&mut self, worker: usize, peer: Peer, listener: u16) -> LinkId {
         let id = LinkId(self.links.len());
-        let port = u16::try_from(10_000 + id.0 % 50_000).unwrap_or(u16::MAX);
         let info = LinkInfo {
-            peer: types::Peer::Net(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            peer,
             certificate: None,
-            listener: 0,
+            listener,
             accepted: self.now,
             arrival: Arrival::Accepted,
         };
@@ -148,7 +154,7 @@ impl Universe {
     }
 
     /// The link whose other side has this address.
-    pub fn link_of(&self, peer: types::Peer) -> Option<LinkId> {
+    pub fn link_of(&self, peer: Peer) -> Option<LinkId> {
         self.links
             .iter()
             .rposition(|link| link.info.peer == peer)
@@ -257,6 +263,22 @@ impl Universe {
         if let Some(lanes) = self.mail.get_mut(worker.index()) {
             lanes[plane].push_back(Letter::Mail(Mail::Control(control)));
         }
+    }
+
+    /// Brings an answer to who asked. It arrives behind what the control plane said before.
+    pub fn answer(&mut self, asker: Asker, outcome: Outcome) {
+        let plane = self.workers.len();
+        if let Some(lanes) = self.mail.get_mut(asker.worker.index()) {
+            let mail = Mail::Answer(Box::new((asker.of, outcome)));
+            lanes[plane].push_back(Letter::Mail(mail));
+        }
+    }
+
+    /// Opens a link from another address, by another listener.
+    pub fn open_from(&mut self, peer: Peer, listener: u16) -> LinkId {
+        let worker = self.next_worker;
+        self.next_worker = (worker + 1) % self.workers.len();
+        self.open_as(worker, peer, listener)
     }
 
     /// One turn of one worker: its mail, its timers, its actions. Whether anything happened.

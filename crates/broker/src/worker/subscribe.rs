@@ -133,8 +133,11 @@ impl Worker {
         if too_many || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
-        if verdict == Verdict::Partly && client.asks != Asks::Unreviewed {
-            client.asks = Asks::InPart;
+        if verdict == Verdict::Partly {
+            if client.asks != Asks::Unreviewed {
+                client.asks = Asks::InPart;
+            }
+            self.reviews.found_part(key);
         }
         client
             .session
