@@ -52,7 +52,12 @@ impl Worker {
             }
         }
         let qos = fanout.parts.qos.min(delivery.qos);
-        if !self.may_have(recipient.session, fanout.route.topic(), qos) {
+        let topic = fanout.route.topic();
+        let is_allowed = match fanout.is_old {
+            false => self.may_have(recipient.session, topic, qos),
+            true => self.may_receive(recipient.session, topic, qos),
+        };
+        if !is_allowed {
             let size = fanout.parts.payload.len();
             return self.metrics().dropped(DropReason::NotAuthorized, 1, size);
         }

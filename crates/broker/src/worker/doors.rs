@@ -162,7 +162,8 @@ impl Worker {
         message.is_none_or(|message| self.may_have(key, message.topic(), outbound.qos))
     }
 
-    fn may_receive(&mut self, key: SessionKey, topic: &Arc<str>, qos: QoS) -> bool {
+    /// The same, asked in any case.
+    pub(super) fn may_receive(&mut self, key: SessionKey, topic: &Arc<str>, qos: QoS) -> bool {
         let Some(client) = self.clients.at(key) else {
             return false;
         };

@@ -56,6 +56,9 @@ pub(super) struct Fanout<'a> {
     pub(super) receipt: Option<Receipt>,
     /// Those that have it already.
     pub(super) skip: Option<Skip>,
+    /// Subscriptions have changed since the route was looked up: one of its recipients may have
+    /// lost what it was granted.
+    pub(super) is_old: bool,
     pub(super) now: Time,
 }
 
@@ -375,6 +378,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt: whom.receipt,
             skip: whom.skip,
+            is_old: false,
             now,
         };
         // Stored first, routed after: see `RetainedStore`.
@@ -499,6 +503,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt,
             skip,
+            is_old: !self.shared.index.is_current(route),
             now,
         };
         fanout.heads.take_buffer(&mut self.scratch);
