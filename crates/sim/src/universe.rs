@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Asker, Outcome};
-use broker::{BrokerConfig, Control, Mail, Shared, Worker};
+use broker::{Ask, BrokerConfig, Control, Findings, Mail, Question, Shared, Worker};
 use store::{NoStore, Recovered, Store};
 use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Peer, Time, WorkerId};
 
@@ -130,6 +130,17 @@ impl Universe {
         self.open_as(worker, Peer::Net(address), 0)
     }
 
+    /// A proxy says for whom it speaks on this link.
+    pub fn introduce(&mut self, id: LinkId, peer: Peer) {
+        let link = &mut self.links[id.0];
+        link.info.peer = peer;
+        if let Some(conn) = link.conn {
+            let (worker, info) = (link.worker, link.info.clone());
+            self.workers[worker].handle_info(conn, info, self.now);
+            self.carry_out(worker);
+        }
+    }
+
     fn open_as(&mut self, worker: usize, peer: Peer, listener: u16) -> LinkId {
         let id = LinkId(self.links.len());
         let info = LinkInfo {
@@ -150,6 +161,7 @@ impl Universe {
             unread: Vec::new(),
             closed: conn.is_none(),
         });
+        self.carry_out(worker);
         id
     }
 
@@ -271,6 +283,27 @@ impl Universe {
         if let Some(lanes) = self.mail.get_mut(asker.worker.index()) {
             let mail = Mail::Answer(Box::new((asker.of, outcome)));
             lanes[plane].push_back(Letter::Mail(mail));
+        }
+    }
+
+    /// Asks a worker something.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub fn ask(&mut self, worker: WorkerId, question: Question) -> Findings {
+        let (told, hears) = std::sync::mpsc::channel();
+        let reply = move |findings| drop(told.send(findings));
+        let ask = Ask {
+            question,
+            reply: Box::new(reply),
+        };
+        let plane = self.workers.len();
+        self.mail[worker.index()][plane].push_back(Letter::Mail(Mail::Ask(Box::new(ask))));
+        self.settle();
+        match hears.try_recv() {
+            Ok(findings) => findings,
+            Err(error) => panic!("a question has no answer: {error}"),
         }
     }
 

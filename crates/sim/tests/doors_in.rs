@@ -16,6 +16,8 @@ use sim::rng::Rng;
 use sim::{Peer, Universe};
 use types::{QoS, ReasonCode};
 
+type Late = LateClerk<fn(&Request) -> Outcome>;
+
 /// Lets in who gives no user name, or `good`, as him.
 fn good(request: &Request) -> Outcome {
     let user = request.username.as_deref();
@@ -28,7 +30,7 @@ fn good(request: &Request) -> Outcome {
     }
 }
 
-fn guarded(workers: usize) -> (Universe, Arc<LateClerk<fn(&Request) -> Outcome>>) {
+fn guarded(workers: usize) -> (Universe, Arc<Late>) {
     let clerk = LateClerk::new(good as fn(&Request) -> Outcome);
     let mut config = BrokerConfig::open(workers, 11);
     config.authenticator = Arc::clone(&clerk) as Arc<dyn auth::Authenticator>;
@@ -36,7 +38,7 @@ fn guarded(workers: usize) -> (Universe, Arc<LateClerk<fn(&Request) -> Outcome>>
 }
 
 /// All answers that wait arrive.
-fn answer(universe: &mut Universe, clerk: &LateClerk<fn(&Request) -> Outcome>) {
+fn answer(universe: &mut Universe, clerk: &Late) {
     for (asker, outcome) in clerk.take() {
         universe.answer(asker, outcome);
     }
@@ -44,11 +46,7 @@ fn answer(universe: &mut Universe, clerk: &LateClerk<fn(&Request) -> Outcome>) {
 }
 
 /// A client that is let in.
-fn join(
-    universe: &mut Universe,
-    clerk: &LateClerk<fn(&Request) -> Outcome>,
-    hello: codec::Connect<'_>,
-) -> Peer {
+fn join(universe: &mut Universe, clerk: &Late, hello: codec::Connect<'_>) -> Peer {
     let mut peer = Peer::connect(universe, hello);
     answer(universe, clerk);
     let received = peer.received(universe);
@@ -177,7 +175,7 @@ fn s43_answers_come_in_any_order_and_one_connection_remains() {
 }
 
 /// Lets everybody in with this grant.
-fn granting(grant: Grant) -> (Universe, Arc<LateClerk<fn(&Request) -> Outcome>>) {
+fn granting(grant: Grant) -> (Universe, Arc<Late>) {
     let (_, clerk) = guarded(1);
     let mut config = BrokerConfig::open(1, 11);
     config.authenticator = Arc::new(Granting(grant, Arc::clone(&clerk)));
@@ -186,7 +184,7 @@ fn granting(grant: Grant) -> (Universe, Arc<LateClerk<fn(&Request) -> Outcome>>)
 }
 
 /// Lets in at once, and refreshes late.
-struct Granting(Grant, Arc<LateClerk<fn(&Request) -> Outcome>>);
+struct Granting(Grant, Arc<Late>);
 
 impl auth::Authenticator for Granting {
     fn authenticate(&self, _: Request) -> auth::Answer {

@@ -13,7 +13,7 @@ use types::{
 use super::Worker;
 use super::publish::Fanout;
 use super::record::{delivery, owe};
-use super::write::{Copy, TooLarge, write_publish};
+use super::write::{Copy, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
 use crate::metrics::{Gauge, Metrics};
@@ -177,9 +177,9 @@ impl Worker {
         let written = write_publish(conn, pool, metrics, &mut heads, &content, copy, fanout.now);
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
-        if written == Err(TooLarge) {
+        if let Err(why) = written {
             let size = fanout.parts.payload.len();
-            self.give_up(key, copy.packet_id, DropReason::TooLarge, size);
+            self.give_up(key, copy.packet_id, why.reason(), size);
         }
     }
 
@@ -444,9 +444,9 @@ impl Worker {
             let size = outbound.body.size();
             return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
         }
-        if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
+        if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
             let size = outbound.body.size();
-            self.give_up(key, packet_id, DropReason::TooLarge, size);
+            self.give_up(key, packet_id, why.reason(), size);
         }
     }
 
@@ -463,9 +463,9 @@ impl Worker {
             let size = outbound.body.size();
             return self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
         }
-        if self.write_outbound(conn, Some(packet_id), outbound, true, now) == Err(TooLarge) {
+        if let Err(why) = self.write_outbound(conn, Some(packet_id), outbound, true, now) {
             let size = outbound.body.size();
-            self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
+            self.give_up(key, Some(packet_id), why.reason(), size);
         }
     }
 

@@ -298,7 +298,7 @@ impl Worker {
 }
 
 impl Told {
-    fn has_room(&mut self, now: Time) -> bool {
+    pub(super) fn has_room(&mut self, now: Time) -> bool {
         let second = now.as_millis() / 1000;
         if second != self.second {
             *self = Self { second, count: 0 };

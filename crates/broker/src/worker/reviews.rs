@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use auth::{Access, RuleId, Verdict};
-use types::{ConnId, SessionKey, SubscriptionFilter, Time};
+use types::{ConnId, SessionKey, SubscriptionFilter, Time, TopicFilter};
 
 use super::Worker;
 use super::doors::subject;
@@ -281,7 +281,14 @@ impl Worker {
         };
         if open.link.version().has_properties() && self.shared.config.revoked == Revoked::Disconnect
         {
-            let why = format!("not allowed any more: {filter}");
+            let mut known = filter.clone();
+            if let Some(mount) = &open.mount
+                && let Some(text) = mount.taken_off(filter.filter.as_str())
+                && let Ok(text) = TopicFilter::parse(text, u16::MAX)
+            {
+                known.filter = text;
+            }
+            let why = format!("not allowed any more: {known}");
             self.close_saying(id, CloseReason::Revoked, &why, now);
         }
     }
