@@ -72,6 +72,8 @@ pub(crate) enum Asks {
     Never,
     /// So they are, but something waits since before the rules changed.
     WhileWaiting,
+    /// So they are, but messages may still come by one that is gone.
+    Lagging,
     /// A subscription is granted in part.
     InPart,
     /// It was not held against the policy since something changed.

@@ -27,6 +27,10 @@ pub enum CloseReason {
     UnauthenticatedBytes,
     /// The server has as many connections as it takes.
     ConnectionLimit,
+    /// The listener is not for this address.
+    AddressDenied,
+    /// More connect than the rate allows; this one would have waited for too long.
+    ConnectionRate,
     /// The client connected again.
     TakenOver,
     /// The client took nothing for `limits.write_stall`.
@@ -60,6 +64,8 @@ impl CloseReason {
             Self::ConnectDeadline => "connect deadline",
             Self::UnauthenticatedBytes => "too many bytes without CONNECT",
             Self::ConnectionLimit => "too many connections",
+            Self::AddressDenied => "address not allowed",
+            Self::ConnectionRate => "too many connections in a short time",
             Self::TakenOver => "session taken over",
             Self::WriteStall => "write stall",
             Self::Banned => "banned",
@@ -176,6 +182,8 @@ pub enum Event {
         peer: Peer,
         /// The client id it gave, if it got so far.
         client: Option<ClientId>,
+        /// The user that it says it is.
+        user: Option<Arc<str>>,
         /// Why.
         reason: CloseReason,
         /// Plain words, if there are more than the reason says.

@@ -14,7 +14,9 @@ use types::{Body, Durability, Limits, WorkerId};
 
 use crate::durability::DurabilityRules;
 use crate::event::EventSink;
+use crate::listeners::{Listener, ListenerRules};
 use crate::metrics::{Metrics, Totals};
+use crate::rates::{Bucket, Users};
 
 /// What a server is made with.
 pub struct BrokerConfig {
@@ -37,6 +39,8 @@ pub struct BrokerConfig {
     pub response_information: Option<String>,
     /// What an acknowledgement promises.
     pub durability: DurabilityRules,
+    /// What holds for each listener, by its number. One that is not here has no rules.
+    pub listeners: Vec<ListenerRules>,
     /// Who clients are.
     pub authenticator: Arc<dyn Authenticator>,
     /// Who may do what at the start; [`crate::Control::Policy`] changes it.
@@ -62,6 +66,7 @@ impl BrokerConfig {
             server_reference: None,
             response_information: None,
             durability: DurabilityRules::default(),
+            listeners: Vec::new(),
             authenticator: Arc::new(auth::Anyone),
             policy: Arc::new(auth::Open),
             revoked: Revoked::Disconnect,
@@ -114,6 +119,9 @@ pub struct Shared {
     pub retained: RetainedStore<Body>,
     metrics: Vec<Metrics>,
     mailboxes: Vec<Mailbox>,
+    listeners: Vec<Arc<Listener>>,
+    pub(crate) users: Users,
+    pub(crate) connection_rate: Option<Bucket>,
     pub(crate) connections: AtomicUsize,
     pub(crate) most_connections: AtomicUsize,
     pub(crate) sessions: AtomicUsize,
@@ -138,6 +146,13 @@ impl Shared {
             retained: RetainedStore::new(retained, config.seed),
             metrics: (0..workers).map(|_| Metrics::default()).collect(),
             mailboxes: (0..workers).map(|_| Mailbox::default()).collect(),
+            listeners: config
+                .listeners
+                .iter()
+                .map(|rules| Arc::new(Listener::new(rules.clone())))
+                .collect(),
+            users: Users::default(),
+            connection_rate: config.limits.connection_rate.map(Bucket::new),
             connections: AtomicUsize::new(0),
             most_connections: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
@@ -147,6 +162,12 @@ impl Shared {
             most_resident: AtomicU64::new(0),
             config,
         })
+    }
+
+    /// The listener with this number, if it has rules.
+    #[inline]
+    pub(crate) fn listener(&self, number: u16) -> Option<&Arc<Listener>> {
+        self.listeners.get(usize::from(number))
     }
 
     /// Who says who clients are.
@@ -220,6 +241,11 @@ impl Shared {
 
     pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {
         self.mailboxes.get(worker.index())
+    }
+
+    /// The worker that is home to a client id: the one to ask about it.
+    pub fn home_of(&self, client_id: &str) -> WorkerId {
+        self.home(client_id)
     }
 
     /// The worker that is home to a client id. It follows from the seed, so that nobody

@@ -1,5 +1,6 @@
 //! CONNECT: home, rules, identity, session, CONNACK.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use super::Worker;
 use super::grants::Occasion;
 use super::receive::Flow;
 use crate::client::Client;
-use crate::conn::{Authenticated, Open, Phase, Will};
+use crate::conn::{Authenticated, Claims, Open, Phase, Will};
 use crate::event::{CloseReason, Event};
+use crate::listeners::Mount;
 use crate::metrics::{Counter, Gauge};
 use crate::shared::Shared;
 use crate::timers::Timer;
@@ -110,14 +112,13 @@ impl Worker {
     }
 
     fn admit(&mut self, id: ConnId, connect: &Connect<'_>, packet: &[u8], now: Time) -> Flow {
-        let version = connect.version;
         if let Err(refusal) = negotiate(connect, &self.limits) {
-            return self.refuse(id, version, refusal.reason, refusal.why, now);
+            return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         // Client and address are looked at before anybody is asked about the user.
         let who = self.newcomer(id, connect.client_id, &Identity::Anonymous, None);
         if let Err(refusal) = self.check_ban(&who) {
-            return self.refuse(id, version, refusal.reason, refusal.why, now);
+            return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         self.authenticate(id, connect, packet, now)
     }
@@ -155,7 +156,7 @@ impl Worker {
             .and_then(|admission| self.carry_out(id, &admission, now));
         match admitted {
             Ok(()) => Flow::Continue,
-            Err(Refusal { reason, why }) => self.refuse(id, connect.version, reason, why, now),
+            Err(Refusal { reason, why }) => self.refuse_client(id, connect, reason, why, now),
         }
     }
 
@@ -173,9 +174,17 @@ impl Worker {
             None => (self.new_client_id(), true),
         };
         let listener = self.listener_of(id);
+        let mount = self.mount_of(id);
         let will = connect.will.as_ref().map(|will| {
             let rules = &self.shared.config.durability;
-            keep_will(will, rules.class(listener, will.topic))
+            let topic = match &mount {
+                None => Cow::Borrowed(will.topic),
+                // What is not to be mounted is refused as such.
+                Some(mount) => mount
+                    .mounted(will.topic)
+                    .map_or_else(Cow::default, Cow::Owned),
+            };
+            keep_will(will, &topic, rules.class(listener, &topic))
         });
         let will = will.transpose();
         let will = will.map_err(|_| {
@@ -194,6 +203,12 @@ impl Worker {
         };
         self.check_admission(id, &admission)?;
         Ok(admission)
+    }
+
+    /// What stands before the topics of a connection's client.
+    fn mount_of(&self, id: ConnId) -> Option<Box<Mount>> {
+        let listener = self.shared.listener(self.listener_of(id)?)?;
+        listener.rules.mount.clone().map(Box::new)
     }
 
     /// The listener that a connection came by.
@@ -219,6 +234,7 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key) {
             client.grant = admission.grant.clone();
         }
+        self.take_user_rates(id, admission.identity.user());
         self.start_grant(id, key, Occasion::Authenticated, now);
         self.forget_decisions(key);
         if session_present {
@@ -264,7 +280,6 @@ impl Worker {
 
     fn check_admission(&self, id: ConnId, admission: &Admission<'_>) -> Result<(), Refusal> {
         let Admission {
-            connect,
             client_id,
             identity,
             grant,
@@ -272,8 +287,14 @@ impl Worker {
         } = admission;
         let who = self.newcomer(id, client_id.as_str(), identity, grant.as_deref());
         self.check_ban(&who)?;
-        if let Some(will) = &connect.will {
-            let topic = TopicName::parse(will.topic, self.limits.topic_levels)
+        if let Some(will) = &admission.will {
+            if will.topic.is_empty() {
+                return Err(refusal(
+                    ReasonCode::NotAuthorized,
+                    "not authorized to publish the will",
+                ));
+            }
+            let topic = TopicName::parse(&will.topic, self.limits.topic_levels)
                 .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
             let access = Access::Publish {
                 topic,
@@ -424,6 +445,7 @@ impl Worker {
             })
         });
         let will = admission.will.clone();
+        let mount = self.mount_of(id);
         self.enter(
             id,
             Phase::Open(Open {
@@ -433,6 +455,7 @@ impl Worker {
                 will,
                 auth,
                 term: None,
+                mount,
                 held: None,
             }),
             now,
@@ -529,6 +552,19 @@ impl Worker {
         self.publish_connected(&client, peer, connect, keep_alive, session_present, now);
     }
 
+    /// The same for a client that has said who it is.
+    pub(super) fn refuse_client(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        reason: ReasonCode,
+        why: &'static str,
+        now: Time,
+    ) -> Flow {
+        self.enter(id, Phase::Refused(Box::new(Claims::of(connect))), now);
+        self.refuse(id, connect.version, reason, why, now)
+    }
+
     /// CONNACK with an error, then the close (MQTT-3.2.2-7).
     pub(super) fn refuse(
         &mut self,
@@ -578,11 +614,15 @@ fn refusal(reason: ReasonCode, why: &'static str) -> Refusal {
 }
 
 /// The will as it is kept; an error if its properties cannot be passed on.
-fn keep_will(will: &codec::Will<'_>, durability: Durability) -> Result<Will, codec::EncodeError> {
+fn keep_will(
+    will: &codec::Will<'_>,
+    topic: &str,
+    durability: Durability,
+) -> Result<Will, codec::EncodeError> {
     let mut properties = Vec::new();
     codec::publish::forward_properties(&will.forward, &mut properties)?;
     Ok(Will {
-        topic: Arc::from(will.topic),
+        topic: Arc::from(topic),
         properties: properties.into_boxed_slice(),
         payload: will.payload.into(),
         qos: will.qos,

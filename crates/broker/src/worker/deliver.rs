@@ -13,7 +13,7 @@ use types::{
 use super::Worker;
 use super::publish::Fanout;
 use super::record::{delivery, owe};
-use super::write::{Copy, TooLarge, write_publish};
+use super::write::{Copy, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
 use crate::metrics::{Gauge, Metrics};
@@ -52,7 +52,12 @@ impl Worker {
             }
         }
         let qos = fanout.parts.qos.min(delivery.qos);
-        if !self.may_have(recipient.session, fanout.route.topic(), qos) {
+        let topic = fanout.route.topic();
+        let is_allowed = match fanout.is_old {
+            false => self.may_have(recipient.session, topic, qos),
+            true => self.may_receive(recipient.session, topic, qos),
+        };
+        if !is_allowed {
             let size = fanout.parts.payload.len();
             return self.metrics().dropped(DropReason::NotAuthorized, 1, size);
         }
@@ -172,9 +177,9 @@ impl Worker {
         let written = write_publish(conn, pool, metrics, &mut heads, &content, copy, fanout.now);
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
-        if written == Err(TooLarge) {
+        if let Err(why) = written {
             let size = fanout.parts.payload.len();
-            self.give_up(key, copy.packet_id, DropReason::TooLarge, size);
+            self.give_up(key, copy.packet_id, why.reason(), size);
         }
     }
 
@@ -439,9 +444,9 @@ impl Worker {
             let size = outbound.body.size();
             return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
         }
-        if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
+        if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
             let size = outbound.body.size();
-            self.give_up(key, packet_id, DropReason::TooLarge, size);
+            self.give_up(key, packet_id, why.reason(), size);
         }
     }
 
@@ -458,9 +463,9 @@ impl Worker {
             let size = outbound.body.size();
             return self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
         }
-        if self.write_outbound(conn, Some(packet_id), outbound, true, now) == Err(TooLarge) {
+        if let Err(why) = self.write_outbound(conn, Some(packet_id), outbound, true, now) {
             let size = outbound.body.size();
-            self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
+            self.give_up(key, Some(packet_id), why.reason(), size);
         }
     }
 

@@ -162,7 +162,8 @@ impl Worker {
         message.is_none_or(|message| self.may_have(key, message.topic(), outbound.qos))
     }
 
-    fn may_receive(&mut self, key: SessionKey, topic: &Arc<str>, qos: QoS) -> bool {
+    /// The same, asked in any case.
+    pub(super) fn may_receive(&mut self, key: SessionKey, topic: &Arc<str>, qos: QoS) -> bool {
         let Some(client) = self.clients.at(key) else {
             return false;
         };
@@ -297,7 +298,7 @@ impl Worker {
 }
 
 impl Told {
-    fn has_room(&mut self, now: Time) -> bool {
+    pub(super) fn has_room(&mut self, now: Time) -> bool {
         let second = now.as_millis() / 1000;
         if second != self.second {
             *self = Self { second, count: 0 };

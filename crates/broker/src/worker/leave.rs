@@ -15,7 +15,7 @@ use types::{
 
 use super::Worker;
 use super::receive::Flow;
-use crate::conn::{Conn, Open, Phase, Will};
+use crate::conn::{Claims, Conn, Open, Phase, Will};
 use crate::event::{CloseReason, DropReason, Event};
 use crate::metrics::{Counter, Gauge};
 use crate::timers::Timer;
@@ -117,6 +117,8 @@ impl Worker {
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
             | CloseReason::ConnectionLimit
+            | CloseReason::AddressDenied
+            | CloseReason::ConnectionRate
             | CloseReason::WriteStall => return,
         };
         if !version.has_properties() {
@@ -146,12 +148,7 @@ impl Worker {
         };
         let output = conn.output.flatten(&mut self.pool);
         self.actions.push_back(Action::Close { conn: id, output });
-        self.event(Event::Rejected {
-            peer: conn.info.peer,
-            client: None,
-            reason,
-            why,
-        });
+        self.tell_rejected(&conn, reason, why);
     }
 
     /// The link is gone without this side's doing.
@@ -162,16 +159,21 @@ impl Worker {
         conn.output.clear(&mut self.pool);
         match conn.phase {
             Phase::Open(_) => self.depart(conn, reason, now),
-            Phase::Greeting | Phase::Authenticating(_) => {
-                let peer = conn.info.peer;
-                self.event(Event::Rejected {
-                    peer,
-                    client: None,
-                    reason,
-                    why: "",
-                });
+            Phase::Greeting | Phase::Authenticating(_) | Phase::Refused(_) => {
+                self.tell_rejected(&conn, reason, "");
             }
         }
+    }
+
+    fn tell_rejected(&self, conn: &Conn, reason: CloseReason, why: &'static str) {
+        let Claims { client, user } = conn.claims();
+        self.event(Event::Rejected {
+            peer: conn.info.peer,
+            client,
+            user,
+            reason,
+            why,
+        });
     }
 
     /// Another connection takes the session over (MQTT-3.1.4-3). With Clean Start the session

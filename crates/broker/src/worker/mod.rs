@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
+//! | `answer` | questions of the control plane |
 //! | `authenticate` | who a client is: asked, answered now or later; AUTH |
 //! | `doors` | who may do what, at each door |
 //! | `grants` | what a client is granted, and for how long |
@@ -21,11 +22,13 @@
 //! | `load` | messages that come back from the store |
 //! | `restore` | sessions and retained messages of earlier runs |
 //! | `leave` | the end of a connection, of a session, and the will |
+//! | `throttle` | listeners and rates: who is let in, and when it is read from |
 //! | `write` | packets to the output of a connection |
 //! | `sys` | `$SYS` and presence |
 
 mod acknowledge;
 mod admit;
+mod answer;
 mod authenticate;
 mod deliver;
 mod doors;
@@ -44,6 +47,7 @@ mod reviews;
 mod share;
 mod subscribe;
 mod sys;
+mod throttle;
 mod write;
 
 use std::cell::Cell;
@@ -78,6 +82,7 @@ use crate::event::{CloseReason, Event};
 use crate::mail::{Control, Mail};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::output::BufferPool;
+use crate::question::Ask;
 use crate::shared::Shared;
 use crate::slots::Slots;
 use crate::timers::{Timer, Timers};
@@ -139,6 +144,8 @@ pub struct Worker {
     /// The number that the next change of a client gets.
     epoch: u32,
     told: Told,
+    /// Questions that wait for their turn.
+    questions: VecDeque<Box<Ask>>,
     /// Sessions whose end is not safe.
     endings: Endings,
     /// What the message at hand is owed to.
@@ -202,6 +209,7 @@ impl Worker {
             decided: Decided::default(),
             epoch: 0,
             told: Told::default(),
+            questions: VecDeque::new(),
             endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
@@ -296,6 +304,7 @@ impl Worker {
             Timer::KeepAlive(conn) => self.check_keep_alive(conn, now),
             Timer::WriteStall(conn) => self.check_write_stall(conn, now),
             Timer::Grant(conn) => self.check_grant(conn, now),
+            Timer::Rate(conn) => self.end_rest(conn),
             Timer::Session(session) => self.check_session(session, now),
             Timer::Sys => self.publish_sys(now),
             Timer::RetainedExpiry => self.purge_retained(now),
@@ -340,6 +349,7 @@ impl Worker {
         (!self.changes.is_empty() && self.index_batch > 0)
             || !self.replaying.is_empty()
             || self.reviews.is_at_work()
+            || !self.questions.is_empty()
     }
 }
 
@@ -365,9 +375,7 @@ impl Core for Worker {
     }
 
     fn handle_info(&mut self, conn: ConnId, info: LinkInfo, _: Time) {
-        if let Some(conn) = self.conns.at_mut(conn) {
-            conn.info = info;
-        }
+        self.learn(conn, info);
     }
 
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time) {
@@ -408,6 +416,7 @@ impl Core for Worker {
                 let (of, outcome) = *answer;
                 self.on_answer(of, outcome, now);
             }
+            Mail::Ask(ask) => self.questions.push_back(ask),
             Mail::Control(control) => self.on_control(control, now),
         }
     }
@@ -425,6 +434,7 @@ impl Core for Worker {
         self.retry_waiting(now);
         self.take_loaded(now);
         self.step_reviews(now);
+        self.answer_questions();
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records(now);

@@ -56,6 +56,9 @@ pub(super) struct Fanout<'a> {
     pub(super) receipt: Option<Receipt>,
     /// Those that have it already.
     pub(super) skip: Option<Skip>,
+    /// Subscriptions have changed since the route was looked up: one of its recipients may have
+    /// lost what it was granted.
+    pub(super) is_old: bool,
     pub(super) now: Time,
 }
 
@@ -95,6 +98,9 @@ impl Worker {
             return flow;
         }
         self.count(Counter::PublishReceived, 1);
+        if let Some(rates) = self.conns.at(id).and_then(|conn| conn.rates.as_ref()) {
+            rates.charge_message(now);
+        }
         let size = u64::try_from(publish.payload.len()).unwrap_or(0);
         self.count(Counter::PublishBytesReceived, size);
         if way.allowed
@@ -148,10 +154,15 @@ impl Worker {
         {
             return Err(Violation::ResponseTopic);
         }
+        let mount = open.mount.as_deref();
+        let is_last = |last: &LastTopic| match mount {
+            None => **last.route.topic() == *topic,
+            Some(mount) => mount.is(last.route.topic(), topic),
+        };
         if let Some(last) = open.last.take_if(|last| {
             last.policy == self.policy_version
                 && last.flags == (publish.qos, publish.retain)
-                && **last.route.topic() == *topic
+                && is_last(last)
                 && self.shared.index.is_current(&last.route)
         }) {
             return Ok(Way {
@@ -161,10 +172,13 @@ impl Worker {
                 allowed: true,
             });
         }
+        let mounted = mount.map(|mount| mount.mounted(topic));
+        let is_out = mounted == Some(None);
+        let topic = mounted.as_ref().and_then(Option::as_deref).unwrap_or(topic);
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
         let (qos, retain) = (publish.qos, publish.retain);
-        let allowed = self.may_publish(session, route.topic(), topic, qos, retain);
+        let allowed = !is_out && self.may_publish(session, route.topic(), topic, qos, retain);
         Ok(Way {
             route,
             durability: self
@@ -375,6 +389,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt: whom.receipt,
             skip: whom.skip,
+            is_old: false,
             now,
         };
         // Stored first, routed after: see `RetainedStore`.
@@ -499,6 +514,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt,
             skip,
+            is_old: !self.shared.index.is_current(route),
             now,
         };
         fanout.heads.take_buffer(&mut self.scratch);

@@ -5,10 +5,10 @@
 //! Who is away is reviewed when it is back: what only a connection shows is known then, and MQTT
 //! has no other time to tell it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use auth::{Access, RuleId, Verdict};
-use types::{ConnId, SessionKey, SubscriptionFilter, Time};
+use types::{ConnId, SessionKey, SubscriptionFilter, Time, TopicFilter};
 
 use super::Worker;
 use super::doors::subject;
@@ -36,6 +36,9 @@ pub(super) struct Reviews {
     waiting: BTreeSet<SessionKey>,
     /// The one at hand.
     begun: Option<Review>,
+    /// Sessions that lost a subscription, and how many changes the index has taken over when
+    /// nothing comes by it any more. Until then each message is asked about.
+    lagging: VecDeque<(u64, SessionKey)>,
 }
 
 const DONE: u32 = u32::MAX;
@@ -57,6 +60,7 @@ impl Default for Reviews {
             next: DONE,
             waiting: BTreeSet::new(),
             begun: None,
+            lagging: VecDeque::new(),
         }
     }
 }
@@ -72,6 +76,13 @@ impl Reviews {
     pub(super) fn begin_all(&mut self) {
         self.next = 0;
         self.begun = None;
+    }
+
+    /// A subscription is granted in part, which the review at hand may have passed.
+    pub(super) fn found_part(&mut self, key: SessionKey) {
+        if let Some(review) = self.begun.as_mut().filter(|it| it.key == key) {
+            review.in_part = true;
+        }
     }
 
     /// Whether anything is to be done.
@@ -98,6 +109,7 @@ impl Worker {
 
     /// Goes on with the reviews, as far as one turn may take.
     pub(super) fn step_reviews(&mut self, now: Time) {
+        self.settle_lagging();
         if !self.reviews.is_at_work() {
             return;
         }
@@ -206,14 +218,34 @@ impl Worker {
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
-        client.asks = match review.in_part {
-            true => Asks::InPart,
-            false => Asks::WhileWaiting,
+        client.asks = match (review.in_part, &review.lost) {
+            (true, _) => Asks::InPart,
+            (false, None) => Asks::WhileWaiting,
+            (false, Some(_)) => {
+                self.reviews.lagging.push_back((self.changes_made, key));
+                Asks::Lagging
+            }
         };
         let conn = client.conn;
         self.settle_asks(key);
         if let (Some(filter), Some(conn)) = (&review.lost, conn) {
             self.tell_revoked(conn, filter, now);
+        }
+    }
+
+    /// The index has taken over that subscriptions are gone.
+    fn settle_lagging(&mut self) {
+        while let Some((_, key)) = self
+            .reviews
+            .lagging
+            .pop_front_if(|(changes, _)| *changes <= self.changes_applied)
+        {
+            if let Some(client) = self.clients.at_mut(key)
+                && client.asks == Asks::Lagging
+            {
+                client.asks = Asks::WhileWaiting;
+                self.settle_asks(key);
+            }
         }
     }
 
@@ -249,7 +281,14 @@ impl Worker {
         };
         if open.link.version().has_properties() && self.shared.config.revoked == Revoked::Disconnect
         {
-            let why = format!("not allowed any more: {filter}");
+            let mut known = filter.clone();
+            if let Some(mount) = &open.mount
+                && let Some(text) = mount.taken_off(filter.filter.as_str())
+                && let Ok(text) = TopicFilter::parse(text, u16::MAX)
+            {
+                known.filter = text;
+            }
+            let why = format!("not allowed any more: {known}");
             self.close_saying(id, CloseReason::Revoked, &why, now);
         }
     }

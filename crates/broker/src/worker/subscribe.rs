@@ -16,7 +16,7 @@ use protocol::session::subscriptions::Subscription;
 use topics::{IndexChange, MemberState};
 use types::{
     ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
-    SubscriptionFilter, Time,
+    SubscriptionFilter, Time, TopicFilter,
 };
 
 use super::Worker;
@@ -110,9 +110,9 @@ impl Worker {
         place: SubscribeFilter<'_>,
         id: Option<NonZeroU32>,
     ) -> Place {
-        let filter = match SubscriptionFilter::parse(place.filter, self.limits.topic_levels) {
+        let filter = match self.parse_filter(key, place.filter) {
             Ok(filter) => filter,
-            Err(error) => return Place::Refused(filter_error(error)),
+            Err(reason) => return Place::Refused(reason),
         };
         let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
         let verdict = self.may_subscribe(key, &filter.filter, place.options.qos);
@@ -133,8 +133,11 @@ impl Worker {
         if too_many || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
-        if verdict == Verdict::Partly && client.asks != Asks::Unreviewed {
-            client.asks = Asks::InPart;
+        if verdict == Verdict::Partly {
+            if client.asks != Asks::Unreviewed {
+                client.asks = Asks::InPart;
+            }
+            self.reviews.found_part(key);
         }
         client
             .session
@@ -212,14 +215,28 @@ impl Worker {
 
     /// The text must be the same to the letter (MQTT-3.10.4-1).
     fn unsubscribe_one(&mut self, key: SessionKey, text: &str) -> ReasonCode {
-        let filter = match SubscriptionFilter::parse(text, self.limits.topic_levels) {
+        let filter = match self.parse_filter(key, text) {
             Ok(filter) => filter,
-            Err(error) => return filter_error(error),
+            Err(reason) => return reason,
         };
         match self.take_subscription(key, &filter) {
             true => ReasonCode::Success,
             false => ReasonCode::NoSubscriptionExisted,
         }
+    }
+
+    /// A filter of a client, with what stands before its topics.
+    fn parse_filter(&self, key: SessionKey, text: &str) -> Result<SubscriptionFilter, ReasonCode> {
+        let levels = self.limits.topic_levels;
+        let mut filter = SubscriptionFilter::parse(text, levels).map_err(filter_error)?;
+        let conn = self.clients.at(key).and_then(|client| client.conn);
+        let open = conn.and_then(|conn| self.conns.at(conn)?.open());
+        if let Some(mount) = open.and_then(|open| open.mount.as_ref()) {
+            let mounted = mount.mounted(filter.filter.as_str());
+            let mounted = mounted.ok_or(ReasonCode::NotAuthorized)?;
+            filter.filter = TopicFilter::parse(&mounted, levels).map_err(filter_error)?;
+        }
+        Ok(filter)
     }
 
     /// Takes a subscription from a session; `false` if it has none such.
