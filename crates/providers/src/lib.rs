@@ -13,9 +13,15 @@
 //! | [`chain`] | [`Chain`]: asks them, with deadlines, breakers, a cache |
 //! | [`figures`] | [`Figures`]: what was asked and what came of it |
 //! | [`problem`] | [`Problem`]: why a chain cannot start |
+//! | [`access`] | [`Access`]: users, groups, roles, rules, bans that are made at run time |
+//! | [`rules`] | [`RuleText`]: rules as JSON |
 //! | [`hash`] | [`Hash`]: passwords as they are kept |
 //! | [`passwords`] | a file of names and hashes, and how to change one |
 //! | `provider` | the kinds of providers, as the chain sees them |
+//! | `database` | users of [`Access`] by their passwords |
+//! | `scram` | the same by SCRAM-SHA-256 |
+//! | `jwt` | tokens |
+//! | `web`, `tls`, `url` | how web services are asked |
 //! | `certificate` | who a certificate says that a client is |
 //! | `question` | what a provider is asked, and what it says |
 //!
@@ -39,18 +45,28 @@
     )
 )]
 
+pub mod access;
 mod certificate;
 pub mod chain;
+mod database;
 pub mod figures;
 pub mod hash;
+mod jwt;
 pub mod passwords;
 pub mod problem;
 mod provider;
 mod question;
+pub mod rules;
+mod scram;
 pub mod settings;
+mod tls;
+mod url;
+mod web;
 
+pub use access::Access;
 pub use chain::{Answers, Chain, Notice, Notices, Purge};
 pub use figures::Figures;
 pub use hash::Hash;
 pub use problem::Problem;
+pub use rules::RuleText;
 pub use settings::{Kind, ProviderSettings, Settings};

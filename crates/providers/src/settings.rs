@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use auth::Secret;
 
+use crate::Access;
+
 /// What a chain is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -17,6 +19,8 @@ pub struct Settings {
     /// So many failed logins an address may have in a minute before further attempts from it are
     /// delayed and refused unread (S64). Zero: any number. Of IPv6 the first 64 bits count.
     pub failed_logins: u32,
+    /// The users of this server, for [`Kind::Database`] and [`Kind::Scram`].
+    pub access: Option<Arc<Access>>,
 }
 
 /// What is to be known of a listener.

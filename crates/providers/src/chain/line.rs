@@ -27,7 +27,8 @@ impl Line {
                 return Err(Problem::new("two providers have this name").of(&name));
             }
             let old = before.and_then(|line| line.find(&name));
-            let step = Step::build(provider, old).map_err(|problem| problem.of(&name))?;
+            let step = Step::build(provider, settings.access.as_ref(), old)
+                .map_err(|problem| problem.of(&name))?;
             steps.push(Arc::new(step));
         }
         Ok(Self {

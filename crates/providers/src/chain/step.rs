@@ -15,7 +15,7 @@ use crate::figures::{Counters, ProviderFigures, count};
 use crate::provider::Provider;
 use crate::question::{Known, Purpose, Question, Verdict};
 use crate::settings::OnFailure;
-use crate::{Problem, ProviderSettings};
+use crate::{Access, Problem, ProviderSettings};
 
 /// A provider with all that stands around it.
 #[derive(Debug)]
@@ -50,9 +50,10 @@ enum Tally {
 impl Step {
     pub(super) fn build(
         settings: ProviderSettings,
+        access: Option<&Arc<Access>>,
         before: Option<&Arc<Self>>,
     ) -> Result<Self, Problem> {
-        let provider = Provider::build(&settings)?;
+        let provider = Provider::build(&settings, access)?;
         let caches = provider.can_be_guessed() && !settings.cache.is_zero();
         let cache = caches.then(|| Cache::new(settings.cache)).transpose()?;
         let refresh_after = Some(settings.refresh);

@@ -1,0 +1,209 @@
+//! The users of this server ([`crate::Access`]), by their passwords.
+
+use std::sync::Arc;
+
+use auth::Secret;
+
+use crate::Access;
+use crate::chain::Hashing;
+use crate::hash::Hash;
+use crate::question::{Known, Purpose, Question, Verdict};
+
+/// Verifies passwords of users of the database. What groups and roles they have is the policy's
+/// business, which knows it by the user's name.
+#[derive(Debug)]
+pub(crate) struct Database {
+    access: Arc<Access>,
+    sample: Arc<Hash>,
+}
+
+impl Database {
+    pub(crate) fn new(access: Arc<Access>) -> Self {
+        Self {
+            access,
+            sample: Arc::new(Hash::decoy()),
+        }
+    }
+
+    pub(crate) fn quick(&self, question: &Question) -> Option<Verdict> {
+        question.user().is_none().then_some(Verdict::Unknown)
+    }
+
+    pub(crate) async fn ask(&self, question: &Question, hashing: &Hashing) -> Verdict {
+        let Some(name) = question.user() else {
+            return Verdict::Unknown;
+        };
+        let (access, name) = (Arc::clone(&self.access), Box::<str>::from(name));
+        let found = match (question.purpose, &question.password) {
+            (Purpose::Admit, Some(password)) => {
+                let password = password.clone();
+                hashing.run(move || verify(&access, &name, &password)).await
+            }
+            (Purpose::Admit, None) => return Verdict::Unknown,
+            (Purpose::Refresh, _) => hashing.run(move || look_up(&access, &name)).await,
+        };
+        found.unwrap_or_else(Verdict::Failed)
+    }
+
+    pub(crate) fn sample(&self) -> Arc<Hash> {
+        Arc::clone(&self.sample)
+    }
+}
+
+fn verify(access: &Access, name: &str, password: &Secret) -> Verdict {
+    let user = match access.stored(name) {
+        Ok(Some(user)) => user,
+        Ok(None) => return Verdict::Unknown,
+        Err(error) => return Verdict::Failed(error.to_string().into()),
+    };
+    // A name without a password only has groups and roles.
+    let Some(hash) = &user.credentials.hash else {
+        return Verdict::Unknown;
+    };
+    match Hash::parse(hash) {
+        Err(error) => Verdict::Failed(format!("the user's password: {error}").into()),
+        Ok(hash) if !hash.verify(password.reveal()) => Verdict::Wrong("wrong password".into()),
+        // Only now: who does not know the password learns nothing by the time that this takes.
+        Ok(_) if user.disabled => Verdict::Wrong("the user is disabled".into()),
+        Ok(_) => Verdict::Known(Known {
+            superuser: user.superuser,
+            ..Known::user(name)
+        }),
+    }
+}
+
+/// What a user has who is in.
+pub(crate) fn look_up(access: &Access, name: &str) -> Verdict {
+    match access.stored(name) {
+        Ok(Some(user)) if user.disabled => Verdict::Wrong("the user is disabled".into()),
+        Ok(Some(user)) => Verdict::Known(Known {
+            superuser: user.superuser,
+            ..Known::user(name)
+        }),
+        Ok(None) => Verdict::Unknown,
+        Err(error) => Verdict::Failed(error.to_string().into()),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use auth::Identity;
+    use tempfile::TempDir;
+    use types::ReasonCode;
+
+    use super::*;
+    use crate::access::{PasswordEdit, UserEdit};
+    use crate::chain::tests::{Bench, admitted, login, refusal};
+    use crate::settings::{Kind, Settings};
+    use crate::{Problem, ProviderSettings};
+
+    /// A database of users in a folder of its own.
+    pub(crate) fn access() -> (TempDir, Arc<Access>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("access.redb");
+        let access = Access::open(&file, NonZeroU32::new(4096)).unwrap();
+        (folder, Arc::new(access))
+    }
+
+    /// A user with this password.
+    pub(crate) fn with_password(password: &str) -> UserEdit {
+        UserEdit {
+            password: PasswordEdit::Set(Secret::new(password.as_bytes())),
+            ..UserEdit::default()
+        }
+    }
+
+    fn bench(access: &Arc<Access>) -> Bench {
+        let provider = ProviderSettings {
+            refresh: Duration::from_secs(60),
+            ..ProviderSettings::new("users", Kind::Database)
+        };
+        Bench::new(Settings {
+            providers: vec![provider],
+            access: Some(Arc::clone(access)),
+            ..Settings::default()
+        })
+    }
+
+    #[test]
+    fn users_of_the_database_are_verified() {
+        let (_folder, access) = access();
+        access.put_user("ann", with_password("one")).unwrap();
+        access.put_user("name only", UserEdit::default()).unwrap();
+        let bench = bench(&access);
+        let ann = admitted(bench.ask(login("ann", "one")));
+        assert_eq!(ann.identity, Identity::User("ann".into()));
+        assert!(!ann.grant.unwrap().superuser);
+        let (reason, why) = refusal(bench.ask(login("ann", "two")));
+        assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
+        assert_eq!(&*why, "users: wrong password");
+        for nobody in ["bob", "name only"] {
+            let (_, why) = refusal(bench.ask(login(nobody, "one")));
+            assert_eq!(&*why, "no provider knows the client");
+        }
+        let root = UserEdit {
+            superuser: true,
+            ..with_password("two")
+        };
+        access.put_user("ann", root).unwrap();
+        refusal(bench.ask(login("ann", "one")));
+        let ann = admitted(bench.ask(login("ann", "two")));
+        assert!(ann.grant.unwrap().superuser, "the change acts at once");
+    }
+
+    #[test]
+    fn s48_who_is_disabled_or_deleted_is_not_renewed() {
+        let (_folder, access) = access();
+        access.put_user("ann", with_password("one")).unwrap();
+        let bench = bench(&access);
+        let ann = admitted(bench.ask(login("ann", "one")));
+        assert_eq!(admitted(bench.refresh(&ann)), ann);
+        let disabled = UserEdit {
+            disabled: true,
+            ..UserEdit::default()
+        };
+        access.put_user("ann", disabled).unwrap();
+        assert_eq!(
+            &*refusal(bench.refresh(&ann)).1,
+            "users: the user is disabled"
+        );
+        assert_eq!(
+            &*refusal(bench.ask(login("ann", "one"))).1,
+            "users: the user is disabled"
+        );
+        assert_eq!(
+            &*refusal(bench.ask(login("ann", "two"))).1,
+            "users: wrong password"
+        );
+        access.delete_user("ann").unwrap();
+        assert_eq!(
+            &*refusal(bench.refresh(&ann)).1,
+            "users: the user is not known any more"
+        );
+    }
+
+    #[test]
+    fn hashes_of_other_servers_are_taken_over() {
+        let (_folder, access) = access();
+        let hash = "$7$101$B1E/oaJOaaM241QA$uHq3KrnIIRI5SsWel1brZLhyww8sTQMcCZ3aOGmM2g9MQc3F1Ks/7laGv2TECklOJmk68kzdFCLTNyo29wo2fA==";
+        let edit = UserEdit {
+            password: PasswordEdit::Hash(hash.into()),
+            ..UserEdit::default()
+        };
+        access.put_user("ann", edit).unwrap();
+        admitted(bench(&access).ask(login("ann", "correct horse")));
+    }
+
+    #[test]
+    fn s69_a_chain_without_its_database_does_not_start() {
+        let provider = ProviderSettings::new("users", Kind::Database);
+        let built = crate::provider::Provider::build(&provider, None);
+        assert_eq!(
+            built.unwrap_err(),
+            Problem::new("there is no database of users")
+        );
+    }
+}
