@@ -53,7 +53,7 @@ pub mod worker;
 
 pub use durability::DurabilityRules;
 pub use event::{CloseReason, Denial, DropReason, Event, EventSink, Wanted};
-pub use listeners::{ListenerRules, Mount};
+pub use listeners::{Knows, ListenerRules, Mount};
 pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
 pub use question::{Ask, Findings, Question};

@@ -58,6 +58,7 @@ pub(crate) fn log(event: &Event) {
         Event::Rejected {
             peer,
             client,
+            user,
             reason,
             why,
         } => {
@@ -66,7 +67,8 @@ pub(crate) fn log(event: &Event) {
             }
             let (reason, detail) = words(reason);
             let client = client.as_ref().map(|client| shown(client.as_str()));
-            info!(client = client.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
+            let user = user.as_deref().map(shown);
+            info!(client = client.as_deref(), user = user.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
         }
         Event::TakenOver { client, old, new } => warn!(
             client = &*shown(client.as_str()),
@@ -165,6 +167,8 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
         CloseReason::ConnectionLimit => ("connection_limit", None),
         CloseReason::TakenOver => ("taken_over", None),
         CloseReason::WriteStall => ("write_stall", None),
+        CloseReason::AddressDenied => ("address_denied", None),
+        CloseReason::ConnectionRate => ("connection_rate", None),
         CloseReason::Banned => ("banned", None),
         CloseReason::Revoked => ("subscription_revoked", None),
         CloseReason::GrantOver => ("credentials_expired", None),

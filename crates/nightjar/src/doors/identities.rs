@@ -13,7 +13,7 @@ use broker::Mail;
 use config::{Authentication, Config, Location, Method};
 use net::Mailboxes;
 use providers::settings as wanted;
-use providers::{Chain, Notice, Problem, ProviderSettings, Settings};
+use providers::{Access, Chain, Notice, Problem, ProviderSettings, Settings};
 use tracing::{info, warn};
 use types::ReasonCode;
 
@@ -42,6 +42,7 @@ impl fmt::Display for IdentityError {
 /// Who says who clients are, and what a reload changes of that.
 pub(crate) struct Identities {
     asked: RwLock<Asked>,
+    access: Arc<Access>,
     mailboxes: Arc<OnceLock<Mailboxes<Mail>>>,
 }
 
@@ -59,11 +60,12 @@ impl Identities {
     ///
     /// # Errors
     /// A provider cannot start; nobody is let in by chance (S69).
-    pub(crate) fn start(config: &Config) -> Result<Arc<Self>, IdentityError> {
+    pub(crate) fn start(config: &Config, access: &Arc<Access>) -> Result<Arc<Self>, IdentityError> {
         let mailboxes = Arc::default();
-        let asked = Asked::start(config, &mailboxes)?;
+        let asked = Asked::start(config, access, &mailboxes)?;
         Ok(Arc::new(Self {
             asked: RwLock::new(asked),
+            access: Arc::clone(access),
             mailboxes,
         }))
     }
@@ -85,10 +87,10 @@ impl Identities {
         };
         match chain {
             Some(chain) => chain
-                .replace(settings(config)?)
+                .replace(settings(config, &self.access)?)
                 .map_err(IdentityError::Provider),
             None => {
-                let asked = Asked::start(config, &self.mailboxes)?;
+                let asked = Asked::start(config, &self.access, &self.mailboxes)?;
                 *self.asked.write().unwrap_or_else(PoisonError::into_inner) = asked;
                 Ok(())
             }
@@ -104,6 +106,7 @@ impl Identities {
 impl Asked {
     fn start(
         config: &Config,
+        access: &Arc<Access>,
         mailboxes: &Arc<OnceLock<Mailboxes<Mail>>>,
     ) -> Result<Self, IdentityError> {
         if config.authentication.is_empty() {
@@ -117,7 +120,7 @@ impl Asked {
             // A worker that has ended waits for nothing.
             let _ended = mailboxes.wait().send(asker.worker, answer);
         });
-        Chain::start(settings(config)?, answers, Arc::new(told))
+        Chain::start(settings(config, access)?, answers, Arc::new(told))
             .map(Self::Chain)
             .map_err(IdentityError::Provider)
     }
@@ -171,7 +174,7 @@ fn told(notice: Notice) {
 }
 
 /// What the chain is made of.
-fn settings(config: &Config) -> Result<Settings, IdentityError> {
+fn settings(config: &Config, access: &Arc<Access>) -> Result<Settings, IdentityError> {
     let providers = config
         .authentication
         .iter()
@@ -186,6 +189,7 @@ fn settings(config: &Config) -> Result<Settings, IdentityError> {
             })
             .collect(),
         failed_logins: config.limits.failed_logins,
+        access: Some(Arc::clone(access)),
     })
 }
 

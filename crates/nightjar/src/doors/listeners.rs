@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use auth::rules;
+use broker::{Knows, ListenerRules, Mount};
 use config::{
     Certificate, CertificateOrigin, ClientCertificate, Config, Listener as Wanted, Protocol,
 };
@@ -108,6 +110,32 @@ fn listener(
     let door = TlsDoor::new(tls);
     how.tls = Some(door.clone());
     Ok((how, Some(Watched::new(&wanted.name, files, door))))
+}
+
+/// What the broker holds the links of each listener to.
+pub(crate) fn rules(config: &Config) -> Vec<ListenerRules> {
+    config.listeners.iter().map(listener_rules).collect()
+}
+
+fn listener_rules(wanted: &Wanted) -> ListenerRules {
+    let networks = |listed: &[config::Network]| {
+        let network = |one: &config::Network| rules::Network::new(one.address(), one.prefix()).ok();
+        listed.iter().filter_map(network).collect()
+    };
+    ListenerRules {
+        name: wanted.name.as_str().into(),
+        knows: match wanted.proxy.is_empty() {
+            true => Knows::AtAccept,
+            false => Knows::FromProxy,
+        },
+        allow: networks(&wanted.allow),
+        deny: networks(&wanted.deny),
+        connections: wanted.connections.map_or(0, |most| most as usize),
+        connection_rate: wanted.connection_rate,
+        message_rate: wanted.message_rate,
+        byte_rate: wanted.byte_rate,
+        mount: wanted.mount.as_deref().and_then(Mount::new),
+    }
 }
 
 fn address(wanted: &Wanted) -> Address {

@@ -1,11 +1,13 @@
-//! From `[[rule]]` and `[access]` to a policy.
+//! From `[[rule]]`, `[access]` and the database to a policy.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use auth::rules::{Action, Effect, Network, Pattern, Rule, Rules, Who};
 use auth::{Open, Policy, rulebook};
-use config::{Config, Permission, RuleAction};
+use config::{Config, Method, Permission, RuleAction};
+use providers::access::Snapshot;
 
 /// A rule that the configuration took and that cannot be made: its topics or networks.
 #[derive(Debug)]
@@ -20,28 +22,80 @@ impl fmt::Display for RuleError {
     }
 }
 
-/// The policy that a configuration makes.
-///
-/// # Errors
-/// A rule is about no topics or no network that there can be.
-pub(crate) fn policy(config: &Config) -> Result<Arc<dyn Policy>, RuleError> {
-    if config.all_rules().next().is_none()
-        && config.authentication.is_empty()
-        && config.no_match() == Permission::Allow
-    {
-        return Ok(Arc::new(Open));
-    }
-    let list = config.all_rules().map(|one| rule(config, one));
-    let rules = Rules {
-        list: list.collect::<Result<_, _>>()?,
-    };
-    Ok(Arc::new(rulebook::Rulebook::new(rulebook::Contents {
-        rules,
-        no_match: effect(config.no_match()),
-        check_retain_source: config.access.check_retain_source,
-        ..rulebook::Contents::default()
-    })))
+/// What a configuration says of permissions.
+pub(crate) struct Configured {
+    rules: Rules,
+    no_match: Effect,
+    check_retain_source: bool,
+    /// Nobody spoke of permissions or identities at all.
+    silent: bool,
 }
+
+impl Configured {
+    /// Reads the rules.
+    ///
+    /// # Errors
+    /// A rule is about no topics or no network that there can be.
+    pub(crate) fn new(config: &Config) -> Result<Self, RuleError> {
+        let list = config.all_rules().map(|one| rule(config, one));
+        let mut rules = Rules {
+            list: list.collect::<Result<_, _>>()?,
+        };
+        let silent = rules.list.is_empty()
+            && config.authentication.is_empty()
+            && config.no_match() == Permission::Allow;
+        if silent {
+            rules.list.push(own_topics());
+        }
+        Ok(Self {
+            rules,
+            no_match: effect(config.no_match()),
+            check_retain_source: config.access.check_retain_source,
+            silent,
+        })
+    }
+
+    /// Together with what the database holds.
+    pub(crate) fn policy(&self, live: &Snapshot) -> Arc<dyn Policy> {
+        if self.silent && live.rules.list.is_empty() && live.bans.is_empty() {
+            return Arc::new(Open);
+        }
+        let mut rules = self.rules.clone();
+        rules.list.extend(live.rules.list.iter().cloned());
+        Arc::new(rulebook::Rulebook::new(rulebook::Contents {
+            rules,
+            roles: live.roles.clone(),
+            members: Arc::clone(&live.members),
+            bans: Arc::clone(&live.bans),
+            no_match: self.no_match,
+            check_retain_source: self.check_retain_source,
+            ..rulebook::Contents::default()
+        }))
+    }
+}
+
+/// Where everything is allowed, the server's own topics may be read.
+fn own_topics() -> Rule {
+    Rule {
+        effect: Effect::Allow,
+        who: Vec::new(),
+        action: Action::Subscribe,
+        topics: Pattern::parse("$SYS/#").into_iter().collect(),
+        qos: Vec::new(),
+        retain: None,
+        source: "a server without rules".into(),
+    }
+}
+
+/// With how many iterations SCRAM verifies, if it is asked.
+pub(crate) fn scram_iterations(config: &Config) -> Option<NonZeroU32> {
+    let mut asked = config.authentication.iter();
+    let scram = asked.any(|one| matches!(one.method, Method::Scram));
+    NonZeroU32::new(SCRAM_ITERATIONS).filter(|_| scram)
+}
+
+/// As RFC 7677 asks for at least, times four.
+const SCRAM_ITERATIONS: u32 = 16_384;
 
 fn effect(permission: Permission) -> Effect {
     match permission {
