@@ -11,6 +11,7 @@
 //! | [`durability`] | which class of durability holds for a message |
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`metrics`] | counters, written by one worker each |
+//! | `memory` | what the process holds, and what may have come since |
 //! | `conn`, `client` | the records of a connection and of a session |
 //! | `output`, `slots`, `timers` | bytes to be written, dense storage, the timer buckets |
 #![deny(
@@ -36,6 +37,7 @@ mod conn;
 pub mod durability;
 pub mod event;
 pub mod mail;
+mod memory;
 pub mod metrics;
 mod output;
 pub mod shared;

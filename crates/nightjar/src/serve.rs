@@ -462,5 +462,5 @@ fn failed(failure: &WorkerPanic) -> ExitCode {
 
 /// Time for goodbyes; supervisors commonly kill after 30 s or more.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often memory in use is looked at.
-const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often memory in use is looked at. It takes some microseconds.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);

@@ -21,12 +21,18 @@ use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
+use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
 use crate::shared::Mailbox;
 
-/// What a message counts against `limits.mailbox_bytes`.
-pub(super) fn mail_size(message: &Message) -> usize {
-    message.size().saturating_add(64)
+/// What a message to so many sessions counts against `limits.mailbox_bytes`. At QoS 1 and 2 they
+/// count too: each session that cannot take it at once keeps a place for it.
+pub(super) fn mail_size(message: &Message, sessions: usize) -> usize {
+    let places = match message.qos() {
+        QoS::AtMostOnce => 0,
+        QoS::AtLeastOnce | QoS::ExactlyOnce => sessions.saturating_mul(DELIVERY_BYTES),
+    };
+    message.size().saturating_add(places).saturating_add(64)
 }
 
 /// Why a message of a client is not taken.
@@ -524,7 +530,7 @@ impl Worker {
         receipt: Option<Receipt>,
         skip: Option<Skip>,
     ) {
-        self.charge_mail(to, &message);
+        self.charge_mail(to, &message, route.recipients(to).len());
         self.await_remote(receipt);
         self.actions.push_back(Action::Mail {
             to,
@@ -537,9 +543,9 @@ impl Worker {
         });
     }
 
-    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message) {
+    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message, sessions: usize) {
         if let Some(bytes) = self.mail_sent.get_mut(to.index()) {
-            *bytes = bytes.saturating_add(mail_size(message));
+            *bytes = bytes.saturating_add(mail_size(message, sessions));
         }
     }
 
@@ -568,10 +574,10 @@ impl Worker {
         }
     }
 
-    /// Whether the process holds more than `limits.memory`.
+    /// Whether the process holds more than `limits.memory`, or may by now.
     pub(super) fn memory_is_short(&self) -> bool {
         let budget = u64::try_from(self.limits.memory).unwrap_or(u64::MAX);
-        budget > 0 && self.shared.resident().0 > budget
+        budget > 0 && self.shared.holds_more_than(budget)
     }
 
     /// Answers the publisher (MQTT-4.3.2-4, MQTT-4.3.3-8).

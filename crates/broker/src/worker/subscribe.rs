@@ -12,7 +12,7 @@ use std::sync::Arc;
 use auth::Access;
 use codec::{Packet, ReasonList, Subscribe, SubscribeFilter, Unsubscribe};
 use protocol::Violation;
-use protocol::session::subscriptions::Subscription;
+use protocol::session::subscriptions::{Subscription, size_of_filter};
 use topics::{IndexChange, MemberState};
 use types::{
     ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
@@ -114,7 +114,9 @@ impl Worker {
             Err(error) => return Place::Refused(filter_error(error)),
         };
         let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        let most_bytes = self.limits.subscription_bytes_per_client;
         let unstorable = self.lasts(key) && self.takes_nothing_lasting();
+        let no_memory = self.memory_is_short();
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
@@ -129,8 +131,13 @@ impl Worker {
         };
         let known = client.session.subscriptions.subscription(&filter);
         let is_new = known.is_none();
-        let too_many = is_new && client.session.subscriptions.len() >= most;
-        if too_many || unstorable && known != Some(&subscription) {
+        let subscriptions = &client.session.subscriptions;
+        let too_many = subscriptions.len() >= most
+            || subscriptions
+                .bytes()
+                .saturating_add(size_of_filter(&filter))
+                > most_bytes;
+        if is_new && (too_many || no_memory) || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
         client
