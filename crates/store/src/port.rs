@@ -52,6 +52,21 @@ pub enum Room {
     /// The disk, or `limits.store_bytes`, is full: QoS 1 and 2 are refused with 0x97 where they
     /// would have to be stored. Acknowledgements are still taken.
     Full,
+    /// It is [`Room::Full`], and [`Room::Behind`] with what came before and since: who resumes or
+    /// changes a session that lasts waits.
+    FullAndBehind,
+}
+
+impl Room {
+    /// Whether messages that would have to be stored are refused.
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Full | Self::FullAndBehind)
+    }
+
+    /// Whether who would add to what waits to be written has to wait.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Behind | Self::FullAndBehind)
+    }
 }
 
 /// A message that was asked for.

@@ -262,7 +262,7 @@ impl Worker {
     /// Whether the store is full and the message might have to be stored. What other workers
     /// would have to store is not known here.
     fn store_is_full(&self, way: &Way, retain: bool) -> bool {
-        if !self.durable || !way.durability.is_stored() || self.store.room() != Room::Full {
+        if !self.durable || !way.durability.is_stored() || !self.store.room().is_full() {
             return false;
         }
         let mut here = way.route.recipients(self.id).iter();

@@ -370,13 +370,15 @@ impl Shared {
     }
 
     pub(crate) fn room(&self) -> Room {
-        if let Some(shortage) = self.shortage() {
+        let shortage = self.shortage();
+        if let Some(shortage) = shortage {
             self.fares.tell(shortage);
-            Room::Full
-        } else if self.backlog() > self.most_backlog {
-            Room::Behind
-        } else {
-            Room::Enough
+        }
+        match (shortage, self.backlog() > self.most_backlog) {
+            (Some(_), true) => Room::FullAndBehind,
+            (Some(_), false) => Room::Full,
+            (None, true) => Room::Behind,
+            (None, false) => Room::Enough,
         }
     }
 
