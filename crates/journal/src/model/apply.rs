@@ -64,7 +64,7 @@ impl Model {
             } => self.retain(Some(message), sequence, topic, now),
             Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, now),
             Item::Passed { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             Item::Arrived { message, group } => {
                 self.arrive(message, &parse_filter(group)?, now);
@@ -177,7 +177,7 @@ impl Model {
                 topic,
             } => self.retain(message, sequence, topic, now),
             Item::PassedState { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             // Taken by the callers.
             Item::Body(_)
@@ -264,7 +264,7 @@ impl Model {
         session.next = session.next.max(delivery.number.next());
         let old = session.queue.insert(entry);
         self.deliveries = self.deliveries.saturating_add(1);
-        if message != 0 && !self.messages.refer(message, now) {
+        if message != 0 && !self.messages.refer(message) {
             self.unknown();
         }
         if let Some(old) = old {
@@ -395,7 +395,7 @@ impl Model {
             });
         } else {
             self.set = self.set.saturating_add(1);
-            if !self.messages.refer(message, now) {
+            if !self.messages.refer(message) {
                 self.unknown();
             }
         }
@@ -406,13 +406,13 @@ impl Model {
         }
     }
 
-    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter, now: u64) {
+    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter) {
         let groups = self.passed.entry(message.0).or_default();
         if groups.contains(&group) {
             return;
         }
         groups.push(group);
-        if !self.messages.refer(message.0, now) {
+        if !self.messages.refer(message.0) {
             self.unknown();
         }
     }

@@ -10,6 +10,7 @@ use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 
 use crate::record::BodyPlace;
 
+mod ages;
 mod apply;
 mod expire;
 mod extras;
