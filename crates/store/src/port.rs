@@ -200,6 +200,12 @@ pub trait Store: Send {
     /// whatever worker; if no [`Record`] refers to it, the store forgets it again.
     fn keep(&mut self, message: &Message, now: Time) -> MessageRef;
 
+    /// The same for a message whose name nobody but this worker learns before its next
+    /// [`Store::commit`]: it may go with that batch, which is cheaper.
+    fn keep_here(&mut self, message: &Message, now: Time) -> MessageRef {
+        self.keep(message, now)
+    }
+
     /// Takes a record into the batch of this turn. The records of one batch survive together or
     /// not at all.
     fn append(&mut self, record: Record<'_>);

@@ -465,9 +465,10 @@ impl Worker {
             self.deliver_to(recipient, fanout);
         }
         if self.owes_record() {
+            self.keep_fanout(fanout);
             self.await_receipt(fanout.receipt);
             let (receipt, now) = (fanout.receipt, fanout.now);
-            self.record_owed(&Arc::clone(fanout.message()), receipt, None, now);
+            self.record_owed(fanout.message(), receipt, None, now);
         } else {
             self.record_lost();
         }
@@ -517,6 +518,9 @@ impl Worker {
             for recipient in route.recipients(self.id) {
                 self.deliver_to(recipient, &mut fanout);
             }
+        }
+        if self.owes_record() {
+            self.keep_fanout(&mut fanout);
         }
         fanout.heads.give_buffer(&mut self.scratch);
         self.record_owed(message, receipt, None, now);

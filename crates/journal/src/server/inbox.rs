@@ -177,15 +177,15 @@ impl Shared {
         )
     }
 
-    /// A name for a message that came `now`.
-    pub(crate) fn new_reference(&self, now: Time) -> MessageRef {
+    /// Names for messages that came `now`: `count` of them, from this one on.
+    pub(crate) fn new_references(&self, now: Time, count: u64) -> MessageRef {
         let floor = self.clock.millis(now) << MessageRef::COUNT_BITS;
         let mut last = self.references.load(Ordering::Relaxed);
         loop {
             let next = last.saturating_add(1).max(floor);
             let swapped = self.references.compare_exchange_weak(
                 last,
-                next,
+                next.saturating_add(count.saturating_sub(1)),
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             );
@@ -202,11 +202,24 @@ impl Shared {
         self.lock().push(body);
     }
 
-    /// Takes a batch and returns its ticket.
-    pub(crate) fn commit(&self, batch: &[u8], worker: WorkerId, wish: Wish) -> u64 {
-        self.came.fetch_add(bytes(batch.len()), Ordering::Relaxed);
+    /// Somebody has bytes for [`Shared::keep_frame`] or [`Shared::commit`].
+    pub(crate) fn has_come(&self, length: usize) {
+        self.came.fetch_add(bytes(length), Ordering::Relaxed);
+    }
+
+    /// Takes messages that were counted already. Empties the frame.
+    pub(crate) fn keep_frame(&self, frame: &mut FrameBuffer) {
+        if !frame.is_empty() {
+            self.lock().push_frame(frame);
+            empty(frame);
+        }
+    }
+
+    /// Takes a batch that was counted already, which stays in one piece, and returns its ticket.
+    /// Empties the frame.
+    pub(crate) fn commit(&self, batch: &mut FrameBuffer, worker: WorkerId, wish: Wish) -> u64 {
         let mut inbox = self.lock();
-        inbox.push(batch);
+        inbox.push_frame(batch);
         inbox.ticket = inbox.ticket.saturating_add(1);
         inbox.commits = Commits::Some;
         inbox.waiting.add(worker, wish);
@@ -217,6 +230,7 @@ impl Shared {
         };
         let ticket = inbox.ticket;
         self.call(inbox, least);
+        empty(batch);
         ticket
     }
 
@@ -306,11 +320,11 @@ impl Shared {
 
     /// Gives an emptied frame back to be filled again.
     pub(crate) fn give_back(&self, blank: FrameBuffer) {
-        if blank.capacity() <= FRAME_BYTES.saturating_mul(2) {
-            let mut inbox = self.lock();
-            if inbox.blank.len() < BLANKS {
-                inbox.blank.push(blank);
-            }
+        let mut inbox = self.lock();
+        let kept = inbox.blank.iter().map(FrameBuffer::capacity);
+        let kept = kept.fold(blank.capacity(), usize::saturating_add);
+        if inbox.blank.len() < BLANKS && kept <= BLANK_BYTES {
+            inbox.blank.push(blank);
         }
     }
 
@@ -420,6 +434,15 @@ impl Inbox {
         }
     }
 
+    /// The same with a frame: a long one is taken as it is, for an empty one.
+    fn push_frame(&mut self, frame: &mut FrameBuffer) {
+        if frame.payload().len() < LONG {
+            return self.push(frame.payload());
+        }
+        let blank = self.blank.pop().unwrap_or_default();
+        self.frames.push(std::mem::replace(frame, blank));
+    }
+
     /// Whether there is something that `listens` names.
     fn has(&self, listens: Listens) -> bool {
         self.life == Life::Stopping
@@ -486,7 +509,20 @@ pub(crate) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
+/// Empties a frame, and lets go of what a rare large one took.
+fn empty(frame: &mut FrameBuffer) {
+    if frame.capacity() > FRAME_BYTES.saturating_mul(2) {
+        *frame = FrameBuffer::default();
+    } else {
+        frame.clear();
+    }
+}
+
+/// Frames that are kept to be filled again: some are filled while others are written.
+const BLANKS: usize = 16;
+/// Bytes that they may have together.
+const BLANK_BYTES: usize = 24 << 20;
+/// A batch of so many bytes is cheaper handed over than copied, for it is one write more.
+const LONG: usize = 32 << 10;
 /// One in so many of the bytes that may still be written may be on the way at once.
 const ON_THE_WAY: u64 = 4;
-/// Frames that are kept to be filled again: one is filled while another is written.
-const BLANKS: usize = 3;
