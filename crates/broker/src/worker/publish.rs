@@ -240,9 +240,17 @@ impl Worker {
         !route.groups().is_empty() || route.workers().any(|worker| worker != self.id)
     }
 
+    /// Those that have the message from an earlier run. Nobody has another one with its
+    /// identifier: the store must not take it for that, if the server ends again before it has
+    /// both.
     fn take_begun(&mut self, key: SessionKey, publish: &Publish<'_>) -> Option<Skip> {
-        let client = self.clients.at_mut(key)?;
-        client.take_begun(publish.packet_id?, publish.dup)
+        let id = publish.packet_id?;
+        let begun = self.clients.at_mut(key)?.take_begun(id)?;
+        if publish.dup {
+            return Some(begun);
+        }
+        self.record_released(key, id);
+        None
     }
 
     /// A message that was not taken may come again.
