@@ -448,7 +448,16 @@ impl Worker {
             Some(Durability::Os) => Wish::Written,
             Some(Durability::Disk) => Wish::Synced,
         };
-        let ticket = self.store.commit(wish);
+        let waits_for_os = |(class, _): &(Durability, Waiter)| *class < Durability::Disk;
+        let ticket = if wish == Wish::Synced && self.promises.in_batch.iter().any(waits_for_os) {
+            // The store tells of one wish for each batch: those whose class is `os` must not wait
+            // for the disk. The second is empty.
+            let ticket = self.store.commit(Wish::Written);
+            self.store.commit(wish);
+            ticket
+        } else {
+            self.store.commit(wish)
+        };
         self.hand_over_ends(ticket);
         let Promises {
             in_batch, os, disk, ..
