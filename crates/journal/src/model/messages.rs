@@ -85,6 +85,8 @@ pub(super) struct Messages {
     segments: HashMap<u32, SegmentUse, FixedState>,
     ages: Ages,
     needed: u64,
+    /// Messages that lie somewhere.
+    places: u64,
     /// Messages of the table that nobody has seen.
     missing: u64,
     bytes: u64,
@@ -103,6 +105,7 @@ impl Messages {
             segments: HashMap::with_hasher(hasher()),
             ages: Ages::default(),
             needed: 0,
+            places: 0,
             missing: 0,
             bytes: 0,
             last: 0,
@@ -180,6 +183,7 @@ impl Messages {
         let used = self.segments.entry(known.segment).or_default();
         let length = u64::from(known.length);
         used.messages = used.messages.saturating_add(1);
+        self.places = self.places.saturating_add(1);
         used.bytes = used.bytes.saturating_add(length);
         self.bytes = self.bytes.saturating_add(length);
         self.soonest = self.soonest.min(known.expires);
@@ -195,6 +199,7 @@ impl Messages {
         self.bytes = self.bytes.saturating_sub(length);
         if let Some(used) = self.segments.get_mut(&known.segment) {
             used.messages = used.messages.saturating_sub(1);
+            self.places = self.places.saturating_sub(1);
             used.bytes = used.bytes.saturating_sub(length);
             if used.messages == 0 {
                 self.segments.remove(&known.segment);
@@ -352,6 +357,7 @@ impl Messages {
         };
         if let Some(used) = self.segments.remove(&segment) {
             self.bytes = self.bytes.saturating_sub(used.bytes);
+            self.places = self.places.saturating_sub(used.messages);
         }
         let mut gone = 0_usize;
         let mut missing = 0_u64;
@@ -455,6 +461,11 @@ impl Messages {
         self.slots()
             .filter(|(_, slot)| slot.references > 0)
             .map(|(message, _)| MessageRef(message))
+    }
+
+    /// Messages that lie somewhere.
+    pub(super) fn places(&self) -> u64 {
+        self.places
     }
 
     pub(super) fn needed(&self) -> u64 {
