@@ -78,9 +78,11 @@ pub struct Limits {
     /// Longest time that a message waits for a session. Longer: dropped and counted. Zero: no
     /// bound.
     pub queued_age: Duration,
-    /// Most bytes that the store takes on the disk. A sixth, and as much as a checkpoint takes, is
-    /// kept for acknowledgements and for what gives room back; above the rest: 0x97 to what would
-    /// be stored, and to new sessions and subscriptions that last. Zero: as many as the disk has.
+    /// Most bytes that the store takes on the disk. A sixth, and as much as it may take to collect
+    /// what is owed and to write a checkpoint, is kept for that and for what gives room back; above
+    /// the rest: 0x97 to what would be stored, and to new sessions and subscriptions that last. A
+    /// message that is larger than what is left when it comes may go beyond it. Zero: as many as
+    /// the disk has.
     pub store_bytes: u64,
     /// Most bytes that wait to be written to the store. Above: publishers of QoS 1 and 2 wait, and
     /// whoever begins, resumes or changes a session that lasts.

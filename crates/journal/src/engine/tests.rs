@@ -24,6 +24,7 @@ use crate::server::Settings;
 mod expiry;
 mod housekeeping;
 mod limit;
+mod reading;
 
 const WALL: u64 = 1_700_000_000_000;
 const KEY: SessionKey = SessionKey {

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     references: AtomicU64,
     sessions: AtomicU64,
     pub(crate) damaged: AtomicU64,
+    /// How often a message could not be read.
+    pub(crate) unread: AtomicU64,
     pub(crate) clock: StoreClock,
     figures: Mutex<Figures>,
     wake: Wake,
@@ -149,6 +151,7 @@ impl Shared {
             references: AtomicU64::new(start.reference.0),
             sessions: AtomicU64::new(start.session.0),
             damaged: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             clock: start.clock,
             figures: Mutex::new(start.figures),
             wake,
@@ -350,9 +353,10 @@ impl Shared {
         }
     }
 
-    /// Says how many bytes may still be written. A part of them may be handed over before this is
-    /// said again: what is owed takes room in the next checkpoint too.
-    pub(crate) fn publish_left(&self, left: u64) {
+    /// Says how many bytes may still be written, and what there is none of then. A part of them may
+    /// be handed over before this is said again: what is owed takes room in the next checkpoint too.
+    pub(crate) fn publish_left(&self, left: u64, next: Shortage) {
+        self.fares.set_next(next);
         let went = self.went.load(Ordering::Relaxed);
         let most = went.saturating_add(left.div_ceil(ON_THE_WAY));
         self.room_until.store(most, Ordering::Relaxed);
@@ -364,7 +368,7 @@ impl Shared {
         let over = || self.came.load(Ordering::Relaxed) >= room_until;
         self.fares
             .shortage()
-            .or_else(|| over().then_some(Shortage::Limit))
+            .or_else(|| if over() { self.fares.next() } else { None })
     }
 
     pub(crate) fn publish_figures(&self, figures: Figures) {
@@ -402,6 +406,9 @@ impl Shared {
         Figures {
             backlog_bytes: self.backlog(),
             damaged: self.damaged.load(Ordering::Relaxed),
+            failures: figures
+                .failures
+                .saturating_add(self.unread.load(Ordering::Relaxed)),
             health: self.fares.health(),
             ..figures.clone()
         }
