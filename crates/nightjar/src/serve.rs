@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Shared, Worker};
 use config::{Config, SharedStrategy, Sources};
 use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
-use store::Store;
+use store::{Recovered, Store};
 use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
-use crate::cli::ServeArgs;
+use crate::cli::{self, ServeArgs};
 use crate::log::{Form, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
@@ -96,6 +96,8 @@ enum Request {
     Ended(Result<(), WorkerPanic>),
     /// The store has failed: nothing more can be promised.
     StoreFailed,
+    /// The store is open, or cannot be opened.
+    StoreOpened,
 }
 
 impl From<Signal> for Request {
@@ -106,6 +108,9 @@ impl From<Signal> for Request {
 
 fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
+    // Before a door opens: whoever sees the server listen may ask it to end.
+    let (requests, inbox) = mpsc::channel();
+    signals::forward(requests.clone())?;
     let (listeners, addresses) = listen(&plan.config)?;
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
@@ -115,11 +120,11 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         None
     });
 
-    let (requests, inbox) = mpsc::channel();
-    signals::forward(requests.clone())?;
     let start = Instant::now();
-    let (storage, recovered) =
-        Storage::open(&plan.config, &plan.data_dir, start).map_err(StartError::Store)?;
+    let Some((storage, recovered)) = open_store(&plan, start, &requests, &inbox)? else {
+        log.finish();
+        return Ok(ExitCode::SUCCESS);
+    };
     let events = Arc::new(Alarmed {
         log: log.events(),
         requests: requests.clone(),
@@ -155,6 +160,49 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// Sends a request when it is dropped, by a panic too.
+struct Tell(Sender<Request>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        // If nobody listens any more, the process is ending already.
+        let _already_ending = self.0.send(Request::StoreOpened);
+    }
+}
+
+/// Opens the store beside this thread, which hears signals meanwhile; `None` if one of them asks
+/// for the end. What was begun is left as a crash would leave it: the next start goes on from there.
+fn open_store(
+    plan: &Plan,
+    start: Instant,
+    requests: &Sender<Request>,
+    inbox: &Receiver<Request>,
+) -> Result<Option<(Storage, Recovered)>, StartError> {
+    let (config, data_dir) = (plan.config.clone(), plan.data_dir.clone());
+    let words = cli::store::words(plan.sources.file.as_deref(), Some(&data_dir));
+    let tell = Tell(requests.clone());
+    let open = move || {
+        let _told_at_the_end = tell;
+        Storage::open(&config, &data_dir, &words, start)
+    };
+    let opening = thread::Builder::new().name("recovery".into()).spawn(open)?;
+    loop {
+        match inbox.recv() {
+            Ok(Request::Signal(Signal::End)) => {
+                info!("ended before the store was recovered");
+                return Ok(None);
+            }
+            Ok(Request::Signal(Signal::Reload)) => info!("no reload while starting"),
+            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
+            | Err(mpsc::RecvError) => break,
+        }
+    }
+    let opened = opening
+        .join()
+        .map_err(|_| io::Error::other("the recovery of the store panicked"))?;
+    opened.map(Some).map_err(StartError::Store)
 }
 
 /// Opens all doors, or none.
@@ -358,6 +406,7 @@ impl Server {
                     self.drain(inbox);
                     break ExitCode::FAILURE;
                 }
+                Ok(Request::StoreOpened) => {}
                 Ok(Request::Ended(result)) => break self.unexpected_end(result),
                 Err(mpsc::RecvError) => break ExitCode::FAILURE,
             }
@@ -411,7 +460,7 @@ impl Server {
             let left = deadline.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
-                Ok(Request::StoreFailed) => {}
+                Ok(Request::StoreFailed | Request::StoreOpened) => {}
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");
                     return ExitCode::FAILURE;
