@@ -113,10 +113,8 @@ impl Worker {
             Ok(filter) => filter,
             Err(error) => return Place::Refused(filter_error(error)),
         };
-        let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
-        let most_bytes = self.limits.subscription_bytes_per_client;
         let unstorable = self.lasts(key) && self.takes_nothing_lasting();
-        let no_memory = self.memory_is_short();
+        let has_place = self.has_place_for(key, &filter);
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
@@ -131,13 +129,7 @@ impl Worker {
         };
         let known = client.session.subscriptions.subscription(&filter);
         let is_new = known.is_none();
-        let subscriptions = &client.session.subscriptions;
-        let too_many = subscriptions.len() >= most
-            || subscriptions
-                .bytes()
-                .saturating_add(size_of_filter(&filter))
-                > most_bytes;
-        if is_new && (too_many || no_memory) || unstorable && known != Some(&subscription) {
+        if is_new && !has_place || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
         client
@@ -175,6 +167,17 @@ impl Worker {
             subscription,
             replay,
         }
+    }
+
+    /// Whether limits and memory let the session subscribe to a filter that it does not have.
+    fn has_place_for(&self, key: SessionKey, filter: &SubscriptionFilter) -> bool {
+        let limits = &self.limits;
+        let most = usize::try_from(limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        self.clients.at(key).is_some_and(|client| {
+            let known = &client.session.subscriptions;
+            let bytes = known.bytes().saturating_add(size_of_filter(filter));
+            known.len() < most && bytes <= limits.subscription_bytes_per_client
+        }) && !self.memory_is_short()
     }
 
     pub(super) fn on_unsubscribe(
