@@ -79,6 +79,26 @@ def test_slow_disk(own_server, disk, topic):
         raw.__exit__()
 
 
+def test_terminated_while_the_store_is_recovered(own_server, disk, topic):
+    """Who sees the server listen may ask it to end, and it does so as always; nothing is lost."""
+    server = own_server(environment=disk.environment).start()
+    client_id = fresh_id()
+    with Peer(server, V5, client_id, clean=False) as sleeper:
+        sleeper.subscribe(topic, qos=1)
+    with Peer(server, V5) as writer:
+        writer.publish(topic, b"stays", 1)
+    server.kill()
+    with disk.held():
+        server.start()
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0, server.log()
+    server.process = None
+    assert server.events("ended before the store was recovered")
+    server.restart()
+    with Peer(server, V5, client_id, clean=False) as reader:
+        assert reader.message().payload == b"stays"
+
+
 def test_the_operator_hears_of_a_slow_disk(own_server, disk, topic):
     """One line while it hangs, one when it is over; `$SYS` says the same."""
     server = own_server(config="sys_interval = 1\n", environment=disk.environment).start()

@@ -135,12 +135,10 @@ impl Client {
         }
     }
 
-    /// Those that have a QoS 2 message already, if it comes again after an earlier run
-    /// began to take it in. An identifier that is used for another message tells nothing.
-    pub(crate) fn take_begun(&mut self, id: PacketId, again: bool) -> Option<Skip> {
+    /// Those that have the QoS 2 message with this identifier that an earlier run began to take in.
+    pub(crate) fn take_begun(&mut self, id: PacketId) -> Option<Skip> {
         let at = self.begun.iter().position(|(known, _)| *known == id)?;
-        let (_, skip) = self.begun.swap_remove(at);
-        Some(skip).filter(|_| again)
+        Some(self.begun.swap_remove(at).1)
     }
 
     /// The hold of a QoS 2 message that other workers have not recorded yet.

@@ -165,6 +165,14 @@ pub(crate) struct Will {
     pub(crate) durability: Durability,
 }
 
+impl Will {
+    /// Bytes of topic, properties and payload.
+    pub(crate) fn size(&self) -> usize {
+        let parts = self.topic.len().saturating_add(self.properties.len());
+        parts.saturating_add(self.payload.len())
+    }
+}
+
 impl Conn {
     pub(crate) fn new(info: LinkInfo, now: Time) -> Self {
         Self {

@@ -109,11 +109,13 @@ pub enum DropReason {
     TooOld,
     /// The store found it damaged.
     Damaged,
+    /// The store has forgotten it, and it has not expired.
+    Missing,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::QueueFull,
         Self::Expired,
         Self::TooLarge,
@@ -127,6 +129,7 @@ impl DropReason {
         Self::StoreFull,
         Self::TooOld,
         Self::Damaged,
+        Self::Missing,
     ];
 
     /// The reason's name under `$SYS/broker/drops/`.
@@ -145,6 +148,7 @@ impl DropReason {
             Self::StoreFull => "store_full",
             Self::TooOld => "too_old",
             Self::Damaged => "damaged",
+            Self::Missing => "missing",
         }
     }
 }

@@ -13,6 +13,7 @@
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
+//! | `memory` | what the process holds, and what may have come since |
 //! | `conn`, `client` | the records of a connection and of a session |
 //! | `rates` | how much may come in which time |
 //! | `decided` | what was allowed lately |
@@ -42,6 +43,7 @@ pub mod durability;
 pub mod event;
 pub mod listeners;
 pub mod mail;
+mod memory;
 pub mod metrics;
 mod output;
 pub mod question;

@@ -4,7 +4,7 @@
 //! worker belongs to it alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::{Authenticator, Policy};
@@ -15,6 +15,7 @@ use types::{Body, Durability, Limits, WorkerId};
 use crate::durability::DurabilityRules;
 use crate::event::EventSink;
 use crate::listeners::{Listener, ListenerRules};
+use crate::memory::{Load, Memory};
 use crate::metrics::{Metrics, Totals};
 use crate::rates::{Bucket, Users};
 
@@ -128,8 +129,7 @@ pub struct Shared {
     /// Workers that have ended all their connections and sent what they had to.
     pub(crate) drained: AtomicUsize,
     pub(crate) unauthenticated_bytes: AtomicUsize,
-    resident: AtomicU64,
-    most_resident: AtomicU64,
+    memory: Memory,
 }
 
 impl Shared {
@@ -158,8 +158,7 @@ impl Shared {
             sessions: AtomicUsize::new(0),
             drained: AtomicUsize::new(0),
             unauthenticated_bytes: AtomicUsize::new(0),
-            resident: AtomicU64::new(0),
-            most_resident: AtomicU64::new(0),
+            memory: Memory::default(),
             config,
         })
     }
@@ -201,16 +200,24 @@ impl Shared {
 
     /// Tells how much memory the process holds, in bytes; the memory budget goes by it.
     pub fn set_resident(&self, bytes: u64) {
-        self.resident.store(bytes, Ordering::Relaxed);
-        self.most_resident.fetch_max(bytes, Ordering::Relaxed);
+        self.memory.set(bytes, self.load());
     }
 
     /// What [`Shared::set_resident`] said last, and the most it ever said.
     pub fn resident(&self) -> (u64, u64) {
-        (
-            self.resident.load(Ordering::Relaxed),
-            self.most_resident.load(Ordering::Relaxed),
-        )
+        (self.memory.resident(), self.memory.most())
+    }
+
+    /// Whether the process holds more than this, or may by now. Far from it nobody counts what has
+    /// come since the last look.
+    pub(crate) fn holds_more_than(&self, budget: u64) -> bool {
+        let resident = self.memory.resident();
+        resident > budget / 2 && resident.saturating_add(self.memory.growth(self.load())) > budget
+    }
+
+    fn load(&self) -> Load {
+        let mail = self.mailboxes.iter().map(Mailbox::bytes);
+        Load::new(self.totals(), mail.fold(0, usize::saturating_add))
     }
 
     /// Bytes on their way to a worker.

@@ -9,20 +9,16 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use auth::Policy;
 use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
 use config::{Config, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
-use store::Store;
+use store::{Recovered, Store};
 use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
-use crate::cli::ServeArgs;
-use crate::doors::certificates;
-use crate::doors::identities::{Identities, IdentityError};
-use crate::doors::listeners::{self, Doors, ListenError};
-use crate::doors::permissions::{self, RuleError};
+use crate::cli::{self, ServeArgs};
+use crate::doors::{self, DoorError, Doors};
 use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
@@ -51,12 +47,8 @@ enum StartError {
     Plan(PlanError),
     /// The store could not be opened.
     Store(StorageError),
-    /// A listener could not be opened.
-    Listen(ListenError),
-    /// Clients could not be told apart.
-    Identity(IdentityError),
-    /// A rule cannot be made.
-    Rule(RuleError),
+    /// Nobody could come in, or the wrong ones could.
+    Doors(DoorError),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
 }
@@ -66,9 +58,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Plan(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::Listen(error) => error.fmt(f),
-            Self::Identity(error) => error.fmt(f),
-            Self::Rule(error) => error.fmt(f),
+            Self::Doors(error) => error.fmt(f),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -89,6 +79,8 @@ enum Request {
     Ended(Result<(), WorkerPanic>),
     /// The store has failed: nothing more can be promised.
     StoreFailed,
+    /// The store is open, or cannot be opened.
+    StoreOpened,
 }
 
 impl From<Signal> for Request {
@@ -99,13 +91,10 @@ impl From<Signal> for Request {
 
 fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
-    let policy = permissions::policy(&plan.config).map_err(StartError::Rule)?;
-    let identities = Identities::start(&plan.config).map_err(StartError::Identity)?;
-    let Doors {
-        listeners,
-        addresses,
-        watched,
-    } = listeners::open(&plan.config).map_err(StartError::Listen)?;
+    // Before a door opens: whoever sees the server listen may ask it to end.
+    let (requests, inbox) = mpsc::channel();
+    signals::forward(requests.clone())?;
+    let mut doors = Doors::open(&plan.config, &plan.data_dir).map_err(StartError::Doors)?;
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
@@ -114,17 +103,16 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         None
     });
 
-    let (requests, inbox) = mpsc::channel();
-    signals::forward(requests.clone())?;
     let start = Instant::now();
-    let (storage, recovered) =
-        Storage::open(&plan.config, &plan.data_dir, start).map_err(StartError::Store)?;
+    let Some((storage, recovered)) = open_store(&plan, start, &requests, &inbox)? else {
+        log.finish();
+        return Ok(ExitCode::SUCCESS);
+    };
     let events = Arc::new(Alarmed {
         log: log.events(),
         requests: requests.clone(),
     });
-    let doors = (Arc::clone(&identities), policy);
-    let shared = Shared::new(broker_config(&plan, doors, events, descriptors));
+    let shared = Shared::new(broker_config(&plan, &doors, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     // Wills that are due go out in the first turn: to subscriptions of all workers.
@@ -137,27 +125,69 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
             worker(id, Arc::clone(&shared), storage.handle(id), part, restored)
         })
         .collect();
-    let runtime = Runtime::start(listeners, setups, Clock::new(start))?;
+    let runtime = Runtime::start(doors.take_listeners(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
-    identities.join(&mailboxes);
-    let certificates = certificates::watch(watched, mailboxes.clone())?;
+    let watching = doors.join(&mailboxes)?;
     watch_workers(runtime, requests)?;
-    announce(&plan, &addresses, form);
+    announce(&plan, doors.addresses(), form);
 
     let mut server = Server {
         config: plan.config,
         sources: plan.sources,
         mailboxes,
-        identities,
+        doors,
         log,
         descriptors,
     };
     let code = server.attend(&inbox);
-    drop((memory, certificates));
+    drop((memory, watching));
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// Sends a request when it is dropped, by a panic too.
+struct Tell(Sender<Request>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        // If nobody listens any more, the process is ending already.
+        let _already_ending = self.0.send(Request::StoreOpened);
+    }
+}
+
+/// Opens the store beside this thread, which hears signals meanwhile; `None` if one of them asks
+/// for the end. What was begun is left as a crash would leave it: the next start goes on from there.
+fn open_store(
+    plan: &Plan,
+    start: Instant,
+    requests: &Sender<Request>,
+    inbox: &Receiver<Request>,
+) -> Result<Option<(Storage, Recovered)>, StartError> {
+    let (config, data_dir) = (plan.config.clone(), plan.data_dir.clone());
+    let words = cli::store::words(plan.sources.file.as_deref(), Some(&data_dir));
+    let tell = Tell(requests.clone());
+    let open = move || {
+        let _told_at_the_end = tell;
+        Storage::open(&config, &data_dir, &words, start)
+    };
+    let opening = thread::Builder::new().name("recovery".into()).spawn(open)?;
+    loop {
+        match inbox.recv() {
+            Ok(Request::Signal(Signal::End)) => {
+                info!("ended before the store was recovered");
+                return Ok(None);
+            }
+            Ok(Request::Signal(Signal::Reload)) => info!("no reload while starting"),
+            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
+            | Err(mpsc::RecvError) => break,
+        }
+    }
+    let opened = opening
+        .join()
+        .map_err(|_| io::Error::other("the recovery of the store panicked"))?;
+    opened.map(Some).map_err(StartError::Store)
 }
 
 /// The limits as the machine bears them: sockets must not take the last descriptors, and a
@@ -178,7 +208,7 @@ const SPARE_DESCRIPTORS: usize = 128;
 
 fn broker_config(
     plan: &Plan,
-    (identities, policy): (Arc<Identities>, Arc<dyn Policy>),
+    doors: &Doors,
     events: Arc<dyn EventSink>,
     descriptors: Option<u64>,
 ) -> BrokerConfig {
@@ -192,8 +222,9 @@ fn broker_config(
         sys_interval: config.sys_interval,
         server_reference: config.server_reference.clone(),
         response_information: config.response_information.clone(),
-        authenticator: identities,
-        policy,
+        authenticator: doors.authenticator(),
+        policy: doors.policy(),
+        listeners: doors::listeners::rules(config),
         revoked: match config.access.revoked {
             config::Revoked::Disconnect => Revoked::Disconnect,
             config::Revoked::Remove => Revoked::Remove,
@@ -351,7 +382,7 @@ struct Server {
     config: Config,
     sources: Sources,
     mailboxes: Mailboxes<Mail>,
-    identities: Arc<Identities>,
+    doors: Doors,
     log: Log,
     /// Files that the process may have open.
     descriptors: Option<u64>,
@@ -368,6 +399,7 @@ impl Server {
                     self.drain(inbox);
                     break ExitCode::FAILURE;
                 }
+                Ok(Request::StoreOpened) => {}
                 Ok(Request::Ended(result)) => break self.unexpected_end(result),
                 Err(mpsc::RecvError) => break ExitCode::FAILURE,
             }
@@ -393,16 +425,10 @@ impl Server {
             Ok(changes) => changes,
             Err(problem) => return error!(problem, "configuration not taken over"),
         };
-        // What can still be wrong comes before anything is changed (S59, S98).
-        let policy = match permissions::policy(&next) {
-            Ok(policy) => policy,
-            Err(problem) => return error!(%problem, "configuration not taken over"),
-        };
-        if let Err(problem) = self.identities.replace(&next) {
+        if let Err(problem) = self.doors.replace(&next) {
             return error!(%problem, "configuration not taken over");
         }
         self.config = next;
-        self.tell_all(|| Control::Policy(Arc::clone(&policy)));
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
@@ -432,7 +458,7 @@ impl Server {
             let left = deadline.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
-                Ok(Request::StoreFailed) => {}
+                Ok(Request::StoreFailed | Request::StoreOpened) => {}
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");
                     return ExitCode::FAILURE;
@@ -483,5 +509,5 @@ fn failed(failure: &WorkerPanic) -> ExitCode {
 
 /// Time for goodbyes; supervisors commonly kill after 30 s or more.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often memory in use is looked at.
-const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often memory in use is looked at. It takes some microseconds.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);

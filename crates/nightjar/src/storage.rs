@@ -26,8 +26,8 @@ pub(crate) const FOLDER: &str = "store";
 pub(crate) enum StorageError {
     /// The folder is of no use.
     Folder(PathBuf, journal::disk::FolderError),
-    /// What lies in it is.
-    Open(PathBuf, OpenError),
+    /// What lies in it is. The words name the store to the commands that are advised.
+    Open(PathBuf, OpenError, String),
     /// The system gave no thread.
     System(io::Error),
 }
@@ -36,7 +36,12 @@ impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path, error) => write!(f, "the store {}: {error}", path.display()),
-            Self::Open(path, error) => write!(f, "the store {}: {error}", path.display()),
+            Self::Open(path, error, words) => {
+                let command = "nightjar store verify";
+                let advice = error.to_string();
+                let advice = advice.replace(command, &format!("{command}{words}"));
+                write!(f, "the store {}: {advice}", path.display())
+            }
             Self::System(error) => write!(f, "the store cannot start: {error}"),
         }
     }
@@ -64,8 +69,8 @@ pub(crate) fn rules(config: &Config) -> DurabilityRules {
 }
 
 impl Storage {
-    /// Opens the store below the data folder and brings back what it holds. `start` is the start
-    /// of the workers' clock: now.
+    /// Opens the store below the data folder and brings back what it holds. `words` name it on a
+    /// command line, `start` is the start of the workers' clock: now.
     ///
     /// # Errors
     ///
@@ -73,9 +78,11 @@ impl Storage {
     pub(crate) fn open(
         config: &Config,
         data_dir: &Path,
+        words: &str,
         start: Instant,
     ) -> Result<(Self, Recovered), StorageError> {
         if rules(config).strongest() == Durability::Memory {
+            leave_alone(&data_dir.join(FOLDER));
             return Ok((Self { running: None }, Recovered::default()));
         }
         let path = data_dir.join(FOLDER);
@@ -97,7 +104,7 @@ impl Storage {
             ..Options::default()
         };
         let (engine, recovered, report) = Engine::open(Arc::new(folder), options, wall_millis())
-            .map_err(|error| StorageError::Open(path.clone(), error))?;
+            .map_err(|error| StorageError::Open(path.clone(), error, words.to_owned()))?;
         announce(&recovered, &report, start);
         let settings = Settings {
             sync_interval: config.store.sync_interval,
@@ -150,6 +157,17 @@ impl Storage {
                 false
             }
         }
+    }
+}
+
+/// Says so if a store of an earlier run is there that this one has no use for.
+fn leave_alone(folder: &Path) {
+    if folder.is_dir() {
+        warn!(
+            folder = &*folder.to_string_lossy(),
+            "there is a store, and nothing is stored now: it stays as it is, and what it holds is \
+             not served; set store.durability to go on with it"
+        );
     }
 }
 

@@ -348,6 +348,39 @@ fn who_has_a_message_of_an_earlier_run_does_not_get_it_again_at_qos_0_p3() {
     assert_eq!(qos_of_all(&mut story, &mut other), [QoS::ExactlyOnce]);
 }
 
+/// Who has the message of an earlier run does not count as having another one with its identifier,
+/// even if the server ends again before that is taken in as a whole.
+#[test]
+fn another_message_with_the_identifier_of_an_earlier_run_is_not_taken_for_it_p3() {
+    let mut story = Story::new(2);
+    let (_, name, [near, _]) = half_taken(&mut story);
+    story.restart(End::Kill);
+    let publisher = story.back(&name);
+    let here = story.universe().worker_of(publisher.link);
+    let other = at_home(&mut story, 1 - here, "other");
+    let (mut peer, _) = story.durable(&other);
+    peer.subscribe(story.universe(), "u", QoS::ExactlyOnce);
+    story.server.settle();
+    peer.hang_up(story.universe());
+    let mut packet = publish("u", b"other", QoS::ExactlyOnce, 7);
+    arrive(&mut story, &publisher, &Packet::Publish(packet), here);
+    // The other worker records it, and its answer comes too late.
+    let lanes = story.universe().waiting_mail(1 - here);
+    assert_eq!(lanes[here], 1);
+    story.universe().turn_with(1 - here, &[here]);
+    story.server.store_turn(Turn::All);
+    story.restart(End::Kill);
+    let mut subscriber = story.back(&near);
+    subscriber.subscribe(story.universe(), "u", QoS::ExactlyOnce);
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), [QoS::ExactlyOnce]);
+    let mut publisher = story.back(&name);
+    packet.dup = true;
+    publisher.send(story.universe(), &Packet::Publish(packet));
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), [QoS::ExactlyOnce]);
+    let mut other = story.back(&other);
+    assert_eq!(qos_of_all(&mut story, &mut other), [QoS::ExactlyOnce]);
+}
+
 #[test]
 fn each_time_a_message_comes_it_is_answered_and_nothing_is_stuck_behind_it() {
     let mut story = Story::new(2);

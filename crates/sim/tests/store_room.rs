@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use broker::BrokerConfig;
+use broker::{BrokerConfig, DropReason};
 use codec::{ConnectProperties, Packet};
 use sim::peer::connect;
 use sim::{Peer, Universe};
@@ -91,6 +91,40 @@ fn who_would_add_to_a_store_that_lags_behind_waits() {
         go_on(&mut universe, &store, Room::Enough);
         assert_eq!(answers(&mut old, &mut universe), [1]);
         assert_eq!(answers(&mut new, &mut universe), [0]);
+    }
+}
+
+/// On a full disk nothing leaves the backlog: who comes back with a large will, or asks again and
+/// again for what it has, would add to it for ever.
+#[test]
+fn who_comes_back_to_a_full_store_that_lags_behind_waits() {
+    for version in [V311, V5] {
+        let (mut universe, store) = universe();
+        let mut old = lasting(&mut universe, version, "old");
+        let mut here = lasting(&mut universe, version, "here");
+        here.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+        go_on(&mut universe, &store, Room::Enough);
+        answers(&mut here, &mut universe);
+        old.hang_up(&mut universe);
+        go_on(&mut universe, &store, Room::FullAndBehind);
+        let before = store.with(|tape| tape.records.len());
+        let mut old = lasting(&mut universe, version, "old");
+        here.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+        here.unsubscribe(&mut universe, "a");
+        // Who is new learns at once that there is no room.
+        let mut new = lasting(&mut universe, version, "new");
+        let mut bob = Peer::join(&mut universe, version, "bob");
+        bob.publish(&mut universe, "a", b"", QoS::AtLeastOnce, 1);
+        go_on(&mut universe, &store, Room::FullAndBehind);
+        assert_eq!(answers(&mut new, &mut universe).len(), 1);
+        assert_eq!(answers(&mut old, &mut universe), NOTHING);
+        assert_eq!(answers(&mut here, &mut universe), NOTHING);
+        assert_eq!(store.with(|tape| tape.records.len()), before);
+        assert_eq!(universe.shared.totals().drops(DropReason::StoreFull), 1);
+        go_on(&mut universe, &store, Room::Full);
+        assert_eq!(answers(&mut old, &mut universe), [0]);
+        let unsuback: &[u8] = if version == V5 { &[0] } else { &[] };
+        assert_eq!(answers(&mut here, &mut universe), [&[1], unsuback].concat());
     }
 }
 

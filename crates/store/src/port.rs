@@ -52,6 +52,21 @@ pub enum Room {
     /// The disk, or `limits.store_bytes`, is full: QoS 1 and 2 are refused with 0x97 where they
     /// would have to be stored. Acknowledgements are still taken.
     Full,
+    /// It is [`Room::Full`], and [`Room::Behind`] with what came before and since: who resumes or
+    /// changes a session that lasts waits.
+    FullAndBehind,
+}
+
+impl Room {
+    /// Whether messages that would have to be stored are refused.
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Full | Self::FullAndBehind)
+    }
+
+    /// Whether who would add to what waits to be written has to wait.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Behind | Self::FullAndBehind)
+    }
 }
 
 /// A message that was asked for.
@@ -184,6 +199,12 @@ pub trait Store: Send {
     /// Takes a message. It is in the store before any batch that is committed from now on, by
     /// whatever worker; if no [`Record`] refers to it, the store forgets it again.
     fn keep(&mut self, message: &Message, now: Time) -> MessageRef;
+
+    /// The same for a message whose name nobody but this worker learns before its next
+    /// [`Store::commit`]: it may go with that batch, which is cheaper.
+    fn keep_here(&mut self, message: &Message, now: Time) -> MessageRef {
+        self.keep(message, now)
+    }
 
     /// Takes a record into the batch of this turn. The records of one batch survive together or
     /// not at all.

@@ -25,6 +25,9 @@ use crate::metrics::{Counter, Gauge};
 use crate::shared::Shared;
 use crate::timers::Timer;
 
+/// The largest will, in bytes, of a client that comes back while memory is short.
+const SMALL_WILL: usize = 1024;
+
 /// A client that may come in.
 struct Admission<'a> {
     connect: &'a Connect<'a>,
@@ -318,15 +321,13 @@ impl Worker {
                 ReasonCode::NotAuthorized,
                 "the session belongs to another user",
             )),
-            Some(_) => Ok(()),
-            None if self.sessions_are_full() && self.reference.is_some() => Err(refusal(
-                ReasonCode::UseAnotherServer,
-                "the server has no room for another session",
-            )),
-            None if self.sessions_are_full() => Err(refusal(
-                ReasonCode::QuotaExceeded,
-                "the server has no room for another session",
-            )),
+            Some(_) => self.check_will_size(admission),
+            None if self.sessions_are_full() => {
+                Err(self.elsewhere("the server has no room for another session"))
+            }
+            None if self.memory_is_short() => {
+                Err(self.elsewhere("the server's memory budget is used up"))
+            }
             None if !admission.agreed.session_expiry.is_zero() && self.takes_nothing_lasting() => {
                 Err(refusal(
                     ReasonCode::QuotaExceeded,
@@ -334,6 +335,25 @@ impl Worker {
                 ))
             }
             None => Ok(()),
+        }
+    }
+
+    /// Who comes back takes no more than it had, unless it leaves a large will.
+    fn check_will_size(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
+        let size = admission.will.as_ref().map_or(0, |will| will.size());
+        if size > SMALL_WILL && self.memory_is_short() {
+            return Err(
+                self.elsewhere("the server's memory budget is used up: the will is too large")
+            );
+        }
+        Ok(())
+    }
+
+    /// No room here; perhaps at another server.
+    fn elsewhere(&self, why: &'static str) -> Refusal {
+        match self.reference {
+            Some(_) => refusal(ReasonCode::UseAnotherServer, why),
+            None => refusal(ReasonCode::QuotaExceeded, why),
         }
     }
 

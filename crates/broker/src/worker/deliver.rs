@@ -150,8 +150,7 @@ impl Worker {
             Some((conn, Offer::Send(_))) => self.write_fanout(key, conn, copy, fanout),
             Some((_, Offer::Wait)) | None => {
                 if number.is_some() {
-                    let now = fanout.now;
-                    self.keep(&Arc::clone(fanout.message()), now);
+                    self.keep_fanout(fanout);
                 }
                 self.enqueue(key, outbound(fanout, copy, number));
             }

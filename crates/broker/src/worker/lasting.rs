@@ -3,7 +3,6 @@
 
 use codec::Connect;
 use protocol::negotiate;
-use store::Room;
 use types::{ClientId, ConnId, SessionKey};
 
 use super::Worker;
@@ -19,14 +18,16 @@ impl Worker {
         self.is_behind() && stored()
     }
 
-    /// Whether a CONNECT has to wait for the store to catch up.
+    /// Whether a CONNECT has to wait for the store to catch up. Who would begin a session that
+    /// the store has no room for is refused, and need not wait for that.
     pub(super) fn connects_too_fast(&self, connect: &Connect<'_>) -> bool {
-        self.is_behind() && (self.would_last(connect) || self.is_known(connect.client_id))
+        let begins = || !self.takes_nothing_lasting() && self.would_last(connect);
+        self.is_behind() && (self.is_known(connect.client_id) || begins())
     }
 
     /// Whether nothing more may last: no session, and no subscription of one.
     pub(super) fn takes_nothing_lasting(&self) -> bool {
-        self.durable && self.store.room() == Room::Full
+        self.durable && self.store.room().is_full()
     }
 
     /// Whether what a session subscribes to is to last.
@@ -35,7 +36,7 @@ impl Worker {
     }
 
     fn is_behind(&self) -> bool {
-        self.durable && self.store.room() == Room::Behind
+        self.durable && self.store.room().is_behind()
     }
 
     fn would_last(&self, connect: &Connect<'_>) -> bool {

@@ -29,6 +29,7 @@ pub(super) struct Passed {
     group: Arc<SubscriptionFilter>,
     tried: BTreeSet<SessionRef>,
     passed: bool,
+    expires: Option<Time>,
 }
 
 /// No session has this key: loads for it are for [`Passing`].
@@ -78,6 +79,7 @@ impl Worker {
                     group,
                     tried,
                     passed,
+                    expires: Some(stored.expires),
                 });
                 if waiting.len() == 1 {
                     self.store.load(NOBODY, &[stored.reference]);
@@ -101,7 +103,7 @@ impl Worker {
             if loaded.reader == NOBODY {
                 self.pass_loaded(&loaded, now);
             } else {
-                self.fill(&loaded);
+                self.fill(&loaded, now);
                 if filled.last() != Some(&loaded.reader) {
                     filled.push(loaded.reader);
                 }
@@ -125,7 +127,8 @@ impl Worker {
                     self.share_again(&passed.group, message, passed.tried, origin, now);
                 }
                 Found::Gone | Found::Damaged => {
-                    self.metrics().dropped(DropReason::Damaged, 1, 0);
+                    let reason = why_lost(&loaded.found, passed.expires, now);
+                    self.metrics().dropped(reason, 1, 0);
                     if passed.passed {
                         self.record_arrived(Some(loaded.message), &passed.group);
                     }
@@ -134,7 +137,7 @@ impl Worker {
         }
     }
 
-    fn fill(&mut self, loaded: &Loaded) {
+    fn fill(&mut self, loaded: &Loaded, now: Time) {
         let key = loaded.reader;
         let message = match &loaded.found {
             Found::Message(message) => Some(Arc::clone(message)),
@@ -147,8 +150,9 @@ impl Worker {
         let replays_go_on = client.awaited.take_if(|last| *last == loaded.message);
         self.fill_found(loaded);
         if let Filled::Lost(outbound) = filled {
-            let size = outbound.body.size();
-            self.metrics().dropped(DropReason::Damaged, 1, size);
+            let (size, expires) = (outbound.body.size(), outbound.body.expires());
+            let reason = why_lost(&loaded.found, expires, now);
+            self.metrics().dropped(reason, 1, size);
             self.lose(key, outbound.number);
         }
         if replays_go_on.is_some() {
@@ -186,6 +190,15 @@ impl Worker {
             let body = Body::Here(Arc::clone(message));
             self.shared.retained.fill(message.topic(), sequence, body);
         }
+    }
+}
+
+/// Why a message is lost that the store does not give. It forgets by itself what has expired.
+fn why_lost(found: &Found, expires: Option<Time>, now: Time) -> DropReason {
+    match found {
+        Found::Gone if expires.is_some_and(|at| at <= now) => DropReason::Expired,
+        Found::Gone => DropReason::Missing,
+        Found::Message(_) | Found::Damaged => DropReason::Damaged,
     }
 }
 

@@ -402,13 +402,14 @@ impl Core for Worker {
                 receipt,
                 skip,
             } => {
-                self.mail_taken = self.mail_taken.saturating_add(publish::mail_size(&message));
+                let size = publish::mail_size(&message, route.recipients(self.id).len());
+                self.mail_taken = self.mail_taken.saturating_add(size);
                 self.deliver_route_here(&route, &message, receipt, skip, now);
             }
             Mail::Share(share) => {
                 self.mail_taken = self
                     .mail_taken
-                    .saturating_add(publish::mail_size(&share.message));
+                    .saturating_add(publish::mail_size(&share.message, 1));
                 self.take_share(*share, now);
             }
             Mail::Safe(hold) => self.lift(hold),

@@ -20,12 +20,18 @@ use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
+use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
 use crate::shared::Mailbox;
 
-/// What a message counts against `limits.mailbox_bytes`.
-pub(super) fn mail_size(message: &Message) -> usize {
-    message.size().saturating_add(64)
+/// What a message to so many sessions counts against `limits.mailbox_bytes`. At QoS 1 and 2 they
+/// count too: each session that cannot take it at once keeps a place for it.
+pub(super) fn mail_size(message: &Message, sessions: usize) -> usize {
+    let places = match message.qos() {
+        QoS::AtMostOnce => 0,
+        QoS::AtLeastOnce | QoS::ExactlyOnce => sessions.saturating_mul(DELIVERY_BYTES),
+    };
+    message.size().saturating_add(places).saturating_add(64)
 }
 
 /// Why a message of a client is not taken.
@@ -248,9 +254,17 @@ impl Worker {
         !route.groups().is_empty() || route.workers().any(|worker| worker != self.id)
     }
 
+    /// Those that have the message from an earlier run. Nobody has another one with its
+    /// identifier: the store must not take it for that, if the server ends again before it has
+    /// both.
     fn take_begun(&mut self, key: SessionKey, publish: &Publish<'_>) -> Option<Skip> {
-        let client = self.clients.at_mut(key)?;
-        client.take_begun(publish.packet_id?, publish.dup)
+        let id = publish.packet_id?;
+        let begun = self.clients.at_mut(key)?.take_begun(id)?;
+        if publish.dup {
+            return Some(begun);
+        }
+        self.record_released(key, id);
+        None
     }
 
     /// A message that was not taken may come again.
@@ -270,7 +284,7 @@ impl Worker {
     /// Whether the store is full and the message might have to be stored. What other workers
     /// would have to store is not known here.
     fn store_is_full(&self, way: &Way, retain: bool) -> bool {
-        if !self.durable || !way.durability.is_stored() || self.store.room() != Room::Full {
+        if !self.durable || !way.durability.is_stored() || !self.store.room().is_full() {
             return false;
         }
         let mut here = way.route.recipients(self.id).iter();
@@ -474,9 +488,10 @@ impl Worker {
             self.deliver_to(recipient, fanout);
         }
         if self.owes_record() {
+            self.keep_fanout(fanout);
             self.await_receipt(fanout.receipt);
             let (receipt, now) = (fanout.receipt, fanout.now);
-            self.record_owed(&Arc::clone(fanout.message()), receipt, None, now);
+            self.record_owed(fanout.message(), receipt, None, now);
         } else {
             self.record_lost();
         }
@@ -528,6 +543,9 @@ impl Worker {
                 self.deliver_to(recipient, &mut fanout);
             }
         }
+        if self.owes_record() {
+            self.keep_fanout(&mut fanout);
+        }
         fanout.heads.give_buffer(&mut self.scratch);
         self.record_owed(message, receipt, None, now);
     }
@@ -540,7 +558,7 @@ impl Worker {
         receipt: Option<Receipt>,
         skip: Option<Skip>,
     ) {
-        self.charge_mail(to, &message);
+        self.charge_mail(to, &message, route.recipients(to).len());
         self.await_remote(receipt);
         self.actions.push_back(Action::Mail {
             to,
@@ -553,9 +571,9 @@ impl Worker {
         });
     }
 
-    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message) {
+    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message, sessions: usize) {
         if let Some(bytes) = self.mail_sent.get_mut(to.index()) {
-            *bytes = bytes.saturating_add(mail_size(message));
+            *bytes = bytes.saturating_add(mail_size(message, sessions));
         }
     }
 
@@ -584,10 +602,10 @@ impl Worker {
         }
     }
 
-    /// Whether the process holds more than `limits.memory`.
+    /// Whether the process holds more than `limits.memory`, or may by now.
     pub(super) fn memory_is_short(&self) -> bool {
         let budget = u64::try_from(self.limits.memory).unwrap_or(u64::MAX);
-        budget > 0 && self.shared.resident().0 > budget
+        budget > 0 && self.shared.holds_more_than(budget)
     }
 
     /// Answers the publisher (MQTT-4.3.2-4, MQTT-4.3.3-8).

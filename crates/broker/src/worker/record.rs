@@ -46,6 +46,22 @@ impl Worker {
         message.reference_or(|| self.store.keep(message, now))
     }
 
+    /// The same for the message at hand.
+    pub(super) fn keep_fanout(&mut self, fanout: &mut Fanout<'_>) {
+        let here = self.id;
+        // Retained, or on its way to others, it is known by its reference before the commit.
+        let private = !fanout.parts.retain
+            && fanout.route.groups().is_empty()
+            && fanout.route.workers().all(|worker| worker == here);
+        let now = fanout.now;
+        let message = fanout.message();
+        if private {
+            message.reference_or(|| self.store.keep_here(message, now));
+        } else {
+            self.keep(message, now);
+        }
+    }
+
     /// A message is about to be delivered here; what it is owed to is collected.
     pub(super) fn begin_record(&mut self) {
         self.owing.deliveries.clear();

@@ -71,7 +71,7 @@ impl Worker {
             self.take_share(share, now);
         } else {
             self.mark_remote(share.receipt);
-            self.charge_mail(to, &share.message);
+            self.charge_mail(to, &share.message, 1);
             self.actions.push_back(Action::Mail {
                 to,
                 mail: Mail::Share(Box::new(share)),

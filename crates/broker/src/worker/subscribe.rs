@@ -12,7 +12,7 @@ use std::sync::Arc;
 use auth::Verdict;
 use codec::{Packet, ReasonList, Subscribe, SubscribeFilter, Unsubscribe};
 use protocol::Violation;
-use protocol::session::subscriptions::Subscription;
+use protocol::session::subscriptions::{Subscription, size_of_filter};
 use topics::{IndexChange, MemberState};
 use types::{
     ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
@@ -114,12 +114,12 @@ impl Worker {
             Ok(filter) => filter,
             Err(reason) => return Place::Refused(reason),
         };
-        let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
         let verdict = self.may_subscribe(key, &filter.filter, place.options.qos);
         if verdict == Verdict::Deny {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
         let unstorable = self.lasts(key) && self.takes_nothing_lasting();
+        let has_place = self.has_place_for(key, &filter);
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
@@ -129,8 +129,7 @@ impl Worker {
         };
         let known = client.session.subscriptions.subscription(&filter);
         let is_new = known.is_none();
-        let too_many = is_new && client.session.subscriptions.len() >= most;
-        if too_many || unstorable && known != Some(&subscription) {
+        if is_new && !has_place || unstorable && known != Some(&subscription) {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
         if verdict == Verdict::Partly {
@@ -174,6 +173,17 @@ impl Worker {
             subscription,
             replay,
         }
+    }
+
+    /// Whether limits and memory let the session subscribe to a filter that it does not have.
+    fn has_place_for(&self, key: SessionKey, filter: &SubscriptionFilter) -> bool {
+        let limits = &self.limits;
+        let most = usize::try_from(limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        self.clients.at(key).is_some_and(|client| {
+            let known = &client.session.subscriptions;
+            let bytes = known.bytes().saturating_add(size_of_filter(filter));
+            known.len() < most && bytes <= limits.subscription_bytes_per_client
+        }) && !self.memory_is_short()
     }
 
     pub(super) fn on_unsubscribe(

@@ -7,18 +7,19 @@
 use std::io;
 use std::sync::Arc;
 
-use store::{Figures, Shortage};
+use store::Figures;
 use types::MessageRef;
 
 mod background;
 mod compact;
 mod offline;
 mod open;
+mod room;
 
 pub use open::{OnDamage, Options, Report};
 
+use self::background::Background;
 pub use self::background::Idle;
-use self::background::{Background, Limit};
 use crate::disk::DiskFile;
 pub use crate::log::OpenError;
 use crate::log::{FrameAt, Log, WriteError};
@@ -164,57 +165,6 @@ impl Engine {
         })
     }
 
-    /// Why there is no room for more messages; `None` if there is.
-    pub fn shortage(&self) -> Option<Shortage> {
-        let disk = self.background.shortage();
-        disk.or_else(|| (self.left() == 0).then_some(Shortage::Limit))
-    }
-
-    /// Whether there is no room, or soon none.
-    fn is_short(&self) -> bool {
-        let few = self.options.log.segment_bytes.saturating_mul(RESERVE);
-        self.background.is_full() || self.left() < few
-    }
-
-    /// Bytes of messages that may still be written before `limits.store_bytes` is reached. What is
-    /// written without asking has its room beside them: acknowledgements, messages that are moved
-    /// and a checkpoint; and so have files that are not full.
-    pub fn left(&self) -> u64 {
-        match self.background.limit {
-            Limit::Reached => 0,
-            Limit::Ahead => self.measure(),
-        }
-    }
-
-    /// Looks whether `limits.store_bytes` is reached. Who is refused should not have to ask why the
-    /// next one is not: so it stays reached until there is room for some segments.
-    pub fn watch_limit(&mut self) {
-        let segment = self.options.log.segment_bytes;
-        let least = match self.background.limit {
-            Limit::Reached => segment.saturating_mul(2),
-            Limit::Ahead => segment,
-        };
-        self.background.limit = if self.measure() < least {
-            Limit::Reached
-        } else {
-            Limit::Ahead
-        };
-        if self.background.limit == Limit::Reached {
-            self.background.hurry(self.now);
-        }
-    }
-
-    fn measure(&self) -> u64 {
-        let most = self.options.store_bytes;
-        if most == 0 {
-            return u64::MAX;
-        }
-        let files = self.options.log.segment_bytes.saturating_mul(RESERVE);
-        let aside = files.saturating_add(self.state_bytes());
-        most.saturating_sub(aside)
-            .saturating_sub(self.log.used_bytes())
-    }
-
     /// What there is to show, but for what only handles know.
     pub fn figures(&self, now: u64) -> Figures {
         Figures {
@@ -237,7 +187,8 @@ impl Engine {
 
     /// The bytes of messages that are needed, and about those that a checkpoint takes.
     fn live_bytes(&self) -> u64 {
-        self.model.live_bytes().saturating_add(self.state_bytes())
+        let state = self.model.needed_state_bytes();
+        self.model.live_bytes().saturating_add(state)
     }
 
     /// Counts what went wrong; a full disk is no fault of it.
@@ -262,10 +213,6 @@ impl Place {
         read_exact(&*self.file, self.offset, buffer)
     }
 }
-
-/// Segments for which there is room aside of messages: the rest of the one that is written, two
-/// spares, and what makes room.
-const RESERVE: u64 = 4;
 
 /// Fills `into` from a file.
 fn read_exact(file: &dyn DiskFile, at: u64, into: &mut [u8]) -> io::Result<()> {

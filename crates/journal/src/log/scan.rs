@@ -48,6 +48,8 @@ pub struct Tail {
     /// Where in it the first frame begins of which no later one says that it is on the disk; if
     /// there is none, where the last ends.
     pub(super) unsure: u64,
+    /// The newest segment, if it has no frame and nothing is wrong with it.
+    pub(super) empty: Option<u64>,
 }
 
 /// Something that was on the disk and is not what it was.
@@ -423,6 +425,7 @@ impl Walk<'_, '_> {
         };
         if !is_damage {
             if limit == Limit::Newest {
+                self.tail.empty = (at == HEADER_BYTES).then_some(number);
                 self.tail.dropped_bytes = torn(reader, at, expected, &survey)?;
             }
             return Ok(None);

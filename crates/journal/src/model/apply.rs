@@ -7,7 +7,8 @@ use types::{DeliveryNumber, MessageRef, StoredSession, SubscriptionFilter};
 
 use super::messages::Known;
 use super::queue::Entry;
-use super::session::{Session, Subscription};
+use super::session::{Changed, Details, Session, Subscription};
+use super::weight::{bytes, group_bytes};
 use super::{Cleared, Model, Phase, RETAIN, Retained, parse_filter};
 use crate::log::FrameAt;
 use crate::record::{
@@ -64,7 +65,7 @@ impl Model {
             } => self.retain(Some(message), sequence, topic, now),
             Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, now),
             Item::Passed { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             Item::Arrived { message, group } => {
                 self.arrive(message, &parse_filter(group)?, now);
@@ -81,10 +82,7 @@ impl Model {
                 session,
                 ends,
                 will,
-            } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.set_link(Link::Away { ends, will }),
-                None => self.unknown(),
-            },
+            } => self.change(session, |known| known.set_link(Link::Away { ends, will })),
             Item::SessionEnded { session } => {
                 if !self.remove_session(session.0, now) {
                     self.unknown();
@@ -102,39 +100,21 @@ impl Model {
                     options,
                     id,
                 };
-                match self.sessions.get_mut(&session.0) {
-                    Some(session) => session.details.subscribe(subscription),
-                    None => self.unknown(),
-                }
+                self.change(session, |known| known.subscribe(subscription));
             }
             Item::Unsubscribed { session, filter } => {
                 let filter = parse_filter(filter)?;
-                let session = self.sessions.get_mut(&session.0);
-                if !session.is_some_and(|session| session.details.unsubscribe(&filter)) {
-                    self.unknown();
-                }
+                self.change(session, |known| known.unsubscribe(&filter));
             }
-            Item::Received { session, id } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.receive(id),
-                None => self.unknown(),
-            },
-            Item::Begun { session, id, owed } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.begin_receiving(id, owed),
-                None => self.unknown(),
-            },
+            Item::Received { session, id } => self.change(session, |known| known.receive(id)),
+            Item::Begun { session, id, owed } => {
+                self.change(session, |known| known.begin_receiving(id, owed));
+            }
             Item::BegunInGroup { session, id, group } => {
                 let group = parse_filter(group)?;
-                match self.sessions.get_mut(&session.0) {
-                    Some(session) => session.details.begin_in_group(id, group),
-                    None => self.unknown(),
-                }
+                self.change(session, |known| known.begin_in_group(id, group));
             }
-            Item::Released { session, id } => {
-                let session = self.sessions.get_mut(&session.0);
-                if !session.is_some_and(|session| session.details.release(id)) {
-                    self.unknown();
-                }
-            }
+            Item::Released { session, id } => self.change(session, |known| known.release(id)),
             _ => self.of_checkpoint(item, now)?,
         }
         Ok(())
@@ -177,7 +157,7 @@ impl Model {
                 topic,
             } => self.retain(message, sequence, topic, now),
             Item::PassedState { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             // Taken by the callers.
             Item::Body(_)
@@ -222,6 +202,22 @@ impl Model {
         self.messages.come(body.message.0, known, at.time)
     }
 
+    /// Changes what is known of a session.
+    fn change(&mut self, session: StoredSession, change: impl FnOnce(&mut Details) -> Changed) {
+        let changed = match self.sessions.get_mut(&session.0) {
+            Some(known) => {
+                let before = known.details.bytes();
+                let changed = change(&mut known.details);
+                self.weight.sessions.replace(before, known.details.bytes());
+                changed
+            }
+            None => Changed::Unknown,
+        };
+        if changed == Changed::Unknown {
+            self.unknown();
+        }
+    }
+
     /// A record names what is not there.
     pub(super) fn unknown(&mut self) {
         if self.phase != Phase::Partial {
@@ -264,7 +260,7 @@ impl Model {
         session.next = session.next.max(delivery.number.next());
         let old = session.queue.insert(entry);
         self.deliveries = self.deliveries.saturating_add(1);
-        if message != 0 && !self.messages.refer(message, now) {
+        if message != 0 && !self.messages.refer(message) {
             self.unknown();
         }
         if let Some(old) = old {
@@ -323,13 +319,18 @@ impl Model {
             Some(session) => {
                 // If the run before ended without a word of this one, it ended here.
                 session.break_off();
-                session.details.begin(fields)
+                let before = session.details.bytes();
+                session.details.begin(fields)?;
+                let after = session.details.bytes();
+                self.weight.sessions.replace(before, after);
             }
             None => {
-                self.sessions.insert(number, Session::new(fields)?);
-                Ok(())
+                let session = Session::new(fields)?;
+                self.weight.sessions.add(session.details.bytes());
+                self.sessions.insert(number, session);
             }
         }
+        Ok(())
     }
 
     /// A session as it was when the checkpoint came to it: what was known is replaced.
@@ -345,6 +346,7 @@ impl Model {
         for id in state.received {
             session.details.receive(id);
         }
+        self.weight.sessions.add(session.details.bytes());
         self.sessions.insert(number, session);
         Ok(())
     }
@@ -369,6 +371,7 @@ impl Model {
         let Some(session) = self.sessions.remove(&number) else {
             return false;
         };
+        self.weight.sessions.take(session.details.bytes());
         for entry in session.queue.iter() {
             self.discard(entry, now);
         }
@@ -385,7 +388,10 @@ impl Model {
             Some((_, known)) if known.sequence > sequence => return,
             Some((_, known)) if known.sequence == sequence && message != 0 => return,
             Some((topic, known)) => (Arc::clone(topic), known.message),
-            None => (Arc::from(topic), 0),
+            None => {
+                self.weight.topics.add(bytes(topic));
+                (Arc::from(topic), 0)
+            }
         };
         if message == 0 {
             self.cleared.push_back(Cleared {
@@ -395,7 +401,7 @@ impl Model {
             });
         } else {
             self.set = self.set.saturating_add(1);
-            if !self.messages.refer(message, now) {
+            if !self.messages.refer(message) {
                 self.unknown();
             }
         }
@@ -406,13 +412,14 @@ impl Model {
         }
     }
 
-    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter, now: u64) {
+    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter) {
         let groups = self.passed.entry(message.0).or_default();
         if groups.contains(&group) {
             return;
         }
+        self.weight.topics.add(group_bytes(&group));
         groups.push(group);
-        if !self.messages.refer(message.0, now) {
+        if !self.messages.refer(message.0) {
             self.unknown();
         }
     }
@@ -427,6 +434,7 @@ impl Model {
         let Some(last) = found else {
             return self.unknown();
         };
+        self.weight.topics.take(group_bytes(group));
         if last {
             self.passed.remove(&message.0);
         }

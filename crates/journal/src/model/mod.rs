@@ -10,6 +10,7 @@ use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 
 use crate::record::BodyPlace;
 
+mod ages;
 mod apply;
 mod expire;
 mod extras;
@@ -21,6 +22,7 @@ mod recent;
 mod recover;
 mod session;
 mod view;
+mod weight;
 
 pub(crate) use expire::ExpiryWalk;
 pub use messages::SegmentUse;
@@ -31,6 +33,7 @@ use extras::Extras;
 use gaps::Gaps;
 use messages::{Hurry, Messages};
 use session::Session;
+use weight::Weight;
 
 /// The live state of a store.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ pub struct Model {
     checkpoint: Option<u64>,
     anomalies: u64,
     gaps: Gaps,
+    weight: Weight,
 }
 
 /// What the model may expect to know.
@@ -121,6 +125,7 @@ impl Model {
             checkpoint: None,
             anomalies: 0,
             gaps: Gaps::default(),
+            weight: Weight::default(),
         }
     }
 
@@ -142,6 +147,7 @@ impl Model {
             let same = |known: &Retained| known.message == 0 && known.sequence == cleared.sequence;
             if self.retained.get(&cleared.topic).is_some_and(same) {
                 self.retained.remove(&cleared.topic);
+                self.weight.topics.take(weight::bytes(&cleared.topic));
             }
             self.cleared.pop_front();
         }
@@ -201,19 +207,33 @@ impl Model {
         self.messages.bytes()
     }
 
-    /// About the bytes that a checkpoint takes.
+    /// About the bytes that a checkpoint takes, and hardly more than it takes.
     pub fn state_bytes(&self) -> u64 {
-        let counts = self.counts();
+        self.state_bytes_with(self.messages.places())
+    }
+
+    /// The same without messages that nobody refers to, which are forgotten soon.
+    pub fn needed_state_bytes(&self) -> u64 {
+        self.state_bytes_with(self.messages())
+    }
+
+    fn state_bytes_with(&self, places: u64) -> u64 {
+        let deliveries = self.deliveries.saturating_mul(DELIVERY_BYTES);
         [
-            (counts.sessions, SESSION_BYTES),
-            (counts.deliveries, DELIVERY_BYTES),
-            (counts.messages, PLACE_BYTES),
-            (counts.retained, TOPIC_BYTES),
+            self.weight.sessions.bytes(),
+            self.weight.topics.bytes(),
+            deliveries.saturating_add(self.extras.bytes()),
+            places.saturating_mul(PLACE_BYTES),
         ]
         .into_iter()
-        .fold(0, |sum, (count, each)| {
-            sum.saturating_add(count.saturating_mul(each))
-        })
+        .fold(0, u64::saturating_add)
+    }
+
+    /// About the bytes that may be written, without asking for room, until all that is owed is
+    /// settled: by clients that come back, take what waits for them, and go.
+    pub fn settling_bytes(&self) -> u64 {
+        let settling = self.deliveries.saturating_mul(SETTLING_BYTES);
+        settling.saturating_add(self.weight.sessions.bytes())
     }
 
     /// The highest number of a session that ever was.
@@ -264,11 +284,12 @@ fn qos(flags: u8) -> QoS {
     QoS::from_bits(flags & QOS).unwrap_or(QoS::ExactlyOnce)
 }
 
-// What a checkpoint writes of each, in bytes: of a session with a subscription or two.
-const SESSION_BYTES: u64 = 128;
-const DELIVERY_BYTES: u64 = 16;
+// What a checkpoint writes of each, in bytes.
+const DELIVERY_BYTES: u64 = 18;
 const PLACE_BYTES: u64 = 36;
-const TOPIC_BYTES: u64 = 48;
+/// That it is sent and settled: more at QoS 2, and if each has a frame of its own; but what is
+/// written then gives its room back by and by.
+const SETTLING_BYTES: u64 = 48;
 
 const QOS: u8 = 0x03;
 const RETAIN: u8 = 0x04;

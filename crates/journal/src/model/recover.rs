@@ -10,6 +10,7 @@ use types::{ClientId, DeliveryNumber, MessageRef, PacketId, StoredBody, StoredSe
 
 use super::queue::Entry;
 use super::session::Session;
+use super::weight::group_bytes;
 use super::{Cleared, Model, Phase, RETAIN, qos};
 use crate::record::{Link, NEVER, StoreClock};
 
@@ -69,7 +70,10 @@ impl Model {
             session.expired = 0;
             session.break_off();
             if session.details.link == Link::Connected {
+                let before = session.details.bytes();
                 session.details.set_link(left(session, now));
+                let after = session.details.bytes();
+                self.weight.sessions.replace(before, after);
             }
         }
         let mut losses = if self.messages.misses_some() {
@@ -118,7 +122,8 @@ impl Model {
         let mut passing = self.passing();
         passing.retain(|&message| self.is_missing(message));
         for message in passing {
-            for _ in self.passed.remove(&message).unwrap_or_default() {
+            for group in self.passed.remove(&message).unwrap_or_default() {
+                self.weight.topics.take(group_bytes(&group));
                 self.messages.release(message, now);
                 losses.passed = losses.passed.saturating_add(1);
             }

@@ -596,7 +596,7 @@ fn many_messages_of_nobody_are_forgotten_sooner() {
     let count = u64::try_from(LIMBO).unwrap() + 10;
     let mut messages = Messages::new(&|| FixedState::with_seed(1));
     for number in 1..=count {
-        messages.refer(number, fed.now);
+        messages.refer(number);
         messages.release(number, fed.now);
     }
     messages.tidy(fed.now + HURRIED_GRACE - 1, Hurry::Yes);

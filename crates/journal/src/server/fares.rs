@@ -13,6 +13,8 @@ pub(crate) struct Fares {
     failure: OnceLock<String>,
     /// A [`Shortage`], or 0.
     short: AtomicU8,
+    /// The same, for what will be short first.
+    next: AtomicU8,
     /// The same, for what workers were told since the watch looked last.
     told: AtomicU8,
     /// Since when the journal's thread is with the disk, on the store's clock; 0: it is not.
@@ -45,6 +47,15 @@ impl Fares {
 
     pub(super) fn shortage(&self) -> Option<Shortage> {
         shortage_of(self.short.load(Ordering::Relaxed))
+    }
+
+    /// Says what will be short first.
+    pub(super) fn set_next(&self, shortage: Shortage) {
+        self.next.store(code(Some(shortage)), Ordering::Relaxed);
+    }
+
+    pub(super) fn next(&self) -> Option<Shortage> {
+        shortage_of(self.next.load(Ordering::Relaxed))
     }
 
     /// A worker is told that there is no room. Near a limit there may be some again before anybody

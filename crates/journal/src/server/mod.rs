@@ -11,7 +11,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ pub use handle::Handle;
 pub use inbox::Wake;
 use inbox::{Life, Listens};
 pub(crate) use inbox::{Shared, Start};
+use reader::AGAIN;
 pub(crate) use reader::{Read, answer};
 pub use watch::{Change, Tell};
 pub(crate) use writer::{Reach, State, Writer};
@@ -209,7 +210,18 @@ fn rest(writer: &Writer, shared: &Shared, clock: &writer::Clock, idle: Idle) -> 
 
 /// The life of the thread `store-reader`.
 fn read(questions: &Receiver<Vec<Read>>, shared: &Shared) {
-    while let Ok(mut reads) = questions.recv() {
+    let mut reads = Vec::new();
+    loop {
+        let more = if reads.is_empty() {
+            questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            questions.recv_timeout(AGAIN)
+        };
+        match more {
+            Ok(mut more) => reads.append(&mut more),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
         answer(&mut reads, shared);
     }
 }

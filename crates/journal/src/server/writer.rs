@@ -254,7 +254,7 @@ impl Writer {
                 later.push_back(asked);
                 continue;
             }
-            reads.push(Read { asked, lookup });
+            reads.push(Read::new(asked, lookup));
         }
         self.loads = later;
     }
@@ -269,7 +269,8 @@ impl Writer {
         self.shared
             .fares
             .set_shortage(stuck.or_else(|| self.engine.shortage()));
-        self.shared.publish_left(self.engine.left());
+        let (left, next) = self.engine.left();
+        self.shared.publish_left(left, next);
         let mut figures = self.engine.figures(now);
         figures.commits = self.histogram.counts();
         self.shared.publish_figures(figures);

@@ -53,8 +53,8 @@ impl fmt::Display for ListenError {
     }
 }
 
-/// Open doors: the sockets, where they listen, and the certificates to watch.
-pub(crate) struct Doors {
+/// Open listeners: the sockets, where they listen, and the certificates to watch.
+pub(crate) struct Opened {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) addresses: Vec<Address>,
     pub(crate) watched: Vec<Watched>,
@@ -64,8 +64,8 @@ pub(crate) struct Doors {
 ///
 /// # Errors
 /// The first that cannot be opened.
-pub(crate) fn open(config: &Config) -> Result<Doors, ListenError> {
-    let mut doors = Doors {
+pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
+    let mut doors = Opened {
         listeners: Vec::new(),
         addresses: Vec::new(),
         watched: Vec::new(),

@@ -66,7 +66,8 @@ impl Permissions {
 
     /// Who may do what, at this time.
     pub(crate) fn policy(&self) -> Arc<dyn Policy> {
-        self.rules().policy(&self.access.snapshot(SystemTime::now()))
+        self.rules()
+            .policy(&self.access.snapshot(SystemTime::now()))
     }
 
     /// Puts other rules in force, soon.

@@ -77,7 +77,7 @@ fn the_limit_holds_and_room_comes_back_soon() {
             store.settle(at(now), 10);
             assert!(disk_bytes(&store) <= MOST);
         }
-        let (left, figures) = (store.engine().left(), store.engine().figures(0));
+        let (left, figures) = (store.engine().limit_left(), store.engine().figures(0));
         assert!(left > MOST / 4 * 3, "{left} {figures:?}");
     }
 }

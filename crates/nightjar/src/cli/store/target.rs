@@ -72,13 +72,18 @@ impl Where {
 
     /// The options as a shell takes them, each with a space before it.
     fn words(&self) -> String {
-        let named = [("--config", &self.config), ("--data-dir", &self.data_dir)];
-        let named = named.into_iter().filter_map(|(option, path)| {
-            let path = path.as_ref()?.to_string_lossy();
-            Some(format!(" {option} {}", quoted(&path)))
-        });
-        named.collect()
+        words(self.config.as_deref(), self.data_dir.as_deref())
     }
+}
+
+/// What names a store to `nightjar store`, as a shell takes it, with a space before each option.
+pub(crate) fn words(config: Option<&Path>, data_dir: Option<&Path>) -> String {
+    let named = [("--config", config), ("--data-dir", data_dir)];
+    let named = named.into_iter().filter_map(|(option, path)| {
+        let path = path?.to_string_lossy();
+        Some(format!(" {option} {}", quoted(&path)))
+    });
+    named.collect()
 }
 
 impl Target {
