@@ -19,6 +19,7 @@ use super::publish::Fanout;
 use crate::client::Client;
 use crate::conn::Will;
 use crate::mail::{Begun, Receipt};
+use crate::retained::Kept;
 
 /// What is collected while one message is delivered.
 #[derive(Debug, Default)]
@@ -222,10 +223,10 @@ impl Worker {
         &mut self,
         fanout: &mut Fanout<'_>,
         sequence: u64,
-        before: Option<Body>,
+        before: Option<Kept>,
     ) {
         let class = fanout.parts.durability;
-        let was_stored = before.is_some_and(|before| before.reference().is_some());
+        let was_stored = before.is_some_and(|before| before.body.reference().is_some());
         if !self.durable || !class.is_stored() && !was_stored {
             return;
         }

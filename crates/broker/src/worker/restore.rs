@@ -15,6 +15,7 @@ use types::{Body, SessionKey, SessionRef, StoredBody, SubscriptionFilter, Time};
 use super::Worker;
 use crate::client::{Asks, Client};
 use crate::conn::Will;
+use crate::retained::Kept;
 use crate::shared::Shared;
 
 /// One worker's part of what the store gave back.
@@ -30,9 +31,12 @@ impl Shared {
     /// worker, for [`Worker::restore`]. Before any worker runs.
     pub fn restore(&self, recovered: Recovered) -> Vec<Restore> {
         for retained in recovered.retained {
-            let body = Body::Stored(retained.body);
+            let kept = Kept {
+                body: Body::Stored(retained.body),
+                publisher: None,
+            };
             self.retained
-                .restore(retained.topic, body, retained.sequence);
+                .restore(retained.topic, kept, retained.sequence);
         }
         self.retained.set_sequence_floor(recovered.sequence);
         let mut parts: Vec<Restore> = (0..self.workers()).map(|_| Restore::default()).collect();
