@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use auth::{Identity, Source};
+use store::RecoveredPublisher;
 use topics::retained::RetainedValue;
 use types::{Body, ClientId, Time, TopicName};
 
@@ -42,6 +43,24 @@ impl Publisher {
             })
         });
         Arc::clone(known)
+    }
+
+    /// The same, for the store.
+    pub(crate) fn as_record(&self) -> store::Publisher<'_> {
+        store::Publisher {
+            client: self.client.as_str(),
+            user: self.identity.user(),
+            granted: self.granted,
+        }
+    }
+
+    /// One that the store gave back.
+    pub(crate) fn recovered(publisher: &RecoveredPublisher) -> Option<Self> {
+        Some(Self {
+            client: ClientId::new(&publisher.client)?,
+            identity: Identity::of(publisher.user.clone()),
+            granted: publisher.granted,
+        })
     }
 
     /// The same, for the policy.

@@ -19,7 +19,7 @@ use super::publish::Fanout;
 use crate::client::Client;
 use crate::conn::Will;
 use crate::mail::{Begun, Receipt};
-use crate::retained::Kept;
+use crate::retained::{Kept, Publisher};
 
 /// What is collected while one message is delivered.
 #[derive(Debug, Default)]
@@ -239,10 +239,12 @@ impl Worker {
         } else {
             let message = Arc::clone(fanout.message());
             let message = self.keep(&message, fanout.now);
+            let publisher = self.publisher_of(fanout);
             self.record(Record::Retained {
                 message,
                 topic: &topic,
                 sequence,
+                publisher: publisher.as_deref().map(Publisher::as_record),
             });
         }
         if let Some(receipt) = fanout.receipt.filter(|_| class.is_stored()) {

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use store::RecoveredPublisher;
 use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 
+use self::publishers::Publishers;
 use crate::record::BodyPlace;
 
 mod apply;
@@ -16,6 +18,7 @@ mod extras;
 mod gaps;
 mod messages;
 mod nearby;
+mod publishers;
 mod queue;
 mod recent;
 mod recover;
@@ -40,6 +43,7 @@ pub struct Model {
     messages: Messages,
     extras: Extras,
     retained: HashMap<Arc<str>, Retained, foldhash::quality::FixedState>,
+    publishers: Publishers,
     cleared: VecDeque<Cleared>,
     set: u64,
     passed: HashMap<u64, Vec<SubscriptionFilter>, FixedState>,
@@ -64,11 +68,12 @@ enum Phase {
 }
 
 /// A topic that has a retained message, or had one lately.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Retained {
     /// 0: it was cleared.
     message: u64,
     sequence: u64,
+    publisher: Option<Arc<RecoveredPublisher>>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +117,7 @@ impl Model {
             messages: Messages::new(&ours),
             extras: Extras::new(theirs()),
             retained: HashMap::with_hasher(theirs()),
+            publishers: Publishers::default(),
             cleared: VecDeque::new(),
             set: 0,
             passed: HashMap::with_hasher(ours()),
@@ -268,7 +274,7 @@ fn qos(flags: u8) -> QoS {
 const SESSION_BYTES: u64 = 128;
 const DELIVERY_BYTES: u64 = 16;
 const PLACE_BYTES: u64 = 36;
-const TOPIC_BYTES: u64 = 48;
+const TOPIC_BYTES: u64 = 72;
 
 const QOS: u8 = 0x03;
 const RETAIN: u8 = 0x04;

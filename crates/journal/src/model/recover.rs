@@ -104,6 +104,7 @@ impl Model {
         for topic in missing {
             if let Some(known) = self.retained.get_mut(&topic) {
                 let message = std::mem::take(&mut known.message);
+                known.publisher = None;
                 self.cleared.push_back(Cleared {
                     topic: Arc::clone(&topic),
                     sequence: known.sequence,
@@ -169,6 +170,7 @@ impl Model {
                     topic: Arc::clone(topic),
                     body: self.body(known.message, clock)?,
                     sequence: known.sequence,
+                    publisher: known.publisher.clone(),
                 })
             })
             .collect();
