@@ -9,12 +9,12 @@ use auth::{Grant, Identity, Prepared};
 use protocol::{Outbound, Session};
 use topics::{MemberState, ScanCursor};
 use types::{
-    Body, ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time,
-    TopicFilter,
+    ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time, TopicFilter,
 };
 
 use crate::conn::Will;
 use crate::mail::Skip;
+use crate::retained::{Kept, Publisher};
 
 /// One client, connected or away.
 pub(crate) struct Client {
@@ -29,6 +29,8 @@ pub(crate) struct Client {
     pub(crate) epoch: u32,
     /// The version of the policy that was asked for `prepared`; zero is none.
     pub(crate) prepared_by: u32,
+    /// The client, for retained messages that it publishes; present once it has.
+    pub(crate) publisher: Option<Arc<Publisher>>,
     /// What the policy knows of the client beforehand.
     pub(crate) prepared: Option<Arc<Prepared>>,
     pub(crate) session: Session,
@@ -95,7 +97,7 @@ pub(crate) struct Replay {
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
     /// Found, and waiting for room at the client, each with its sequence.
-    pub(crate) found: VecDeque<(u64, Body)>,
+    pub(crate) found: VecDeque<(u64, Kept)>,
     /// The walk is over; only what was found is left.
     pub(crate) walked: bool,
     /// Values stored later were published after the subscription and arrive by it.
@@ -116,6 +118,7 @@ impl Client {
             epoch: 0,
             prepared_by: 0,
             prepared: None,
+            publisher: None,
             session: Session::default(),
             conn: None,
             expiry,

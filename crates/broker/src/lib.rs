@@ -11,6 +11,7 @@
 //! | [`durability`] | which class of durability holds for a message |
 //! | [`listeners`] | what holds for the links of one listener |
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
+//! | [`retained`] | a retained message, and who published it |
 //! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
 //! | `memory` | what the process holds, and what may have come since |
@@ -48,6 +49,7 @@ pub mod metrics;
 mod output;
 pub mod question;
 mod rates;
+pub mod retained;
 pub mod shared;
 mod slots;
 mod timers;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use auth::{Authenticator, Policy};
 use codec::{UserProperties, UserPropertiesBuf};
 use topics::{RetainedLimits, RetainedStore, SharedIndex, Strategy};
-use types::{Body, Durability, Limits, WorkerId};
+use types::{Durability, Limits, WorkerId};
 
 use crate::durability::DurabilityRules;
 use crate::event::EventSink;
@@ -18,6 +18,7 @@ use crate::listeners::{Listener, ListenerRules};
 use crate::memory::{Load, Memory};
 use crate::metrics::{Metrics, Totals};
 use crate::rates::{Bucket, Users};
+use crate::retained::Kept;
 
 /// What a server is made with.
 pub struct BrokerConfig {
@@ -117,7 +118,7 @@ pub struct Shared {
     /// Who wants what.
     pub index: SharedIndex,
     /// The retained messages.
-    pub retained: RetainedStore<Body>,
+    pub retained: RetainedStore<Kept>,
     metrics: Vec<Metrics>,
     mailboxes: Vec<Mailbox>,
     listeners: Vec<Arc<Listener>>,

@@ -89,8 +89,8 @@ impl Checkpoint {
             return true;
         }
         if let Some(topic) = self.topics.next() {
-            if let Some((message, sequence)) = model.retained(&topic) {
-                encode_retained_state(message, sequence, &topic, out);
+            if let Some((message, sequence, publisher)) = model.retained(&topic) {
+                encode_retained_state(message, sequence, &topic, publisher, out);
             }
             return true;
         }

@@ -529,3 +529,93 @@ fn denials_are_told_with_the_rule_and_bounded() {
     let count = ear.0.lock().expect("the ear").len();
     assert!(count <= 500, "{count}");
 }
+
+/// What is retained for a new subscriber, without the probe being noticed.
+fn retained(universe: &mut Universe) -> Vec<String> {
+    let mut probe = Peer::join(universe, V5, "probe");
+    probe.subscribe(universe, "#", QoS::AtMostOnce);
+    let heard = probe.messages(universe);
+    probe.disconnect(universe, ReasonCode::Success);
+    heard.into_iter().map(|(topic, _)| topic).collect()
+}
+
+#[test]
+fn s47_retained_messages_stay_with_their_publishers_permission() {
+    let mut universe = ruled(2, &[ALL]);
+    let mut peer = Peer::join(&mut universe, V5, "m");
+    let mut other = Peer::join(&mut universe, V5, "n");
+    peer.retain(&mut universe, "a", b"1");
+    peer.retain(&mut universe, "b", b"1");
+    other.retain(&mut universe, "c", b"1");
+    assert_eq!(retained(&mut universe), ["a", "b", "c"]);
+    rule(&mut universe, &["deny client=m publish a", ALL]);
+    assert_eq!(retained(&mut universe), ["b", "c"]);
+    assert_eq!(denied(&universe), 1);
+    // Whoever publishes last is the one who counts.
+    other.retain(&mut universe, "a", b"2");
+    assert_eq!(retained(&mut universe), ["a", "b", "c"]);
+    peer.hang_up(&mut universe);
+    rule(&mut universe, &["ban client=m", ALL]);
+    assert_eq!(retained(&mut universe), ["a", "c"]);
+    rule(&mut universe, &[ALL]);
+    assert_eq!(retained(&mut universe), ["a", "b", "c"]);
+}
+
+#[test]
+fn s47_what_a_back_end_granted_stands_until_a_ban() {
+    let mut config = BrokerConfig::open(1, 11);
+    config.authenticator = Arc::new(Clerk(|request: &Request| {
+        let group = request.client_id.starts_with('m').then(|| "in".into());
+        Outcome::Admitted(Admitted {
+            grant: Some(Arc::new(auth::Grant {
+                groups: group.into_iter().collect(),
+                ..Default::default()
+            })),
+            ..Admitted::plain(Identity::Anonymous)
+        })
+    }));
+    let rules = ["allow group=in publish #", "allow subscribe #"];
+    config.policy = book(&rules);
+    let mut universe = Universe::new(config);
+    let mut hello = connect(V5, "m");
+    hello.will = Some(Will {
+        topic: "will",
+        payload: b"gone",
+        qos: QoS::AtMostOnce,
+        retain: true,
+        delay: None,
+        message_expiry: None,
+        forward: Default::default(),
+    });
+    let mut peer = Peer::connect(&mut universe, hello);
+    peer.retain(&mut universe, "a", b"1");
+    peer.hang_up(&mut universe);
+    assert_eq!(retained(&mut universe), ["a", "will"]);
+    let banned = ["ban client=m*", rules[0], rules[1]];
+    rule(&mut universe, &banned);
+    assert_eq!(retained(&mut universe), [""; 0]);
+}
+
+#[test]
+fn a_subscription_that_comes_while_its_client_is_reviewed_is_seen() {
+    let mut universe = ruled(1, &[ALL]);
+    let mut speaker = Peer::join(&mut universe, V311, "speaker");
+    let mut peer = Peer::join(&mut universe, V311, "m");
+    for number in 0..50 {
+        peer.subscribe(&mut universe, &format!("w/{number}/#"), QoS::AtMostOnce);
+    }
+    let rules: Vec<String> = std::iter::once("deny client=m subscribe a/secret".to_owned())
+        .chain((0..10_000).map(|number| format!("allow subscribe x/{number}/+")))
+        .chain([ALL.to_owned()])
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    universe.tell(WorkerId(0), Control::Policy(book(&rules)));
+    universe.turn(0);
+    universe.turn(0);
+    // The first in order, which the review has passed.
+    peer.subscribe(&mut universe, "a/+", QoS::AtMostOnce);
+    speaker.publish(&mut universe, "a/secret", b"", QoS::AtMostOnce, 0);
+    speaker.publish(&mut universe, "a/open", b"", QoS::AtMostOnce, 0);
+    let heard = peer.messages(&mut universe);
+    assert_eq!(heard, [("a/open".to_owned(), b"".to_vec())]);
+}

@@ -9,6 +9,8 @@ use types::{
     SubscriptionFilter, SubscriptionOptions, Time,
 };
 
+use crate::record::Publisher;
+
 /// All that the records of earlier runs come to. Times are on the clock of this run, which starts
 /// at [`Time::ZERO`]; what was due earlier is due at once.
 #[derive(Clone, Debug, Default)]
@@ -131,4 +133,38 @@ pub struct RecoveredRetained {
     pub body: StoredBody,
     /// The order of changes.
     pub sequence: u64,
+    /// Who published it, if that was noted.
+    pub publisher: Option<Arc<RecoveredPublisher>>,
+}
+
+/// Who published retained messages: one for all of the same client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecoveredPublisher {
+    /// The client identifier.
+    pub client: Arc<str>,
+    /// The user; `None` is nobody in particular.
+    pub user: Option<Arc<str>>,
+    /// It had rules, groups or more from a back end.
+    pub granted: bool,
+}
+
+impl RecoveredPublisher {
+    /// The same, borrowed.
+    pub fn as_record(&self) -> Publisher<'_> {
+        Publisher {
+            client: &self.client,
+            user: self.user.as_deref(),
+            granted: self.granted,
+        }
+    }
+}
+
+impl From<Publisher<'_>> for RecoveredPublisher {
+    fn from(publisher: Publisher<'_>) -> Self {
+        Self {
+            client: publisher.client.into(),
+            user: publisher.user.map(Into::into),
+            granted: publisher.granted,
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //! | SUBSCRIBE, alone or in a group | [`Worker::may_subscribe`] |
 //! | each message of a subscription that was granted in part | [`Worker::may_have`] |
 //! | retained messages on their way to a subscription | [`Worker::may_have_outbound`] |
+//! | and whether their publishers might publish them still | [`Worker::stands`] |
 //! | messages that waited, and such as are sent again | [`Worker::may_have_outbound`] |
 //!
 //! What follows from a change of the answers is in `reviews`.
@@ -25,6 +26,7 @@ use crate::client::{Asks, Client};
 use crate::conn::{Conn, Will};
 use crate::decided::What;
 use crate::event::{Denial, Event, Wanted};
+use crate::retained::Kept;
 use crate::slots::Slots;
 
 /// Denials that a worker tells of in one second; more are only counted.
@@ -191,6 +193,15 @@ impl Worker {
         is_allowed
     }
 
+    /// Whether a retained message may still be given to others (S47).
+    pub(super) fn stands(&self, kept: &Kept, topic: &str) -> bool {
+        let Some(publisher) = &kept.publisher else {
+            return true;
+        };
+        TopicName::parse(topic, u16::MAX)
+            .is_ok_and(|topic| self.policy.stands(&publisher.source(topic)))
+    }
+
     /// Whether this was allowed not long ago, and nothing has changed since.
     fn knows_allowed(&self, key: SessionKey, topic: &Arc<str>, what: What) -> bool {
         let client = self.clients.at(key);
@@ -233,6 +244,7 @@ impl Worker {
             client.epoch = self.epoch;
             client.prepared = None;
             client.prepared_by = 0;
+            client.publisher = None;
             if let Some(open) = client
                 .conn
                 .and_then(|conn| self.conns.at_mut(conn))

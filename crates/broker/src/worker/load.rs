@@ -171,24 +171,23 @@ impl Worker {
         for replay in replays.into_iter().flat_map(|replays| replays.values_mut()) {
             match &loaded.found {
                 Found::Message(message) => {
-                    for (sequence, body) in &mut replay.found {
-                        if waits_for(body, loaded.message) {
-                            *body = Body::Here(Arc::clone(message));
-                            known = Some((*sequence, message));
+                    for (sequence, kept) in &mut replay.found {
+                        if waits_for(&kept.body, loaded.message) {
+                            kept.body = Body::Here(Arc::clone(message));
+                            known = Some((*sequence, message, kept.clone()));
                         }
                     }
                 }
                 Found::Gone | Found::Damaged => {
                     let waits = |body: &Body| waits_for(body, loaded.message);
-                    replay.found.retain(|(_, body)| !waits(body));
+                    replay.found.retain(|(_, kept)| !waits(&kept.body));
                 }
             }
         }
-        if let Some((sequence, message)) = known
+        if let Some((sequence, message, kept)) = known
             && self.has_memory_for(message.size())
         {
-            let body = Body::Here(Arc::clone(message));
-            self.shared.retained.fill(message.topic(), sequence, body);
+            self.shared.retained.fill(message.topic(), sequence, kept);
         }
     }
 }

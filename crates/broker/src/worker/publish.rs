@@ -22,6 +22,7 @@ use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
 use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
+use crate::retained::{Kept, Publisher};
 use crate::shared::Mailbox;
 
 /// What a message to so many sessions counts against `limits.mailbox_bytes`. At QoS 1 and 2 they
@@ -432,6 +433,12 @@ impl Worker {
         Some(Arc::clone(self.routes.route(&self.shared.index, topic)))
     }
 
+    /// Who publishes the message at hand, if it is a client.
+    pub(super) fn publisher_of(&mut self, fanout: &Fanout<'_>) -> Option<Arc<Publisher>> {
+        let key = fanout.parts.publisher?.key;
+        self.clients.at_mut(key).map(Publisher::of)
+    }
+
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
@@ -440,6 +447,7 @@ impl Worker {
             return Ok(());
         }
         let now = fanout.now;
+        let publisher = self.publisher_of(fanout);
         let message = Arc::clone(fanout.message());
         let body = Body::Here(Arc::clone(&message));
         let size = body.size();
@@ -451,11 +459,11 @@ impl Worker {
             if stored {
                 self.keep(&message, now);
             }
-            if stored && !fits {
-                body.without_message()
-            } else {
-                body
-            }
+            let body = match stored && !fits {
+                true => body.without_message(),
+                false => body,
+            };
+            Kept { body, publisher }
         };
         let kept = shared
             .retained

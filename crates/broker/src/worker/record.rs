@@ -19,6 +19,7 @@ use super::publish::Fanout;
 use crate::client::Client;
 use crate::conn::Will;
 use crate::mail::{Begun, Receipt};
+use crate::retained::{Kept, Publisher};
 
 /// What is collected while one message is delivered.
 #[derive(Debug, Default)]
@@ -238,10 +239,10 @@ impl Worker {
         &mut self,
         fanout: &mut Fanout<'_>,
         sequence: u64,
-        before: Option<Body>,
+        before: Option<Kept>,
     ) {
         let class = fanout.parts.durability;
-        let was_stored = before.is_some_and(|before| before.reference().is_some());
+        let was_stored = before.is_some_and(|before| before.body.reference().is_some());
         if !self.durable || !class.is_stored() && !was_stored {
             return;
         }
@@ -254,10 +255,12 @@ impl Worker {
         } else {
             let message = Arc::clone(fanout.message());
             let message = self.keep(&message, fanout.now);
+            let publisher = self.publisher_of(fanout);
             self.record(Record::Retained {
                 message,
                 topic: &topic,
                 sequence,
+                publisher: publisher.as_deref().map(Publisher::as_record),
             });
         }
         if let Some(receipt) = fanout.receipt.filter(|_| class.is_stored()) {

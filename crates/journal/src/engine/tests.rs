@@ -151,6 +151,7 @@ fn a_restart_returns_what_was_committed() {
         message: retained,
         topic: "r",
         sequence: 7,
+        publisher: None,
     });
     handle.append(Record::Received {
         session,
@@ -619,6 +620,7 @@ impl Run {
                     message,
                     topic: &topic,
                     sequence: self.sequence,
+                    publisher: None,
                 });
                 self.oracle.retained.insert(topic, message);
             }

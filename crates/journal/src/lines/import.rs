@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Delivery, RecoveredBegun};
+use store::{Delivery, Publisher, RecoveredBegun};
 use types::{
     ClientId, DeliveryNumber, Message, MessageParts, MessageRef, PacketId, QoS, RetainHandling,
     StoredSession, SubscriptionFilter, SubscriptionOptions, Time, TopicName,
@@ -277,7 +277,19 @@ impl Import {
         let topic = fields.parsed("topic", topic)?;
         let message = fields.optional_message("message")?;
         self.check_message(message)?;
-        encode_retained_state(message, fields.number("sequence")?, &topic, out);
+        // Exports of the first version do not have it.
+        let client = fields.optional_text("client")?;
+        let user = fields.optional_text("user")?;
+        let granted = client.is_some() && fields.flag("granted")?;
+        if client.as_deref() == Some("") {
+            return Err("client is empty".into());
+        }
+        let publisher = client.as_deref().map(|client| Publisher {
+            client,
+            user: user.as_deref(),
+            granted,
+        });
+        encode_retained_state(message, fields.number("sequence")?, &topic, publisher, out);
         count(&mut self.counts.retained);
         Ok(())
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use store::Settled;
+use store::{Publisher, Settled};
 use types::{DeliveryNumber, MessageRef, StoredSession, SubscriptionFilter};
 
 use super::messages::Known;
 use super::queue::Entry;
 use super::session::{Changed, Details, Session, Subscription};
-use super::weight::{bytes, group_bytes};
+use super::weight::{bytes, group_bytes, publisher_bytes};
 use super::{Cleared, Model, Phase, RETAIN, Retained, parse_filter};
 use crate::log::FrameAt;
 use crate::record::{
@@ -62,8 +62,9 @@ impl Model {
                 message,
                 sequence,
                 topic,
-            } => self.retain(Some(message), sequence, topic, now),
-            Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, now),
+                publisher,
+            } => self.retain(Some(message), sequence, topic, publisher, now),
+            Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, None, now),
             Item::Passed { message, group } => {
                 self.pass(message, parse_filter(group)?);
             }
@@ -155,7 +156,8 @@ impl Model {
                 message,
                 sequence,
                 topic,
-            } => self.retain(message, sequence, topic, now),
+                publisher,
+            } => self.retain(message, sequence, topic, publisher, now),
             Item::PassedState { message, group } => {
                 self.pass(message, parse_filter(group)?);
             }
@@ -380,10 +382,16 @@ impl Model {
 
     /// A topic was set or cleared. Of two changes the one with the higher sequence holds; of a
     /// message and a clearing with the same one, the clearing.
-    fn retain(&mut self, message: Option<MessageRef>, sequence: u64, topic: &str, now: u64) {
+    fn retain(
+        &mut self,
+        message: Option<MessageRef>,
+        sequence: u64,
+        topic: &str,
+        publisher: Option<Publisher<'_>>,
+        now: u64,
+    ) {
         self.sequence = self.sequence.max(sequence);
         let message = message.map_or(0, |message| message.0);
-        let change = Retained { message, sequence };
         let (topic, before) = match self.retained.get_key_value(topic) {
             Some((_, known)) if known.sequence > sequence => return,
             Some((_, known)) if known.sequence == sequence && message != 0 => return,
@@ -405,7 +413,19 @@ impl Model {
                 self.unknown();
             }
         }
-        self.retained.insert(topic, change);
+        let publisher = publisher.filter(|_| message != 0);
+        let publisher = publisher.map(|publisher| self.publishers.one(publisher));
+        let change = Retained {
+            message,
+            sequence,
+            publisher,
+        };
+        let bytes = publisher_bytes(change.publisher.as_deref());
+        let old = self.retained.insert(topic, change);
+        let publisher = old.and_then(|old| old.publisher);
+        self.weight
+            .topics
+            .replace(publisher_bytes(publisher.as_deref()), bytes);
         if before != 0 {
             self.set = self.set.saturating_sub(1);
             self.messages.release(before, now);

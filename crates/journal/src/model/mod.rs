@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use store::RecoveredPublisher;
 use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 
+use self::publishers::Publishers;
 use crate::record::BodyPlace;
 
 mod ages;
@@ -17,6 +19,7 @@ mod extras;
 mod gaps;
 mod messages;
 mod nearby;
+mod publishers;
 mod queue;
 mod recent;
 mod recover;
@@ -43,6 +46,7 @@ pub struct Model {
     messages: Messages,
     extras: Extras,
     retained: HashMap<Arc<str>, Retained, foldhash::quality::FixedState>,
+    publishers: Publishers,
     cleared: VecDeque<Cleared>,
     set: u64,
     passed: HashMap<u64, Vec<SubscriptionFilter>, FixedState>,
@@ -68,11 +72,12 @@ enum Phase {
 }
 
 /// A topic that has a retained message, or had one lately.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Retained {
     /// 0: it was cleared.
     message: u64,
     sequence: u64,
+    publisher: Option<Arc<RecoveredPublisher>>,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +121,7 @@ impl Model {
             messages: Messages::new(&ours),
             extras: Extras::new(theirs()),
             retained: HashMap::with_hasher(theirs()),
+            publishers: Publishers::default(),
             cleared: VecDeque::new(),
             set: 0,
             passed: HashMap::with_hasher(ours()),
@@ -146,8 +152,12 @@ impl Model {
             }
             let same = |known: &Retained| known.message == 0 && known.sequence == cleared.sequence;
             if self.retained.get(&cleared.topic).is_some_and(same) {
-                self.retained.remove(&cleared.topic);
-                self.weight.topics.take(weight::bytes(&cleared.topic));
+                let gone = self.retained.remove(&cleared.topic);
+                let publisher = gone.and_then(|gone| gone.publisher);
+                let bytes = weight::publisher_bytes(publisher.as_deref());
+                self.weight
+                    .topics
+                    .take(weight::bytes(&cleared.topic).saturating_add(bytes));
             }
             self.cleared.pop_front();
         }

@@ -10,7 +10,7 @@ use types::{ClientId, DeliveryNumber, MessageRef, PacketId, StoredBody, StoredSe
 
 use super::queue::Entry;
 use super::session::Session;
-use super::weight::group_bytes;
+use super::weight::{group_bytes, publisher_bytes};
 use super::{Cleared, Model, Phase, RETAIN, qos};
 use crate::record::{Link, NEVER, StoreClock};
 
@@ -108,6 +108,9 @@ impl Model {
         for topic in missing {
             if let Some(known) = self.retained.get_mut(&topic) {
                 let message = std::mem::take(&mut known.message);
+                let publisher = known.publisher.take();
+                let bytes = publisher_bytes(publisher.as_deref());
+                self.weight.topics.take(bytes);
                 self.cleared.push_back(Cleared {
                     topic: Arc::clone(&topic),
                     sequence: known.sequence,
@@ -174,6 +177,7 @@ impl Model {
                     topic: Arc::clone(topic),
                     body: self.body(known.message, clock)?,
                     sequence: known.sequence,
+                    publisher: known.publisher.clone(),
                 })
             })
             .collect();

@@ -369,22 +369,25 @@ fn a_clearing_is_remembered_for_changes_that_come_late() {
         message: message(1),
         topic,
         sequence: 4,
+        publisher: None,
     });
     assert_eq!(fed.model.counts().retained, 0);
     // So it is in a checkpoint.
     let mut out = Vec::new();
-    encode_retained_state(None, 7, topic, &mut out);
+    encode_retained_state(None, 7, topic, None, &mut out);
     fed.apply(&out);
     fed.record(&Record::Retained {
         message: message(1),
         topic,
         sequence: 6,
+        publisher: None,
     });
     assert_eq!(fed.model.counts().retained, 0);
     fed.record(&Record::Retained {
         message: message(1),
         topic,
         sequence: 8,
+        publisher: None,
     });
     // What is known of the clearings goes, what came after them stays.
     fed.pass_time(2 * MINUTE);
@@ -497,6 +500,7 @@ fn what_refers_to_lost_messages_is_dropped_and_reported() {
         message: message(2),
         topic: "t",
         sequence: 1,
+        publisher: None,
     });
     fed.record(&Record::Passed {
         message: message(1),

@@ -1,5 +1,6 @@
 //! How much there is of what differs in size: bytes that a checkpoint would take.
 
+use store::RecoveredPublisher;
 use types::SubscriptionFilter;
 
 /// By what it is about.
@@ -45,9 +46,23 @@ pub(super) fn group_bytes(filter: &SubscriptionFilter) -> u64 {
     bytes(filter.filter.as_str()).saturating_add(length(name))
 }
 
+/// Bytes of who published a message, beside it.
+pub(super) fn publisher_bytes(publisher: Option<&RecoveredPublisher>) -> u64 {
+    let Some(publisher) = publisher else {
+        return 0;
+    };
+    let user = publisher.user.as_ref().map_or(0, |user| user.len());
+    length(publisher.client.len())
+        .saturating_add(length(user))
+        .saturating_add(PUBLISHER)
+}
+
 pub(super) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
+
+/// Two lengths and a flag.
+const PUBLISHER: u64 = 8;
 
 /// What a record has besides a text: lengths, kind, a session or a message, numbers.
 pub(super) const RECORD: u64 = 40;

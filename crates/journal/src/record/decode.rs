@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::Settled;
+use store::{Publisher, Settled};
 use types::SubscriptionOptions;
 
 use super::body::decode_item;
@@ -119,6 +119,13 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
             message: fields.message()?,
             sequence: fields.varint()?,
             topic: fields.text()?,
+            publisher: None,
+        },
+        kind::RETAINED_OF => Item::Retained {
+            message: fields.message()?,
+            sequence: fields.varint()?,
+            topic: fields.text()?,
+            publisher: Some(publisher(&mut fields)?),
         },
         kind::CLEARED => Item::Cleared {
             sequence: fields.varint()?,
@@ -198,6 +205,13 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
             message: Some(fields.message()?).filter(|message| message.0 != 0),
             sequence: fields.varint()?,
             topic: fields.text()?,
+            publisher: None,
+        },
+        kind::RETAINED_STATE_OF => Item::RetainedState {
+            message: Some(fields.message()?).filter(|message| message.0 != 0),
+            sequence: fields.varint()?,
+            topic: fields.text()?,
+            publisher: Some(publisher(&mut fields)?),
         },
         kind::PASSED_STATE => Item::PassedState {
             message: fields.message()?,
@@ -210,6 +224,23 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
     };
     fields.end()?;
     Ok(item)
+}
+
+fn publisher<'a>(fields: &mut Reader<'a>) -> Result<Publisher<'a>, Fault> {
+    let flags = fields.u8()?;
+    let client = fields.text()?;
+    if client.is_empty() {
+        return Err("an empty client identifier");
+    }
+    let user = match flags & flag::USER != 0 {
+        true => Some(fields.text()?),
+        false => None,
+    };
+    Ok(Publisher {
+        client,
+        user,
+        granted: flags & flag::GRANTED != 0,
+    })
 }
 
 fn session<'a>(fields: &mut Reader<'a>) -> Result<SessionFields<'a>, Fault> {

@@ -359,6 +359,7 @@ fn what_a_checkpoint_takes_is_known_before() {
             message,
             topic: &topic,
             sequence: number,
+            publisher: None,
         });
     }
     handle.commit(Wish::Synced);

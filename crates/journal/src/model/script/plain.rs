@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::{
-    Delivery, Record, Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained,
-    RecoveredSession, RecoveredSubscription, RecoveredWill, Settled, Stage, WillParts,
+    Delivery, Publisher, Record, Recovered, RecoveredBegun, RecoveredDelivery, RecoveredPublisher,
+    RecoveredRetained, RecoveredSession, RecoveredSubscription, RecoveredWill, Settled, Stage,
+    WillParts,
 };
 use types::{
     ClientId, DeliveryNumber, Message, MessageRef, PacketId, StoredBody, StoredSession,
@@ -43,7 +44,7 @@ struct Session {
 pub(crate) struct Plain {
     sessions: BTreeMap<u64, Session>,
     bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
-    retained: BTreeMap<String, (Option<MessageRef>, u64)>,
+    retained: BTreeMap<String, (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>)>,
     passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
     last_session: u64,
     sequence: u64,
@@ -96,8 +97,9 @@ impl Plain {
                 message,
                 topic,
                 sequence,
-            } => self.change(topic, Some(message), sequence),
-            Record::Cleared { topic, sequence } => self.change(topic, None, sequence),
+                publisher,
+            } => self.change(topic, Some(message), sequence, publisher),
+            Record::Cleared { topic, sequence } => self.change(topic, None, sequence, None),
             Record::Passed { message, group } => {
                 self.passed.insert((message, group.clone()));
             }
@@ -139,11 +141,18 @@ impl Plain {
         }
     }
 
-    fn change(&mut self, topic: &str, message: Option<MessageRef>, sequence: u64) {
+    fn change(
+        &mut self,
+        topic: &str,
+        message: Option<MessageRef>,
+        sequence: u64,
+        publisher: Option<Publisher<'_>>,
+    ) {
         self.sequence = self.sequence.max(sequence);
         let known = self.retained.entry(topic.to_owned()).or_default();
         if known.1 < sequence {
-            *known = (message, sequence);
+            let publisher = publisher.map(|publisher| Arc::new(publisher.into()));
+            *known = (message, sequence, publisher);
         }
     }
 
@@ -228,7 +237,7 @@ impl Plain {
             });
         }
         let mut topics = Vec::new();
-        for (topic, (message, _)) in &mut self.retained {
+        for (topic, (message, _, _)) in &mut self.retained {
             if is_over(*message) {
                 *message = None;
                 topics.push(topic.clone());
@@ -297,13 +306,14 @@ impl Plain {
         }
         losses.clients.sort_unstable();
         losses.clients.dedup();
-        for (topic, &(message, sequence)) in &self.retained {
+        for (topic, (message, sequence, publisher)) in &self.retained {
             let topic: Arc<str> = Arc::from(topic.as_str());
             match message.map(body) {
                 Some(Some(body)) => recovered.retained.push(RecoveredRetained {
                     topic,
                     body,
-                    sequence,
+                    sequence: *sequence,
+                    publisher: publisher.clone(),
                 }),
                 Some(None) => losses.retained.push(topic),
                 None => {}
