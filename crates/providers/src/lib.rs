@@ -21,6 +21,7 @@
 //! | `database` | users of [`Access`] by their passwords |
 //! | `scram` | the same by SCRAM-SHA-256 |
 //! | `jwt` | tokens |
+//! | `http` | a web service |
 //! | `web`, `tls`, `url` | how web services are asked |
 //! | `certificate` | who a certificate says that a client is |
 //! | `question` | what a provider is asked, and what it says |
@@ -51,6 +52,7 @@ pub mod chain;
 mod database;
 pub mod figures;
 pub mod hash;
+mod http;
 mod jwt;
 pub mod passwords;
 pub mod problem;

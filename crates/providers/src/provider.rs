@@ -1,4 +1,4 @@
-//! The providers, as the chain sees them.
+//! The kinds of providers, as the chain sees them.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::certificate::ByCertificate;
 use crate::chain::Hashing;
 use crate::database::Database;
 use crate::hash::Hash;
+use crate::http::Http;
 use crate::jwt::Jwt;
 use crate::passwords::Passwords;
 use crate::question::{Question, Verdict};
@@ -19,10 +20,22 @@ use crate::{Access, Problem, ProviderSettings};
 #[derive(Debug)]
 pub(crate) enum Provider {
     Passwords(Passwords),
-    Certificate(ByCertificate),
     Database(Database),
     Scram(Scram),
+    Certificate(ByCertificate),
     Jwt(Jwt),
+    Http(Box<Http>),
+}
+
+/// What the chain has to know of a kind.
+#[derive(Clone, Copy, Debug)]
+struct Nature {
+    /// It is asked about passwords that people choose, and so can be asked until one is right.
+    guessed: bool,
+    /// It depends on somebody else, who can be down.
+    remote: bool,
+    /// It can say something about a client that shows nothing more.
+    refreshes: bool,
 }
 
 impl Provider {
@@ -35,29 +48,30 @@ impl Provider {
             let missing = || Problem::new("there is no database of users");
             access.cloned().ok_or_else(missing)
         };
-        match &settings.kind {
-            Kind::Passwords { file } => Passwords::load(file).map(Self::Passwords),
-            Kind::Certificate { user_from } => {
-                Ok(Self::Certificate(ByCertificate::new(*user_from)))
+        let name = &settings.name;
+        Ok(match &settings.kind {
+            Kind::Passwords { file } => Self::Passwords(Passwords::load(file)?),
+            Kind::Database => Self::Database(Database::new(users()?)),
+            Kind::Scram => Self::Scram(Scram::new(users()?)),
+            Kind::Certificate { user_from } => Self::Certificate(ByCertificate::new(*user_from)),
+            Kind::Jwt(jwt) => Self::Jwt(Jwt::new(jwt, name)?),
+            Kind::Http(http) => Self::Http(Box::new(Http::new(http, name)?)),
+            kind => {
+                let why = "this build has no provider of the kind";
+                return Err(Problem::new(format!("{why} {:?}", kind.as_str())));
             }
-            Kind::Database => Ok(Self::Database(Database::new(users()?))),
-            Kind::Scram => Ok(Self::Scram(Scram::new(users()?))),
-            Kind::Jwt(jwt) => Jwt::new(jwt, &settings.name).map(Self::Jwt),
-            kind => Err(Problem::new(format!(
-                "this build has no provider of the kind {:?}",
-                kind.as_str()
-            ))),
-        }
+        })
     }
 
     /// What it says without work, if it can.
     pub(crate) fn quick(&self, question: &Question) -> Option<Verdict> {
         match self {
             Self::Passwords(passwords) => passwords.quick(question),
-            Self::Certificate(certificate) => Some(certificate.verify(question)),
             Self::Database(database) => database.quick(question),
             Self::Scram(scram) => scram.quick(question),
+            Self::Certificate(certificate) => Some(certificate.verify(question)),
             Self::Jwt(jwt) => jwt.quick(question),
+            Self::Http(http) => http.quick(question),
         }
     }
 
@@ -65,10 +79,11 @@ impl Provider {
     pub(crate) async fn ask(&self, question: &Question, hashing: &Hashing) -> Verdict {
         match self {
             Self::Passwords(passwords) => passwords.ask(question, hashing).await,
-            Self::Certificate(certificate) => certificate.verify(question),
             Self::Database(database) => database.ask(question, hashing).await,
             Self::Scram(scram) => scram.refresh(question, hashing).await,
+            Self::Certificate(certificate) => certificate.verify(question),
             Self::Jwt(jwt) => jwt.ask(question).await,
+            Self::Http(http) => http.ask(question).await,
         }
     }
 
@@ -87,28 +102,18 @@ impl Provider {
 
     /// Whether it can say something about a client that shows nothing more.
     pub(crate) fn can_refresh(&self) -> bool {
-        match self {
-            Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) | Self::Scram(_) => true,
-            // What the client showed is all that there is.
-            Self::Jwt(_) => false,
-        }
+        self.nature().refreshes
     }
 
     /// Whether it is asked about passwords that people choose, and so can be asked until one is
     /// right (S64).
     pub(crate) fn can_be_guessed(&self) -> bool {
-        match self {
-            Self::Passwords(_) | Self::Database(_) | Self::Scram(_) => true,
-            Self::Certificate(_) | Self::Jwt(_) => false,
-        }
+        self.nature().guessed
     }
 
     /// Whether it depends on somebody else, who can be down (S68).
     pub(crate) fn is_remote(&self) -> bool {
-        match self {
-            Self::Passwords(_) | Self::Certificate(_) | Self::Database(_) | Self::Scram(_) => false,
-            Self::Jwt(jwt) => jwt.is_remote(),
-        }
+        self.nature().remote
     }
 
     /// A hash as its users have them, to be spent on somebody whom nobody knows (S65).
@@ -116,7 +121,22 @@ impl Provider {
         match self {
             Self::Passwords(passwords) => Some(passwords.sample()),
             Self::Database(database) => Some(database.sample()),
-            Self::Certificate(_) | Self::Scram(_) | Self::Jwt(_) => None,
+            Self::Scram(_) | Self::Certificate(_) | Self::Jwt(_) | Self::Http(_) => None,
+        }
+    }
+
+    fn nature(&self) -> Nature {
+        let (guessed, remote, refreshes) = match self {
+            Self::Passwords(_) | Self::Database(_) | Self::Scram(_) => (true, false, true),
+            Self::Certificate(_) => (false, false, true),
+            // What the client showed is all that there is.
+            Self::Jwt(jwt) => (false, jwt.is_remote(), false),
+            Self::Http(_) => (true, true, true),
+        };
+        Nature {
+            guessed,
+            remote,
+            refreshes,
         }
     }
 }
