@@ -222,25 +222,6 @@ pub(crate) fn of_texts(texts: &[RuleText], source: &Arc<str>) -> Result<Arc<Rule
     Ok(Arc::new(Rules { list }))
 }
 
-/// A row of a table.
-pub(crate) fn of_words(permission: &str, action: &str, topic: &str) -> Result<RuleText, RuleError> {
-    Ok(RuleText {
-        permission: match permission {
-            "allow" => Permission::Allow,
-            "deny" => Permission::Deny,
-            _ => return Err(RuleError("a permission is allow or deny".into())),
-        },
-        action: match action {
-            "publish" => RuleAction::Publish,
-            "subscribe" => RuleAction::Subscribe,
-            "all" => RuleAction::All,
-            _ => return Err(RuleError("an action is publish, subscribe or all".into())),
-        },
-        topics: vec![topic.into()],
-        ..RuleText::default()
-    })
-}
-
 fn pattern(text: &str) -> Result<Pattern, RuleError> {
     Pattern::parse(text).map_err(|error| RuleError(format!("topic {text:?}: {error}")))
 }
