@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+#[cfg(unix)]
 use crate::http::serve::{Bounds, serve};
+#[cfg(unix)]
 use crate::http::state::State;
-use crate::{Audit, Denials, Problem, Server, routes};
+#[cfg(unix)]
+use crate::routes;
+use crate::{Audit, Denials, Problem, Server};
 
 /// Where the API listens, and its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ pub struct Api {
 }
 
 /// Most bytes of a request's head: more than one of a browser has.
+#[cfg(unix)]
 const HEAD: usize = 16 * 1024;
 
 impl Api {

@@ -7,7 +7,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`line`] | [`Line`](line::Line): what is written |
+//! | [`mod@line`] | [`Line`]: what is written |
 //! | [`record`] | [`Record`]: one change on its way into the log |
 //! | `log` | the files |
 //! | `backwards` | lines of a file from its end |

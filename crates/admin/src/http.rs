@@ -12,6 +12,7 @@
 pub(crate) mod guard;
 pub(crate) mod input;
 pub(crate) mod refusal;
+#[cfg(unix)]
 pub(crate) mod serve;
 pub(crate) mod state;
 pub(crate) mod upload;

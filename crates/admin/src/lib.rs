@@ -61,7 +61,7 @@ pub mod problem;
 mod routes;
 pub mod server;
 pub mod stamp;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 pub use api::{Api, Settings};
