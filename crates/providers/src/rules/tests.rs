@@ -89,11 +89,3 @@ fn what_is_written_is_read() {
     assert_eq!(serde_json::from_str::<RuleText>(&json).unwrap(), text);
     assert!(!json.contains("users"), "{json}");
 }
-
-#[test]
-fn rows_of_tables_are_rules() {
-    let rule = of_words("deny", "all", "a/${username}").unwrap();
-    let shown = rule.rule(&"sql".into()).unwrap().to_string();
-    assert_eq!(shown, r#"sql: deny publish and subscribe "a/${username}""#);
-    assert!(of_words("deny", "pub", "a").is_err() && of_words("1", "all", "a").is_err());
-}

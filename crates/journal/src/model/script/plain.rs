@@ -39,12 +39,15 @@ struct Session {
     begun: BTreeMap<PacketId, (BTreeSet<StoredSession>, BTreeSet<SubscriptionFilter>)>,
 }
 
+/// A retained message, its sequence, and who published it.
+type Kept = (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>);
+
 /// A model without checkpoints, places and forgetting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plain {
     sessions: BTreeMap<u64, Session>,
     bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
-    retained: BTreeMap<String, (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>)>,
+    retained: BTreeMap<String, Kept>,
     passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
     last_session: u64,
     sequence: u64,
