@@ -157,6 +157,13 @@ impl Client {
         outbound.qos == QoS::AtLeastOnce && number.is_some_and(|number| number < self.unsure)
     }
 
+    /// A subscription was granted in part: its messages are asked about.
+    pub(crate) fn granted_in_part(&mut self) {
+        if self.asks != Asks::Unreviewed {
+            self.asks = Asks::InPart;
+        }
+    }
+
     /// Whether the session outlives its connection, so that what is sent must be kept until
     /// it is acknowledged.
     pub(crate) fn keeps(&self) -> bool {

@@ -55,21 +55,7 @@ pub(crate) fn log(event: &Event) {
             let client = &*shown(client.as_str());
             info!(client, %peer, reason, detail, "client disconnected");
         }
-        Event::Rejected {
-            peer,
-            client,
-            user,
-            reason,
-            why,
-        } => {
-            if !REFUSED.admits() {
-                return;
-            }
-            let (reason, detail) = words(reason);
-            let client = client.as_ref().map(|client| shown(client.as_str()));
-            let user = user.as_deref().map(shown);
-            info!(client = client.as_deref(), user = user.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
-        }
+        Event::Rejected { .. } => log_rejection(event),
         Event::TakenOver { client, old, new } => warn!(
             client = &*shown(client.as_str()),
             %old,
@@ -100,6 +86,27 @@ pub(crate) fn log(event: &Event) {
         ),
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
     }
+}
+
+/// Logs a link that never became a client's.
+fn log_rejection(event: &Event) {
+    let Event::Rejected {
+        peer,
+        client,
+        user,
+        reason,
+        why,
+    } = event
+    else {
+        return;
+    };
+    if !REFUSED.admits() {
+        return;
+    }
+    let (reason, detail) = words(reason);
+    let client = client.as_ref().map(|client| shown(client.as_str()));
+    let user = user.as_deref().map(shown);
+    info!(client = client.as_deref(), user = user.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
 }
 
 /// Logs that somebody was not allowed what he wanted.

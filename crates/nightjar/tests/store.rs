@@ -129,7 +129,7 @@ impl Data {
             message,
             topic: "hall/light",
             sequence: 1,
- publisher: None,
+            publisher: None,
         });
         handle.commit(Wish::Synced);
         store.turn(NOW);

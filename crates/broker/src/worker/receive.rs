@@ -208,17 +208,11 @@ impl Worker {
                 return used;
             }
             if conn.awaits_answer() {
-                if rest.len() > usize::try_from(self.limits.connect_packet_size).unwrap_or(0) {
-                    self.pause(id, Pause::Answer);
-                }
+                self.let_wait(id, rest.len());
                 return used;
             }
             let greeting = conn.is_greeting();
-            let max = if conn.open().is_some() {
-                self.limits.packet_size
-            } else {
-                self.limits.connect_packet_size.min(self.limits.packet_size)
-            };
+            let max = self.most_taken(conn);
             if conn.rates.is_some() && self.rests(id, now) {
                 return used;
             }
@@ -266,6 +260,21 @@ impl Worker {
                     return used;
                 }
             }
+        }
+    }
+
+    /// What a client sends while its authentication is awaited is kept, up to a bound (S43).
+    fn let_wait(&mut self, id: ConnId, bytes: usize) {
+        if bytes > usize::try_from(self.limits.connect_packet_size).unwrap_or(0) {
+            self.pause(id, Pause::Answer);
+        }
+    }
+
+    /// The largest packet that is taken from a connection.
+    fn most_taken(&self, conn: &Conn) -> u32 {
+        match conn.open() {
+            Some(_) => self.limits.packet_size,
+            None => self.limits.connect_packet_size.min(self.limits.packet_size),
         }
     }
 

@@ -21,7 +21,6 @@ use types::{
 
 use super::Worker;
 use super::receive::Flow;
-use crate::client::Asks;
 use crate::conn::Conn;
 
 /// What waits until the index has taken over this many changes.
@@ -133,9 +132,7 @@ impl Worker {
             return Place::Refused(ReasonCode::QuotaExceeded);
         }
         if verdict == Verdict::Partly {
-            if client.asks != Asks::Unreviewed {
-                client.asks = Asks::InPart;
-            }
+            client.granted_in_part();
             self.reviews.found_part(key);
         }
         client

@@ -115,35 +115,34 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
             session: fields.session()?,
             id: fields.packet_id()?,
         },
-        kind::RETAINED => Item::Retained {
+        kind::RETAINED | kind::RETAINED_OF => Item::Retained {
             message: fields.message()?,
             sequence: fields.varint()?,
             topic: fields.text()?,
-            publisher: None,
-        },
-        kind::RETAINED_OF => Item::Retained {
-            message: fields.message()?,
-            sequence: fields.varint()?,
-            topic: fields.text()?,
-            publisher: Some(publisher(&mut fields)?),
+            publisher: match kind {
+                kind::RETAINED => None,
+                _ => Some(publisher(&mut fields)?),
+            },
         },
         kind::CLEARED => Item::Cleared {
             sequence: fields.varint()?,
             topic: fields.text()?,
         },
-        kind::PASSED => Item::Passed {
-            message: fields.message()?,
-            group: fields.text()?,
-        },
-        kind::ARRIVED => Item::Arrived {
-            message: fields.message()?,
-            group: fields.text()?,
-        },
+        kind::PASSED | kind::ARRIVED => passing_item(kind, &mut fields)?,
         kind::SESSION..=kind::UNSUBSCRIBED => session_item(kind, &mut fields)?,
         _ => return checkpoint_item(kind, fields),
     };
     fields.end()?;
     Ok(item)
+}
+
+/// A message on its way in a group, from one member to another.
+fn passing_item<'a>(kind: u8, fields: &mut Reader<'a>) -> Result<Item<'a>, Fault> {
+    let (message, group) = (fields.message()?, fields.text()?);
+    Ok(match kind {
+        kind::PASSED => Item::Passed { message, group },
+        _ => Item::Arrived { message, group },
+    })
 }
 
 fn session_item<'a>(kind: u8, fields: &mut Reader<'a>) -> Result<Item<'a>, Fault> {

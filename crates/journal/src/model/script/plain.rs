@@ -271,10 +271,8 @@ impl Plain {
                 ..body
             })
         };
-        let mut recovered = Recovered {
-            sequence: self.sequence,
-            ..Recovered::default()
-        };
+        let mut recovered = Recovered::default();
+        recovered.sequence = self.sequence;
         let sessions = self.sessions.iter();
         let lasting = sessions.filter(|(_, session)| !session.expiry.is_zero());
         for (&number, session) in lasting {
@@ -322,12 +320,13 @@ impl Plain {
                 None => {}
             }
         }
-        for (message, group) in &self.passed {
-            match body(*message) {
-                Some(body) => recovered.passed.push((body, Arc::new(group.clone()))),
-                None => losses.passed += 1,
-            }
-        }
+        let passed = self.passed.iter();
+        let passed = passed.map(|(message, group)| body(*message).map(|body| (body, group)));
+        losses.passed = passed.clone().filter(Option::is_none).count() as u64;
+        let passed = passed.flatten();
+        recovered.passed = passed
+            .map(|(body, it)| (body, Arc::new(it.clone())))
+            .collect();
         (recovered, losses)
     }
 }
