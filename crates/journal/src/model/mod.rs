@@ -274,7 +274,7 @@ fn qos(flags: u8) -> QoS {
 const SESSION_BYTES: u64 = 128;
 const DELIVERY_BYTES: u64 = 16;
 const PLACE_BYTES: u64 = 36;
-const TOPIC_BYTES: u64 = 72;
+const TOPIC_BYTES: u64 = 48;
 
 const QOS: u8 = 0x03;
 const RETAIN: u8 = 0x04;

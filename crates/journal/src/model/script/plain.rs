@@ -17,6 +17,9 @@ use types::{
 
 use crate::model::Losses;
 
+/// The last change of a topic: its message, its sequence, who published it.
+type Change = (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>);
+
 #[derive(Clone, Debug)]
 struct Owed {
     message: Option<MessageRef>,
@@ -44,7 +47,7 @@ struct Session {
 pub(crate) struct Plain {
     sessions: BTreeMap<u64, Session>,
     bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
-    retained: BTreeMap<String, (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>)>,
+    retained: BTreeMap<String, Change>,
     passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
     last_session: u64,
     sequence: u64,
