@@ -303,7 +303,7 @@ fn a_mount_stands_before_all_topics_and_is_not_seen() {
         // In and out again, by name and by alias, in one direction and in the other.
         let mut packet = publish("a/1", b"1", QoS::AtMostOnce, 0);
         packet.properties.topic_alias = Some(3);
-        inside.send(&mut universe, &Packet::Publish(packet.clone()));
+        inside.send(&mut universe, &Packet::Publish(packet));
         packet.topic = "";
         inside.send(&mut universe, &Packet::Publish(packet));
         inside.retain(&mut universe, "a/1", b"kept");
