@@ -105,13 +105,16 @@ impl Worker {
             return flow;
         }
         self.count(Counter::PublishReceived, 1);
-        if let Some(rates) = self.conns.at(id).and_then(|conn| conn.rates.as_ref()) {
-            rates.charge_message(now);
-        }
         let size = u64::try_from(publish.payload.len()).unwrap_or(0);
         self.count(Counter::PublishBytesReceived, size);
+        let Some(conn) = self.conns.at_mut(id) else {
+            return flow;
+        };
+        if let Some(rates) = &conn.rates {
+            rates.charge_message(now);
+        }
         if way.allowed
-            && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
+            && let Some(open) = conn.open_mut()
         {
             open.last = Some(LastTopic {
                 route: way.route,

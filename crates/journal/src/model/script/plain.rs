@@ -17,6 +17,9 @@ use types::{
 
 use crate::model::Losses;
 
+/// The last change of a topic: its message, its sequence, who published it.
+type Change = (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>);
+
 #[derive(Clone, Debug)]
 struct Owed {
     message: Option<MessageRef>,
@@ -39,15 +42,12 @@ struct Session {
     begun: BTreeMap<PacketId, (BTreeSet<StoredSession>, BTreeSet<SubscriptionFilter>)>,
 }
 
-/// A retained message, its sequence, and who published it.
-type Kept = (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>);
-
 /// A model without checkpoints, places and forgetting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Plain {
     sessions: BTreeMap<u64, Session>,
     bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
-    retained: BTreeMap<String, Kept>,
+    retained: BTreeMap<String, Change>,
     passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
     last_session: u64,
     sequence: u64,
@@ -272,7 +272,6 @@ impl Plain {
             })
         };
         let mut recovered = Recovered::default();
-        recovered.sequence = self.sequence;
         let sessions = self.sessions.iter();
         let lasting = sessions.filter(|(_, session)| !session.expiry.is_zero());
         for (&number, session) in lasting {
@@ -327,6 +326,7 @@ impl Plain {
         recovered.passed = passed
             .map(|(body, it)| (body, Arc::new(it.clone())))
             .collect();
+        recovered.sequence = self.sequence;
         (recovered, losses)
     }
 }
