@@ -12,7 +12,7 @@ use auth::Policy;
 use broker::{Control, Mail};
 use config::Config;
 use net::Mailboxes;
-use providers::access::{Access, AccessError};
+use providers::access::{Access, AccessError, Snapshot};
 use tracing::warn;
 use types::WorkerId;
 
@@ -88,7 +88,8 @@ impl Permissions {
         mailboxes: Mailboxes<Mail>,
     ) -> io::Result<()> {
         let permissions = Arc::downgrade(self);
-        let first = self.next_expiry();
+        let now = SystemTime::now();
+        let first = until_expiry(&self.access.snapshot(now), now);
         thread::Builder::new()
             .name("permissions".into())
             .spawn(move || {
@@ -105,34 +106,36 @@ impl Permissions {
                     let Some(permissions) = permissions.upgrade() else {
                         return;
                     };
-                    permissions.tell(&mailboxes);
-                    next = permissions.next_expiry();
+                    next = permissions.tell(&mailboxes);
                 }
             })?;
         Ok(())
     }
 
-    fn tell(&self, mailboxes: &Mailboxes<Mail>) {
-        if let Err(error) = self.access.sweep_bans(SystemTime::now()) {
+    /// Tells the workers what holds now. Returns when it has to be looked at again.
+    fn tell(&self, mailboxes: &Mailboxes<Mail>) -> Duration {
+        let now = SystemTime::now();
+        if let Err(error) = self.access.sweep_bans(now) {
             warn!(%error, "bans that are over stay in the database");
         }
-        let policy = self.policy();
+        let snapshot = self.access.snapshot(now);
+        let policy = self.rules().policy(&snapshot);
         for worker in (0..=u16::MAX).map(WorkerId).take(mailboxes.workers()) {
             let mail = Mail::Control(Control::Policy(Arc::clone(&policy)));
             if mailboxes.send(worker, mail).is_err() {
                 // It has ended; so will the others.
-                return;
+                break;
             }
         }
+        until_expiry(&snapshot, now)
     }
+}
 
-    /// How long until a ban is over.
-    fn next_expiry(&self) -> Duration {
-        let now = SystemTime::now();
-        let next = self.access.snapshot(now).next_expiry;
-        let left = next.map(|at| at.duration_since(now).unwrap_or_default());
-        left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
-    }
+/// How long until a ban is over.
+fn until_expiry(snapshot: &Snapshot, now: SystemTime) -> Duration {
+    let next = snapshot.next_expiry;
+    let left = next.map(|at| at.duration_since(now).unwrap_or_default());
+    left.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT)
 }
 
 /// Why there are no permissions.
