@@ -61,6 +61,26 @@ def test_memory_writes_no_message(own_server, topic):
         assert not path.is_file() or secret not in path.read_bytes(), path
 
 
+def test_memory_leaves_an_earlier_store_alone(own_server, topic):
+    """The log says so; with the former class all is there again."""
+    server, client_id = own_server().start(), fresh_id()
+    with Peer(server, V5, client_id, clean=False) as sleeper:
+        sleeper.subscribe(topic, qos=1)
+    with Peer(server, V5) as publisher:
+        publisher.publish(topic, b"stays", 1)
+    server.stop()
+    other = own_server(config=config("memory"), data_dir=server.data_dir).start()
+    [left] = other.until_events(
+        "there is a store, and nothing is stored now: it stays as it is, and what it holds is not "
+        "served; set store.durability to go on with it"
+    )
+    assert left["level"] == "WARN" and left["folder"] == str(server.store)
+    other.stop()
+    server.restart()
+    with Peer(server, V5, client_id, clean=False) as sleeper:
+        assert sleeper.message().payload == b"stays"
+
+
 @classes
 def test_what_an_acknowledgement_waits_for(own_server, disk, topic, durability):
     """Only `disk` waits for the sync."""

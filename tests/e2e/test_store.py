@@ -603,7 +603,7 @@ def test_one_line_says_what_was_recovered(own_server, topic, end):
     # Messages are stored once, however many sessions wait for them.
     assert second["messages"] in (4, 4 + 5)
     assert second["bytes"] > 0 and second["dropped_bytes"] == 0
-    assert 0 <= float(second["seconds"]) < 5
+    assert isinstance(second["seconds"], float) and 0 <= second["seconds"] < 5
 
 
 def test_nobody_else_reads_it(own_server):
@@ -617,6 +617,25 @@ def test_nobody_else_reads_it(own_server):
     for path in files:
         wanted = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == wanted, path
+
+
+def test_a_store_that_others_may_read_is_tightened(own_server):
+    """One line says so."""
+    server = own_server().start()
+    server.stop()
+    assert server.events(TIGHTENED) == []
+    [segment, *_] = server.store.glob("*.segment")
+    server.store.chmod(0o755)
+    segment.chmod(0o644)
+    server.restart()
+    [said] = server.until_events(TIGHTENED)
+    assert (said["level"], said["files"], said["folder"]) == ("WARN", 2, str(server.store))
+    assert stat.S_IMODE(server.store.stat().st_mode) == 0o700
+    if segment.exists():
+        assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+
+
+TIGHTENED = "other users had access to the store: taken away"
 
 
 def test_a_second_server_is_refused(own_server, topic):

@@ -156,9 +156,12 @@ def test_damage_is_never_skipped(own_server, topic):
     for _ in range(2):
         server.launch(server.port)
         assert server.ended_by_itself() == 1
-        assert victim.name in server.log().splitlines()[-1]
+        refusal = server.log().splitlines()[-1]
+        assert victim.name in refusal
+        assert f"`nightjar store verify --data-dir {server.data_dir}`" in refusal
         assert contents(server) == before
-    assert victim.name in tool("verify", server, code=1)
+    said = tool("verify", server, code=1)
+    assert victim.name in said and f'"{client_id}"' in said
     assert contents(server) == before
     assert f"quarantine/{victim.name}" in tool("verify", server, "--quarantine")
     assert (server.store / "quarantine" / victim.name).exists()

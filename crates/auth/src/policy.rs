@@ -41,6 +41,18 @@ pub trait Policy: Send + Sync {
         self.decide(who, access)
     }
 
+    /// Whether a client that is away might be allowed this: what only a connection shows (address,
+    /// listener, certificate) is taken as it suits the client. It is asked again when it is back.
+    fn could(&self, who: &Subject<'_>, access: &Access<'_>) -> bool {
+        self.decide(who, access).is_allowed()
+    }
+
+    /// How many rules a decision about a filter with wildcards may have to look at, so that who has
+    /// many filters to ask about can spread them over time.
+    fn effort(&self) -> usize {
+        0
+    }
+
     /// How [`Policy::decide`] comes to its answer: the rules whose topics have to do with what is
     /// asked, in their order, at most [`Step::MOST`]; the last one decides.
     fn decide_traced(&self, who: &Subject<'_>, access: &Access<'_>) -> Vec<Step> {

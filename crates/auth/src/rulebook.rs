@@ -317,16 +317,7 @@ impl Policy for Rulebook {
             qos,
             retain: true,
         });
-        let mut strict = accesses.iter();
-        if strict.any(|access| self.decide(&who, access).is_allowed()) {
-            return true;
-        }
-        self.needs_connection
-            && accesses.iter().any(|access| {
-                self.decide_first(&who, access)
-                    .unwrap_or_else(|| self.find_leniently(&who, &Ask::new(access)))
-                    .is_allowed()
-            })
+        accesses.iter().any(|access| self.could(&who, access))
     }
 
     fn describe(&self, who: &Subject<'_>, rule: RuleId) -> String {
@@ -359,6 +350,19 @@ impl Policy for Rulebook {
             Some(trees) => self.decide_with(who, trees, access),
             None => self.decide(who, access),
         }
+    }
+
+    fn could(&self, who: &Subject<'_>, access: &Access<'_>) -> bool {
+        self.decide(who, access).is_allowed()
+            || self.needs_connection
+                && self
+                    .decide_first(who, access)
+                    .unwrap_or_else(|| self.find_leniently(who, &Ask::new(access)))
+                    .is_allowed()
+    }
+
+    fn effort(&self) -> usize {
+        self.compiled.rules.len()
     }
 
     fn decide_traced(&self, who: &Subject<'_>, access: &Access<'_>) -> Vec<Step> {

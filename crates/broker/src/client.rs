@@ -5,16 +5,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Grant, Identity};
-use protocol::Session;
+use auth::{Grant, Identity, Prepared};
+use protocol::{Outbound, Session};
 use topics::{MemberState, ScanCursor};
 use types::{
-    Body, ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time,
-    TopicFilter,
+    ClientId, ConnId, DeliveryNumber, MessageRef, PacketId, QoS, StoredSession, Time, TopicFilter,
 };
 
 use crate::conn::Will;
 use crate::mail::Skip;
+use crate::retained::{Kept, Publisher};
 
 /// One client, connected or away.
 pub(crate) struct Client {
@@ -25,6 +25,14 @@ pub(crate) struct Client {
     pub(crate) grant: Option<Arc<Grant>>,
     /// Whether each message for it is to be asked about.
     pub(crate) asks: Asks,
+    /// Another number whenever something changes that rules may ask for.
+    pub(crate) epoch: u32,
+    /// The version of the policy that was asked for `prepared`; zero is none.
+    pub(crate) prepared_by: u32,
+    /// The client, for retained messages that it publishes; present once it has.
+    pub(crate) publisher: Option<Arc<Publisher>>,
+    /// What the policy knows of the client beforehand.
+    pub(crate) prepared: Option<Arc<Prepared>>,
     pub(crate) session: Session,
     pub(crate) conn: Option<ConnId>,
     /// How long the session outlives its connection.
@@ -33,6 +41,8 @@ pub(crate) struct Client {
     pub(crate) stored: Option<StoredSession>,
     /// The number of the next delivery that the store hears of.
     pub(crate) next_delivery: DeliveryNumber,
+    /// What waits with a lower number may have been sent by an earlier run.
+    pub(crate) unsure: DeliveryNumber,
     /// QoS 2 messages of the client that an earlier run did not take in as a whole, with those
     /// that have them.
     pub(crate) begun: Vec<(PacketId, Skip)>,
@@ -64,8 +74,14 @@ pub(crate) enum Asks {
     Never,
     /// So they are, but something waits since before the rules changed.
     WhileWaiting,
+    /// So they are, but messages may still come by one that is gone.
+    Lagging,
     /// A subscription is granted in part.
-    Always,
+    InPart,
+    /// It was not held against the policy since something changed.
+    Unreviewed,
+    /// It is away since an earlier run: what it was granted is known when it is back.
+    Returning,
 }
 
 /// A session's part in the gauges of its worker.
@@ -81,7 +97,7 @@ pub(crate) struct Replay {
     pub(crate) id: Option<NonZeroU32>,
     pub(crate) cursor: ScanCursor,
     /// Found, and waiting for room at the client, each with its sequence.
-    pub(crate) found: VecDeque<(u64, Body)>,
+    pub(crate) found: VecDeque<(u64, Kept)>,
     /// The walk is over; only what was found is left.
     pub(crate) walked: bool,
     /// Values stored later were published after the subscription and arrive by it.
@@ -99,11 +115,16 @@ impl Client {
             identity,
             grant: None,
             asks: Asks::Never,
+            epoch: 0,
+            prepared_by: 0,
+            prepared: None,
+            publisher: None,
             session: Session::default(),
             conn: None,
             expiry,
             stored: None,
             next_delivery: DeliveryNumber::FIRST,
+            unsure: DeliveryNumber::FIRST,
             begun: Vec::new(),
             taking: Vec::new(),
             awaited: None,
@@ -117,18 +138,30 @@ impl Client {
         }
     }
 
-    /// Those that have a QoS 2 message already, if it comes again after an earlier run
-    /// began to take it in. An identifier that is used for another message tells nothing.
-    pub(crate) fn take_begun(&mut self, id: PacketId, again: bool) -> Option<Skip> {
+    /// Those that have the QoS 2 message with this identifier that an earlier run began to take in.
+    pub(crate) fn take_begun(&mut self, id: PacketId) -> Option<Skip> {
         let at = self.begun.iter().position(|(known, _)| *known == id)?;
-        let (_, skip) = self.begun.swap_remove(at);
-        Some(skip).filter(|_| again)
+        Some(self.begun.swap_remove(at).1)
     }
 
     /// The hold of a QoS 2 message that other workers have not recorded yet.
     pub(crate) fn hold_of(&self, id: PacketId) -> Option<u64> {
         let known = self.taking.iter().find(|(known, _)| *known == id);
         known.map(|(_, hold)| *hold)
+    }
+
+    /// Whether a message that leaves the queue may have been sent by an earlier run. At QoS 2 that
+    /// would be known: it waits for the record of its identifier.
+    pub(crate) fn is_unsure(&self, outbound: &Outbound) -> bool {
+        let number = outbound.number;
+        outbound.qos == QoS::AtLeastOnce && number.is_some_and(|number| number < self.unsure)
+    }
+
+    /// A subscription was granted in part: its messages are asked about.
+    pub(crate) fn granted_in_part(&mut self) {
+        if self.asks != Asks::Unreviewed {
+            self.asks = Asks::InPart;
+        }
     }
 
     /// Whether the session outlives its connection, so that what is sent must be kept until

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Exchange, Identity};
+use codec::{Connect, Packet};
 use protocol::Connection;
 use topics::Route;
-use types::{ConnId, Durability, LinkInfo, QoS, SessionKey, Time};
+use types::{ClientId, ConnId, Durability, LinkInfo, ProtocolVersion, QoS, SessionKey, Time};
 
+use crate::listeners::Mount;
 use crate::output::Output;
+use crate::rates::Rates;
 use crate::worker::HeldAck;
 
 /// One connection, from accept to close.
@@ -24,6 +27,8 @@ pub(crate) struct Conn {
     pub(crate) last_received: Time,
     /// When the link last took bytes; meaningful while `blocked`.
     pub(crate) last_written: Time,
+    /// What it may send in which time, if that is bounded.
+    pub(crate) rates: Option<Box<Rates>>,
     /// In the list of connections to be flushed.
     pub(crate) touched: bool,
     /// Why reading has stopped.
@@ -53,6 +58,8 @@ pub(crate) enum Pause {
     Output,
     /// It sends much while its authentication is awaited.
     Answer,
+    /// It sent more than a rate allows.
+    Rate,
 }
 
 /// Where a connection stands.
@@ -63,6 +70,24 @@ pub(crate) enum Phase {
     Authenticating(Box<Authenticating>),
     /// The client is in.
     Open(Open),
+    /// It is not let in, and about to be gone.
+    Refused(Box<Claims>),
+}
+
+/// Who a client that is not in says it is, for the log.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Claims {
+    pub(crate) client: Option<ClientId>,
+    pub(crate) user: Option<Arc<str>>,
+}
+
+impl Claims {
+    pub(crate) fn of(connect: &Connect<'_>) -> Self {
+        Self {
+            client: ClientId::new(connect.client_id),
+            user: connect.username.map(Arc::from),
+        }
+    }
 }
 
 /// A client that is being authenticated.
@@ -85,12 +110,22 @@ pub(crate) struct Open {
     pub(crate) last: Option<LastTopic>,
     pub(crate) will: Option<Box<Will>>,
     pub(crate) auth: Option<Box<Authenticated>>,
-    /// When what the client was granted is over.
-    pub(crate) grant_ends: Option<Time>,
-    /// When it is asked for again.
-    pub(crate) grant_refreshes: Option<Time>,
+    /// How long what the client was granted holds, if that has an end.
+    pub(crate) term: Option<Box<Term>>,
+    /// What stands before its topics.
+    pub(crate) mount: Option<Box<Mount>>,
     /// Acknowledgements that wait for the store, in order of arrival.
     pub(crate) held: Option<VecDeque<HeldAck>>,
+}
+
+/// How long a grant holds.
+pub(crate) struct Term {
+    /// When it is over.
+    pub(crate) ends: Option<Time>,
+    /// When it is asked for again.
+    pub(crate) refreshes: Option<Time>,
+    /// When the next of its timers comes up that means something.
+    pub(crate) wakes: Option<Time>,
 }
 
 /// What was found out about a topic that a client may publish to.
@@ -130,6 +165,14 @@ pub(crate) struct Will {
     pub(crate) durability: Durability,
 }
 
+impl Will {
+    /// Bytes of topic, properties and payload.
+    pub(crate) fn size(&self) -> usize {
+        let parts = self.topic.len().saturating_add(self.properties.len());
+        parts.saturating_add(self.payload.len())
+    }
+}
+
 impl Conn {
     pub(crate) fn new(info: LinkInfo, now: Time) -> Self {
         Self {
@@ -140,6 +183,7 @@ impl Conn {
             room: u32::MAX,
             last_received: now,
             last_written: now,
+            rates: None,
             touched: false,
             pause: None,
             stopped: false,
@@ -157,7 +201,19 @@ impl Conn {
         match &self.phase {
             Phase::Greeting => self.input.len(),
             Phase::Authenticating(state) => self.input.len().saturating_add(state.connect.len()),
-            Phase::Open(_) => 0,
+            Phase::Open(_) | Phase::Refused(_) => 0,
+        }
+    }
+
+    /// Who its client says it is.
+    pub(crate) fn claims(&self) -> Claims {
+        match &self.phase {
+            Phase::Refused(claims) => (**claims).clone(),
+            Phase::Authenticating(state) => {
+                let connect = kept_connect(&state.connect);
+                connect.map_or_else(Claims::default, |connect| Claims::of(&connect))
+            }
+            Phase::Greeting | Phase::Open(_) => Claims::default(),
         }
     }
 
@@ -190,7 +246,7 @@ impl Conn {
     pub(crate) fn open(&self) -> Option<&Open> {
         match &self.phase {
             Phase::Open(open) => Some(open),
-            Phase::Greeting | Phase::Authenticating(_) => None,
+            Phase::Greeting | Phase::Authenticating(_) | Phase::Refused(_) => None,
         }
     }
 
@@ -198,7 +254,24 @@ impl Conn {
     pub(crate) fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.phase {
             Phase::Open(open) => Some(open),
-            Phase::Greeting | Phase::Authenticating(_) => None,
+            Phase::Greeting | Phase::Authenticating(_) | Phase::Refused(_) => None,
         }
+    }
+}
+
+/// A CONNECT that was kept.
+pub(crate) fn kept_connect(packet: &[u8]) -> Option<Box<Connect<'_>>> {
+    let Ok(codec::Frame::Complete {
+        first_byte,
+        header_len,
+        ..
+    }) = codec::frame(packet, u32::MAX)
+    else {
+        return None;
+    };
+    let body = packet.get(header_len..)?;
+    match codec::decode(ProtocolVersion::V5, first_byte, body) {
+        Ok(Packet::Connect(connect)) => Some(connect),
+        _ => None,
     }
 }

@@ -27,6 +27,10 @@ pub enum CloseReason {
     UnauthenticatedBytes,
     /// The server has as many connections as it takes.
     ConnectionLimit,
+    /// The listener is not for this address.
+    AddressDenied,
+    /// More connect than the rate allows; this one would have waited for too long.
+    ConnectionRate,
     /// The client connected again.
     TakenOver,
     /// The client took nothing for `limits.write_stall`.
@@ -60,6 +64,8 @@ impl CloseReason {
             Self::ConnectDeadline => "connect deadline",
             Self::UnauthenticatedBytes => "too many bytes without CONNECT",
             Self::ConnectionLimit => "too many connections",
+            Self::AddressDenied => "address not allowed",
+            Self::ConnectionRate => "too many connections in a short time",
             Self::TakenOver => "session taken over",
             Self::WriteStall => "write stall",
             Self::Banned => "banned",
@@ -103,11 +109,13 @@ pub enum DropReason {
     TooOld,
     /// The store found it damaged.
     Damaged,
+    /// The store has forgotten it, and it has not expired.
+    Missing,
 }
 
 impl DropReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::QueueFull,
         Self::Expired,
         Self::TooLarge,
@@ -121,6 +129,7 @@ impl DropReason {
         Self::StoreFull,
         Self::TooOld,
         Self::Damaged,
+        Self::Missing,
     ];
 
     /// The reason's name under `$SYS/broker/drops/`.
@@ -139,6 +148,7 @@ impl DropReason {
             Self::StoreFull => "store_full",
             Self::TooOld => "too_old",
             Self::Damaged => "damaged",
+            Self::Missing => "missing",
         }
     }
 }
@@ -176,6 +186,8 @@ pub enum Event {
         peer: Peer,
         /// The client id it gave, if it got so far.
         client: Option<ClientId>,
+        /// The user that it says it is.
+        user: Option<Arc<str>>,
         /// Why.
         reason: CloseReason,
         /// Plain words, if there are more than the reason says.

@@ -9,9 +9,15 @@
 //! | [`shared`] | [`Shared`]: what all workers read: index, retained messages, gauges |
 //! | [`mail`] | what workers say to each other |
 //! | [`durability`] | which class of durability holds for a message |
+//! | [`listeners`] | what holds for the links of one listener |
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
+//! | [`retained`] | a retained message, and who published it |
+//! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
+//! | `memory` | what the process holds, and what may have come since |
 //! | `conn`, `client` | the records of a connection and of a session |
+//! | `rates` | how much may come in which time |
+//! | `decided` | what was allowed lately |
 //! | `output`, `slots`, `timers` | bytes to be written, dense storage, the timer buckets |
 #![deny(
     clippy::unwrap_used,
@@ -33,19 +39,27 @@
 
 mod client;
 mod conn;
+mod decided;
 pub mod durability;
 pub mod event;
+pub mod listeners;
 pub mod mail;
+mod memory;
 pub mod metrics;
 mod output;
+pub mod question;
+mod rates;
+pub mod retained;
 pub mod shared;
 mod slots;
 mod timers;
 pub mod worker;
 
 pub use durability::DurabilityRules;
-pub use event::{CloseReason, DropReason, Event, EventSink};
-pub use mail::{Control, Mail};
+pub use event::{CloseReason, Denial, DropReason, Event, EventSink, Wanted};
+pub use listeners::{Knows, ListenerRules, Mount};
+pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
-pub use shared::{BrokerConfig, Shared};
+pub use question::{Ask, Findings, Question};
+pub use shared::{BrokerConfig, Revoked, Shared};
 pub use worker::{Restore, Worker};

@@ -15,9 +15,10 @@ use types::{
 };
 
 use crate::event::CloseReason;
+use crate::question::Ask;
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
-/// [`Mail::Control`].
+/// [`Mail::Control`], [`Mail::Ask`] and [`Mail::Answer`], which who sends them bounds.
 #[derive(Debug)]
 pub enum Mail {
     /// A message for all recipients that the route has at the receiving worker.
@@ -37,6 +38,8 @@ pub enum Mail {
     Safe(u64),
     /// Who a client is, or what it is granted.
     Answer(Box<(AskedFor, Outcome)>),
+    /// The control plane wants to know something.
+    Ask(Box<Ask>),
     /// Something from the control plane.
     Control(Control),
 }

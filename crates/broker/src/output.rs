@@ -83,8 +83,8 @@ impl Output {
     }
 
     /// Takes back what was copied since the mark; nothing of it was written yet.
-    pub(crate) fn take_back(&mut self, mark: usize) -> Vec<u8> {
-        self.copied.split_off(mark.min(self.copied.len()))
+    pub(crate) fn take_back(&mut self, mark: usize) -> std::vec::Drain<'_, u8> {
+        self.copied.drain(mark.min(self.copied.len())..)
     }
 
     /// Appends the payload of a message without copying it.

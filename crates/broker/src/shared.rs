@@ -4,17 +4,21 @@
 //! worker belongs to it alone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use auth::{Authenticator, Policy};
 use codec::{UserProperties, UserPropertiesBuf};
 use topics::{RetainedLimits, RetainedStore, SharedIndex, Strategy};
-use types::{Body, Durability, Limits, WorkerId};
+use types::{Durability, Limits, WorkerId};
 
 use crate::durability::DurabilityRules;
 use crate::event::EventSink;
+use crate::listeners::{Listener, ListenerRules};
+use crate::memory::{Load, Memory};
 use crate::metrics::{Metrics, Totals};
+use crate::rates::{Bucket, Users};
+use crate::retained::Kept;
 
 /// What a server is made with.
 pub struct BrokerConfig {
@@ -37,6 +41,8 @@ pub struct BrokerConfig {
     pub response_information: Option<String>,
     /// What an acknowledgement promises.
     pub durability: DurabilityRules,
+    /// What holds for each listener, by its number. One that is not here has no rules.
+    pub listeners: Vec<ListenerRules>,
     /// Who clients are.
     pub authenticator: Arc<dyn Authenticator>,
     /// Who may do what at the start; [`crate::Control::Policy`] changes it.
@@ -62,6 +68,7 @@ impl BrokerConfig {
             server_reference: None,
             response_information: None,
             durability: DurabilityRules::default(),
+            listeners: Vec::new(),
             authenticator: Arc::new(auth::Anyone),
             policy: Arc::new(auth::Open),
             revoked: Revoked::Disconnect,
@@ -111,17 +118,19 @@ pub struct Shared {
     /// Who wants what.
     pub index: SharedIndex,
     /// The retained messages.
-    pub retained: RetainedStore<Body>,
+    pub retained: RetainedStore<Kept>,
     metrics: Vec<Metrics>,
     mailboxes: Vec<Mailbox>,
+    listeners: Vec<Arc<Listener>>,
+    pub(crate) users: Users,
+    pub(crate) connection_rate: Option<Bucket>,
     pub(crate) connections: AtomicUsize,
     pub(crate) most_connections: AtomicUsize,
     pub(crate) sessions: AtomicUsize,
     /// Workers that have ended all their connections and sent what they had to.
     pub(crate) drained: AtomicUsize,
     pub(crate) unauthenticated_bytes: AtomicUsize,
-    resident: AtomicU64,
-    most_resident: AtomicU64,
+    memory: Memory,
 }
 
 impl Shared {
@@ -138,15 +147,27 @@ impl Shared {
             retained: RetainedStore::new(retained, config.seed),
             metrics: (0..workers).map(|_| Metrics::default()).collect(),
             mailboxes: (0..workers).map(|_| Mailbox::default()).collect(),
+            listeners: config
+                .listeners
+                .iter()
+                .map(|rules| Arc::new(Listener::new(rules.clone())))
+                .collect(),
+            users: Users::default(),
+            connection_rate: config.limits.connection_rate.map(Bucket::new),
             connections: AtomicUsize::new(0),
             most_connections: AtomicUsize::new(0),
             sessions: AtomicUsize::new(0),
             drained: AtomicUsize::new(0),
             unauthenticated_bytes: AtomicUsize::new(0),
-            resident: AtomicU64::new(0),
-            most_resident: AtomicU64::new(0),
+            memory: Memory::default(),
             config,
         })
+    }
+
+    /// The listener with this number, if it has rules.
+    #[inline]
+    pub(crate) fn listener(&self, number: u16) -> Option<&Arc<Listener>> {
+        self.listeners.get(usize::from(number))
     }
 
     /// Who says who clients are.
@@ -180,16 +201,24 @@ impl Shared {
 
     /// Tells how much memory the process holds, in bytes; the memory budget goes by it.
     pub fn set_resident(&self, bytes: u64) {
-        self.resident.store(bytes, Ordering::Relaxed);
-        self.most_resident.fetch_max(bytes, Ordering::Relaxed);
+        self.memory.set(bytes, self.load());
     }
 
     /// What [`Shared::set_resident`] said last, and the most it ever said.
     pub fn resident(&self) -> (u64, u64) {
-        (
-            self.resident.load(Ordering::Relaxed),
-            self.most_resident.load(Ordering::Relaxed),
-        )
+        (self.memory.resident(), self.memory.most())
+    }
+
+    /// Whether the process holds more than this, or may by now. Far from it nobody counts what has
+    /// come since the last look.
+    pub(crate) fn holds_more_than(&self, budget: u64) -> bool {
+        let resident = self.memory.resident();
+        resident > budget / 2 && resident.saturating_add(self.memory.growth(self.load())) > budget
+    }
+
+    fn load(&self) -> Load {
+        let mail = self.mailboxes.iter().map(Mailbox::bytes);
+        Load::new(self.totals(), mail.fold(0, usize::saturating_add))
     }
 
     /// Bytes on their way to a worker.
@@ -220,6 +249,11 @@ impl Shared {
 
     pub(crate) fn mailbox(&self, worker: WorkerId) -> Option<&Mailbox> {
         self.mailboxes.get(worker.index())
+    }
+
+    /// The worker that is home to a client id: the one to ask about it.
+    pub fn home_of(&self, client_id: &str) -> WorkerId {
+        self.home(client_id)
     }
 
     /// The worker that is home to a client id. It follows from the seed, so that nobody

@@ -104,15 +104,11 @@ impl<T> Slots<T> {
         self.len == 0
     }
 
-    /// The keys of up to `most` slots from this one on, and the slot behind them; `None` at the end.
-    pub(crate) fn some_keys<K: Key>(&self, from: u32, most: usize) -> Option<(Vec<K>, u32)> {
-        let rest = self.slots.get(place(from)..).filter(|it| !it.is_empty())?;
-        let count = rest.len().min(most);
-        let keys = rest.iter().take(count).zip(from..);
-        let keys = keys.filter(|(slot, _)| slot.value.is_some());
-        let keys = keys.map(|(slot, index)| K::from_parts(index, slot.generation));
-        let end = from.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
-        Some((keys.collect(), end))
+    /// The key of a slot, if it is taken; `None` behind the last one.
+    pub(crate) fn key_at<K: Key>(&self, index: u32) -> Option<Option<K>> {
+        let slot = self.slots.get(place(index))?;
+        let taken = slot.value.is_some();
+        Some(taken.then(|| K::from_parts(index, slot.generation)))
     }
 
     /// All keys and values, by slot.

@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     WriteStall(ConnId),
     /// What a client was granted is over, or is to be asked for again.
     Grant(ConnId),
+    /// A connection that sent too much may go on.
+    Rate(ConnId),
     /// A session without a connection ends, or its delayed will is due.
     Session(SessionKey),
     /// `$SYS` is due (worker 0).

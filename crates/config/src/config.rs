@@ -99,8 +99,9 @@ pub struct Store {
     /// power cut may take. Acknowledgements from subscribers wait for the disk no longer than
     /// this either; those that a power cut takes bring their messages a second time.
     pub sync_interval: Duration,
-    /// Size of the files that the store is made of; room for one of them is kept free. Space comes
-    /// back a whole file at a time. The files that exist keep their size.
+    /// Size of the files that the store is made of, but no more than a 32nd of
+    /// `limits.store_bytes`; room for one of them is kept free. Space comes back a whole file at a
+    /// time. The files that exist keep their size.
     pub segment_bytes: u64,
 }
 

@@ -196,6 +196,11 @@ pub(crate) const KEYS: &[Key] = &[
     limit!(user_properties, count(0, u16::MAX as u64), Reload),
     limit!(filters_per_packet, count(1, u16::MAX as u64), Reload),
     limit!(subscriptions_per_client, count(1, MAX_COUNT), Reload),
+    limit!(
+        subscription_bytes_per_client,
+        size(64 << 10, MAX_COUNT),
+        Reload
+    ),
     limit!(inflight, count(1, u16::MAX as u64), Reload),
     limit!(receive_maximum, count(1, u16::MAX as u64), Reload),
     limit!(topic_alias_maximum, count(0, u16::MAX as u64), Reload),

@@ -77,7 +77,8 @@ fn run(path: &Path, load: &Load) -> Result<(), Failure> {
             }
         }
     };
-    let server = Server::start(engine, Settings::default(), move || start.elapsed(), wake)?;
+    let clock = move || start.elapsed();
+    let server = Server::start(engine, Settings::default(), clock, wake, Box::new(|_| ()))?;
     let cpu = cpu_seconds()?;
     let began = Instant::now();
     let share = load.messages.div_ceil(load.producers);
@@ -123,19 +124,7 @@ fn produce(
     bytes: usize,
 ) -> Result<(Vec<Duration>, Duration), Failure> {
     let now = || Time::from_millis(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX));
-    let mut sessions: VecDeque<(StoredSession, DeliveryNumber)> = VecDeque::new();
-    for _ in 0..SESSIONS {
-        let session = handle.new_session();
-        let client = ClientId::new(&format!("client-{}", session.0)).ok_or("an empty name")?;
-        handle.append(Record::Session {
-            session,
-            client: &client,
-            user: None,
-            expiry: Duration::MAX,
-            will: None,
-        });
-        sessions.push_back((session, DeliveryNumber::FIRST));
-    }
+    let mut sessions = lasting_sessions(&mut handle)?;
     handle.commit(Wish::Lazy);
     let topic: Arc<str> = Arc::from("plant/line/7/temperature");
     let payload = vec![b'x'; bytes];
@@ -192,6 +181,26 @@ fn produce(
         }
     }
     Ok((latencies, handing))
+}
+
+/// Sessions that messages are owed to, each with the number of its next delivery.
+fn lasting_sessions(
+    handle: &mut impl Store,
+) -> Result<VecDeque<(StoredSession, DeliveryNumber)>, Failure> {
+    let mut sessions = VecDeque::new();
+    for _ in 0..SESSIONS {
+        let session = handle.new_session();
+        let client = ClientId::new(&format!("client-{}", session.0)).ok_or("an empty name")?;
+        handle.append(Record::Session {
+            session,
+            client: &client,
+            user: None,
+            expiry: Duration::MAX,
+            will: None,
+        });
+        sessions.push_back((session, DeliveryNumber::FIRST));
+    }
+    Ok(sessions)
 }
 
 fn show(

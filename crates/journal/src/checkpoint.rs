@@ -56,8 +56,8 @@ impl Checkpoint {
     }
 
     /// Appends some records to `out`, until they have `at_most` bytes or a little more. A session
-    /// is one piece, however large: if `out` is cut into several frames (between records), no
-    /// other records may come between them.
+    /// is one piece, however large. They belong in one frame: a replay that found a session's
+    /// state and a part of its queue would take that for all of it.
     ///
     /// `model` must hold exactly what was written so far. It need not be fed with these records.
     pub fn step(&mut self, model: &Model, out: &mut Vec<u8>, at_most: usize) -> Progress {
@@ -89,8 +89,8 @@ impl Checkpoint {
             return true;
         }
         if let Some(topic) = self.topics.next() {
-            if let Some((message, sequence)) = model.retained(&topic) {
-                encode_retained_state(message, sequence, &topic, out);
+            if let Some((message, sequence, publisher)) = model.retained(&topic) {
+                encode_retained_state(message, sequence, &topic, publisher, out);
             }
             return true;
         }

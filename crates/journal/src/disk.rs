@@ -144,6 +144,8 @@ pub enum FolderError {
     Missing(PathBuf),
     /// The system refuses.
     Refused(PathBuf, io::Error),
+    /// Other users have access to this, and the system refuses to take it from them.
+    Exposed(PathBuf, io::Error),
 }
 
 impl fmt::Display for FolderError {
@@ -158,6 +160,13 @@ impl fmt::Display for FolderError {
             Self::Refused(path, error) => {
                 write!(f, "the store {} cannot be used: {error}", path.display())
             }
+            Self::Exposed(path, error) => write!(
+                f,
+                "other users have access to {}, and it cannot be taken from them: {error}; \
+                 change its owner to the user that runs the server, or its permissions (chmod \
+                 go-rwx)",
+                path.display()
+            ),
         }
     }
 }
@@ -166,7 +175,7 @@ impl std::error::Error for FolderError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::InUse(_) | Self::Missing(_) => None,
-            Self::Refused(_, error) => Some(error),
+            Self::Refused(_, error) | Self::Exposed(_, error) => Some(error),
         }
     }
 }
@@ -175,16 +184,19 @@ impl std::error::Error for FolderError {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    tightened: usize,
     /// Closing it gives the lock back.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes the folder for its owner alone (0700) if it is not there, and locks it.
+    /// Makes the folder for its owner alone (0700) if it is not there, and locks it. If other
+    /// users have access to it or what is in it, that is taken from them.
     ///
     /// # Errors
     ///
-    /// [`FolderError::InUse`] if somebody else holds the lock, or [`FolderError::Refused`].
+    /// [`FolderError::InUse`] if somebody else holds the lock, [`FolderError::Refused`], or
+    /// [`FolderError::Exposed`].
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let refused = |error| FolderError::Refused(path.to_owned(), error);
         make_folder(path).map_err(refused)?;
@@ -212,12 +224,53 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self {
                 path: path.to_owned(),
+                tightened: tighten(path)?,
                 _lock: lock,
             }),
             Err(TryLockError::WouldBlock) => Err(FolderError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => Err(refused(error)),
         }
     }
+
+    /// How many files and folders other users had access to, until it was locked.
+    pub fn tightened(&self) -> usize {
+        self.tightened
+    }
+}
+
+/// Takes the access from other users: to the folder first, then to all that is in it. Says from how
+/// many files and folders.
+#[cfg(unix)]
+fn tighten(folder: &Path) -> Result<usize, FolderError> {
+    use std::os::unix::fs::PermissionsExt;
+    let refused = |error| FolderError::Refused(folder.to_owned(), error);
+    let mut tightened = 0usize;
+    let mut paths = vec![folder.to_owned()];
+    while let Some(path) = paths.pop() {
+        let found = fs::symlink_metadata(&path).map_err(refused)?;
+        // Links have no permissions of their own, and what they lead to is not ours.
+        if found.is_symlink() {
+            continue;
+        }
+        let mut permissions = found.permissions();
+        if permissions.mode() & 0o077 != 0 {
+            permissions.set_mode(permissions.mode() & 0o700);
+            fs::set_permissions(&path, permissions)
+                .map_err(|error| FolderError::Exposed(path.clone(), error))?;
+            tightened = tightened.saturating_add(1);
+        }
+        if found.is_dir() {
+            for entry in fs::read_dir(&path).map_err(refused)? {
+                paths.push(entry.map_err(refused)?.path());
+            }
+        }
+    }
+    Ok(tightened)
+}
+
+#[cfg(not(unix))]
+fn tighten(_: &Path) -> Result<usize, FolderError> {
+    Ok(0)
 }
 
 impl Disk for Folder {

@@ -4,26 +4,32 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use config::{Anonymous, Config};
+use config::{Config, Listener, Protocol};
+use net::Address;
 use types::Durability;
 
 use crate::plan::Plan;
 
 /// The lines of the start: what runs, and what to try next.
-pub(crate) fn text(plan: &Plan, addresses: &[SocketAddr], program: &str) -> String {
+pub(crate) fn text(plan: &Plan, addresses: &[Address], program: &str) -> String {
     let mut text = format!(
         "Nightjar {} serves MQTT 5.0, 3.1.1 and 3.1\n",
         env!("CARGO_PKG_VERSION")
     );
-    for address in addresses {
-        line(&mut text, "listening", &address.to_string());
+    let listeners = &plan.config.listeners;
+    for (address, listener) in addresses.iter().zip(listeners) {
+        line(&mut text, "listening", &place(address, listener));
     }
-    line(&mut text, "anonymous", who(plan.config.allow_anonymous));
+    line(&mut text, "anonymous", &who(&plan.config));
     line(&mut text, "durability", &durability(&plan.config));
     line(&mut text, "data", &plan.data_dir.to_string_lossy());
     line(&mut text, "workers", &plan.workers.to_string());
-    if let Some(address) = addresses.first() {
-        let target = target(*address);
+    let plain = addresses.iter().zip(listeners);
+    let plain = plain.filter(|(_, listener)| {
+        listener.protocol == Protocol::Mqtt && plan.config.admits_anonymous(listener)
+    });
+    if let Some(address) = plain.filter_map(|(address, _)| address.tcp()).next() {
+        let target = target(address);
         text.push_str(&format!(
             "\n\
              Try next, in two other terminals:\n  \
@@ -82,12 +88,32 @@ pub(crate) fn durability(config: &Config) -> String {
     text
 }
 
-/// Who may connect.
-pub(crate) fn who(anonymous: Anonymous) -> &'static str {
-    match anonymous {
-        Anonymous::FromLoopback => "anyone on this machine may connect, nobody else",
-        Anonymous::FromAnywhere => "anyone who reaches a listener may connect",
-        Anonymous::Refused => "nobody may connect without a name and a password",
+/// Where a listener listens and what it speaks, if that is not plain MQTT.
+fn place(address: &Address, listener: &Listener) -> String {
+    match listener.protocol {
+        Protocol::Mqtt => address.to_string(),
+        other => format!("{address} ({})", other.as_str()),
+    }
+}
+
+/// Who may connect without showing who he is.
+pub(crate) fn who(config: &Config) -> String {
+    let open = |listener: &&Listener| config.admits_anonymous(listener);
+    let names: Vec<&str> = config
+        .listeners
+        .iter()
+        .filter(open)
+        .map(|listener| listener.name.as_str())
+        .collect();
+    let reached = config.listeners.iter().filter(open);
+    let here = reached.clone().all(Listener::is_loopback);
+    match names.len() {
+        0 => "nobody may connect without authentication".into(),
+        count if count < config.listeners.len() => {
+            format!("anyone may connect by {}, nobody else", names.join(", "))
+        }
+        _ if here => "anyone on this machine may connect, nobody else".into(),
+        _ => "anyone who reaches a listener may connect".into(),
     }
 }
 

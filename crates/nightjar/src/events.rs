@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
-use broker::{CloseReason, Event};
+use broker::{CloseReason, Denial, Event};
 use tracing::{Level, debug, error, info, warn};
 use types::ProtocolVersion;
+
+use crate::log::Lines;
 
 /// How grave an event is.
 pub(crate) fn level(event: &Event) -> Level {
@@ -15,6 +17,7 @@ pub(crate) fn level(event: &Event) -> Level {
         Event::Connected { .. } | Event::Disconnected { .. } | Event::Rejected { .. } => {
             Level::INFO
         }
+        Event::Denied(_) => Level::INFO,
         Event::TakenOver { .. } => Level::WARN,
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } | Event::Unencodable { .. } => {
             Level::ERROR
@@ -52,16 +55,7 @@ pub(crate) fn log(event: &Event) {
             let client = &*shown(client.as_str());
             info!(client, %peer, reason, detail, "client disconnected");
         }
-        Event::Rejected {
-            peer,
-            client,
-            reason,
-            why,
-        } => {
-            let (reason, detail) = words(reason);
-            let client = client.as_ref().map(|client| shown(client.as_str()));
-            info!(client = client.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
-        }
+        Event::Rejected { .. } => log_rejection(event),
         Event::TakenOver { client, old, new } => warn!(
             client = &*shown(client.as_str()),
             %old,
@@ -83,6 +77,7 @@ pub(crate) fn log(event: &Event) {
             client = &*shown(client.as_str()),
             expired, lost, "session ended with messages waiting"
         ),
+        Event::Denied(denial) => log_denial(denial),
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } => log_store(event),
         Event::Unencodable { peer, packet } => error!(
             %peer,
@@ -92,6 +87,48 @@ pub(crate) fn log(event: &Event) {
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
     }
 }
+
+/// Logs a link that never became a client's.
+fn log_rejection(event: &Event) {
+    let Event::Rejected {
+        peer,
+        client,
+        user,
+        reason,
+        why,
+    } = event
+    else {
+        return;
+    };
+    if !REFUSED.admits() {
+        return;
+    }
+    let (reason, detail) = words(reason);
+    let client = client.as_ref().map(|client| shown(client.as_str()));
+    let user = user.as_deref().map(shown);
+    info!(client = client.as_deref(), user = user.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
+}
+
+/// Logs that somebody was not allowed what he wanted.
+fn log_denial(denial: &Denial) {
+    if !DENIED.admits() {
+        return;
+    }
+    let client = denial.client.as_ref().map(|client| shown(client.as_str()));
+    let peer = denial.peer.map(|peer| peer.to_string());
+    info!(
+        wanted = denial.wanted.as_str(),
+        client = client.as_deref(),
+        user = denial.user.as_deref().map(shown).as_deref(),
+        peer,
+        topic = said(&shown(&denial.topic)),
+        rule = denial.why.as_deref().unwrap_or("no rule allows it"),
+        "denied"
+    );
+}
+
+static REFUSED: Lines = Lines::new("connections refused");
+static DENIED: Lines = Lines::new("denied");
 
 /// Logs what happened to the store.
 fn log_store(event: &Event) {
@@ -137,6 +174,13 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
         CloseReason::ConnectionLimit => ("connection_limit", None),
         CloseReason::TakenOver => ("taken_over", None),
         CloseReason::WriteStall => ("write_stall", None),
+        CloseReason::AddressDenied => ("address_denied", None),
+        CloseReason::ConnectionRate => ("connection_rate", None),
+        CloseReason::Banned => ("banned", None),
+        CloseReason::Revoked => ("subscription_revoked", None),
+        CloseReason::GrantOver => ("credentials_expired", None),
+        CloseReason::Unwelcome => ("credentials_withdrawn", None),
+        CloseReason::Ended => ("ended_by_operator", None),
         CloseReason::ShuttingDown => ("shutting_down", None),
         CloseReason::Panic => ("panic", None),
     }

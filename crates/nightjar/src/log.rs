@@ -5,6 +5,8 @@
 //! from a client goes into a field as `&str`, never into the message and never with `%`: the
 //! subscriber then escapes it, so that no client can forge a line.
 
+mod lines;
+
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -21,6 +23,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
+
+pub(crate) use lines::Lines;
 
 use crate::events;
 

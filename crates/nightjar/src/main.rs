@@ -8,6 +8,7 @@
 //! | [`check`] | `nightjar check` |
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
+//! | [`doors`] | who comes in and what he may do there |
 //! | [`data_dir`] | the folder for what outlives a restart |
 //! | [`log`] | the log: its thread, its forms, its level |
 //! | [`events`] | events of the broker as lines of the log |
@@ -19,6 +20,7 @@ mod banner;
 mod check;
 mod cli;
 mod data_dir;
+mod doors;
 mod events;
 mod log;
 mod plan;
@@ -26,6 +28,7 @@ mod process;
 mod serve;
 mod signals;
 mod storage;
+mod trouble;
 
 use std::process::ExitCode;
 

@@ -3,23 +3,23 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Shared, Worker};
+use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
 use config::{Config, SharedStrategy, Sources};
-use net::{Clock, Listener, ListenerConfig, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
-use store::Store;
+use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
+use store::{Recovered, Store};
 use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
-use crate::cli::ServeArgs;
-use crate::log::{Form, Log};
+use crate::cli::{self, ServeArgs};
+use crate::doors::{self, DoorError, Doors};
+use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
 use crate::storage::{self, Storage, StorageError};
@@ -47,8 +47,8 @@ enum StartError {
     Plan(PlanError),
     /// The store could not be opened.
     Store(StorageError),
-    /// A listener could not be opened.
-    Listen(SocketAddr, io::Error),
+    /// Nobody could come in, or the wrong ones could.
+    Doors(DoorError),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
 }
@@ -58,24 +58,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Plan(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
-            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
-                f,
-                "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
-                 end that one, or choose another port with --listen"
-            ),
-            Self::Listen(address, error) => {
-                let advice = match error.kind() {
-                    io::ErrorKind::AddrNotAvailable => {
-                        "; this machine has no such address, try 0.0.0.0 (all that it has) or \
-                         127.0.0.1 (this machine only)"
-                    }
-                    io::ErrorKind::PermissionDenied => {
-                        "; low ports are for the superuser, choose one above 1023"
-                    }
-                    _ => "",
-                };
-                write!(f, "cannot listen on {address}: {error}{advice}")
-            }
+            Self::Doors(error) => error.fmt(f),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -96,6 +79,8 @@ enum Request {
     Ended(Result<(), WorkerPanic>),
     /// The store has failed: nothing more can be promised.
     StoreFailed,
+    /// The store is open, or cannot be opened.
+    StoreOpened,
 }
 
 impl From<Signal> for Request {
@@ -106,7 +91,10 @@ impl From<Signal> for Request {
 
 fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let plan = Plan::new(args, Intent::Start).map_err(StartError::Plan)?;
-    let (listeners, addresses) = listen(&plan.config)?;
+    // Before a door opens: whoever sees the server listen may ask it to end.
+    let (requests, inbox) = mpsc::channel();
+    signals::forward(requests.clone())?;
+    let mut doors = Doors::open(&plan.config, &plan.data_dir).map_err(StartError::Doors)?;
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
@@ -115,16 +103,16 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         None
     });
 
-    let (requests, inbox) = mpsc::channel();
-    signals::forward(requests.clone())?;
     let start = Instant::now();
-    let (storage, recovered) =
-        Storage::open(&plan.config, &plan.data_dir, start).map_err(StartError::Store)?;
+    let Some((storage, recovered)) = open_store(&plan, start, &requests, &inbox)? else {
+        log.finish();
+        return Ok(ExitCode::SUCCESS);
+    };
     let events = Arc::new(Alarmed {
         log: log.events(),
         requests: requests.clone(),
     });
-    let shared = Shared::new(broker_config(&plan, events, descriptors));
+    let shared = Shared::new(broker_config(&plan, &doors, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     // Wills that are due go out in the first turn: to subscriptions of all workers.
@@ -137,37 +125,69 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
             worker(id, Arc::clone(&shared), storage.handle(id), part, restored)
         })
         .collect();
-    let runtime = Runtime::start(listeners, setups, Clock::new(start))?;
+    let runtime = Runtime::start(doors.take_listeners(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
+    let watching = doors.join(&mailboxes)?;
     watch_workers(runtime, requests)?;
-    announce(&plan, &addresses, form);
+    announce(&plan, doors.addresses(), form);
 
     let mut server = Server {
         config: plan.config,
         sources: plan.sources,
         mailboxes,
+        doors,
         log,
         descriptors,
     };
     let code = server.attend(&inbox);
-    drop(memory);
+    drop((memory, watching));
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
 }
 
-/// Opens all doors, or none.
-fn listen(config: &Config) -> Result<(Vec<Listener>, Vec<SocketAddr>), StartError> {
-    let mut listeners = Vec::new();
-    let mut addresses = Vec::new();
-    for wanted in &config.listeners {
-        let failed = |error| StartError::Listen(wanted.address, error);
-        let listener = Listener::bind(&ListenerConfig::new(wanted.address)).map_err(failed)?;
-        addresses.push(listener.local_addr().map_err(failed)?);
-        listeners.push(listener);
+/// Sends a request when it is dropped, by a panic too.
+struct Tell(Sender<Request>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        // If nobody listens any more, the process is ending already.
+        let _already_ending = self.0.send(Request::StoreOpened);
     }
-    Ok((listeners, addresses))
+}
+
+/// Opens the store beside this thread, which hears signals meanwhile; `None` if one of them asks
+/// for the end. What was begun is left as a crash would leave it: the next start goes on from there.
+fn open_store(
+    plan: &Plan,
+    start: Instant,
+    requests: &Sender<Request>,
+    inbox: &Receiver<Request>,
+) -> Result<Option<(Storage, Recovered)>, StartError> {
+    let (config, data_dir) = (plan.config.clone(), plan.data_dir.clone());
+    let words = cli::store::words(plan.sources.file.as_deref(), Some(&data_dir));
+    let tell = Tell(requests.clone());
+    let open = move || {
+        let _told_at_the_end = tell;
+        Storage::open(&config, &data_dir, &words, start)
+    };
+    let opening = thread::Builder::new().name("recovery".into()).spawn(open)?;
+    loop {
+        match inbox.recv() {
+            Ok(Request::Signal(Signal::End)) => {
+                info!("ended before the store was recovered");
+                return Ok(None);
+            }
+            Ok(Request::Signal(Signal::Reload)) => info!("no reload while starting"),
+            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
+            | Err(mpsc::RecvError) => break,
+        }
+    }
+    let opened = opening
+        .join()
+        .map_err(|_| io::Error::other("the recovery of the store panicked"))?;
+    opened.map(Some).map_err(StartError::Store)
 }
 
 /// The limits as the machine bears them: sockets must not take the last descriptors, and a
@@ -188,6 +208,7 @@ const SPARE_DESCRIPTORS: usize = 128;
 
 fn broker_config(
     plan: &Plan,
+    doors: &Doors,
     events: Arc<dyn EventSink>,
     descriptors: Option<u64>,
 ) -> BrokerConfig {
@@ -201,8 +222,13 @@ fn broker_config(
         sys_interval: config.sys_interval,
         server_reference: config.server_reference.clone(),
         response_information: config.response_information.clone(),
-        policy: Arc::new(auth::Open),
-        mechanisms: Vec::new(),
+        authenticator: doors.authenticator(),
+        policy: doors.policy(),
+        listeners: doors::listeners::rules(config),
+        revoked: match config.access.revoked {
+            config::Revoked::Disconnect => Revoked::Disconnect,
+            config::Revoked::Remove => Revoked::Remove,
+        },
         durability: storage::rules(config),
         events,
         // Std keys its hasher from the system's randomness; nobody outside can know the value.
@@ -264,10 +290,23 @@ fn notice(notice: Notice) {
             warn!(worker = worker.0, %error, "no new connections for now");
         }
         Notice::AcceptResumed { worker } => info!(worker = worker.0, "new connections again"),
+        Notice::Refused {
+            listener,
+            peer,
+            why,
+            ..
+        } => {
+            if REFUSALS.admits() {
+                info!(listener, %peer, %why, "connection refused");
+            }
+        }
         // The list is open: a notice that is not known here is still told.
         other => warn!(notice = ?other, "notice"),
     }
 }
+
+/// Lines about connections that never became a client's (S82).
+static REFUSALS: Lines = Lines::new("connections refused");
 
 /// Reports the end of the workers as a request.
 fn watch_workers(runtime: Runtime<Mail>, requests: Sender<Request>) -> io::Result<()> {
@@ -316,20 +355,21 @@ fn log_panics() {
     }));
 }
 
-fn announce(plan: &Plan, addresses: &[SocketAddr], form: Form) {
+fn announce(plan: &Plan, addresses: &[Address], form: Form) {
     if form == Form::Text {
         let text = banner::text(plan, addresses, &banner::program());
         if let Err(error) = io::stdout().write_all(text.as_bytes()) {
             warn!(%error, "standard output does not take the greeting");
         }
     }
-    for address in addresses {
-        info!(%address, "listening");
+    for (address, listener) in addresses.iter().zip(&plan.config.listeners) {
+        let protocol = listener.protocol.as_str();
+        info!(%address, protocol, listener = listener.name, "listening");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),
         node = plan.node,
-        anonymous = banner::who(plan.config.allow_anonymous),
+        anonymous = banner::who(&plan.config),
         data_dir = &*plan.data_dir.to_string_lossy(),
         durability = plan.config.store.durability.as_str(),
         workers = plan.workers,
@@ -342,6 +382,7 @@ struct Server {
     config: Config,
     sources: Sources,
     mailboxes: Mailboxes<Mail>,
+    doors: Doors,
     log: Log,
     /// Files that the process may have open.
     descriptors: Option<u64>,
@@ -358,6 +399,7 @@ impl Server {
                     self.drain(inbox);
                     break ExitCode::FAILURE;
                 }
+                Ok(Request::StoreOpened) => {}
                 Ok(Request::Ended(result)) => break self.unexpected_end(result),
                 Err(mpsc::RecvError) => break ExitCode::FAILURE,
             }
@@ -378,10 +420,15 @@ impl Server {
                 return;
             }
         };
-        let changes = match self.config.adopt(&new) {
+        let mut next = self.config.clone();
+        let changes = match next.adopt(&new) {
             Ok(changes) => changes,
             Err(problem) => return error!(problem, "configuration not taken over"),
         };
+        if let Err(problem) = self.doors.replace(&next) {
+            return error!(%problem, "configuration not taken over");
+        }
+        self.config = next;
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
@@ -411,7 +458,7 @@ impl Server {
             let left = deadline.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
-                Ok(Request::StoreFailed) => {}
+                Ok(Request::StoreFailed | Request::StoreOpened) => {}
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");
                     return ExitCode::FAILURE;
@@ -462,5 +509,5 @@ fn failed(failure: &WorkerPanic) -> ExitCode {
 
 /// Time for goodbyes; supervisors commonly kill after 30 s or more.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How often memory in use is looked at.
-const MEMORY_INTERVAL: Duration = Duration::from_secs(5);
+/// How often memory in use is looked at. It takes some microseconds.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);

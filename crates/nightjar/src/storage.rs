@@ -10,11 +10,13 @@ use broker::{Control, DurabilityRules, Mail};
 use config::Config;
 use journal::disk::Folder;
 use journal::engine::{Engine, OpenError, Options, Report};
-use journal::server::{Server, Settings, Stopped};
+use journal::server::{Change, Server, Settings, Stopped};
 use net::Mailboxes;
 use store::{NoStore, Recovered, Store};
 use tracing::{error, info, warn};
 use types::{ClientId, Durability, WorkerId};
+
+use crate::trouble;
 
 /// The folder in the data folder.
 pub(crate) const FOLDER: &str = "store";
@@ -24,8 +26,8 @@ pub(crate) const FOLDER: &str = "store";
 pub(crate) enum StorageError {
     /// The folder is of no use.
     Folder(PathBuf, journal::disk::FolderError),
-    /// What lies in it is.
-    Open(PathBuf, OpenError),
+    /// What lies in it is. The words name the store to the commands that are advised.
+    Open(PathBuf, OpenError, String),
     /// The system gave no thread.
     System(io::Error),
 }
@@ -34,7 +36,12 @@ impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path, error) => write!(f, "the store {}: {error}", path.display()),
-            Self::Open(path, error) => write!(f, "the store {}: {error}", path.display()),
+            Self::Open(path, error, words) => {
+                let command = "nightjar store verify";
+                let advice = error.to_string();
+                let advice = advice.replace(command, &format!("{command}{words}"));
+                write!(f, "the store {}: {advice}", path.display())
+            }
             Self::System(error) => write!(f, "the store cannot start: {error}"),
         }
     }
@@ -62,8 +69,8 @@ pub(crate) fn rules(config: &Config) -> DurabilityRules {
 }
 
 impl Storage {
-    /// Opens the store below the data folder and brings back what it holds. `start` is the start
-    /// of the workers' clock: now.
+    /// Opens the store below the data folder and brings back what it holds. `words` name it on a
+    /// command line, `start` is the start of the workers' clock: now.
     ///
     /// # Errors
     ///
@@ -71,14 +78,23 @@ impl Storage {
     pub(crate) fn open(
         config: &Config,
         data_dir: &Path,
+        words: &str,
         start: Instant,
     ) -> Result<(Self, Recovered), StorageError> {
         if rules(config).strongest() == Durability::Memory {
+            leave_alone(&data_dir.join(FOLDER));
             return Ok((Self { running: None }, Recovered::default()));
         }
         let path = data_dir.join(FOLDER);
         let folder =
             Folder::open(&path).map_err(|error| StorageError::Folder(path.clone(), error))?;
+        if folder.tightened() > 0 {
+            warn!(
+                folder = &*path.to_string_lossy(),
+                files = folder.tightened(),
+                "other users had access to the store: taken away"
+            );
+        }
         let options = Options {
             log: journal::log::Options {
                 segment_bytes: config.store.segment_bytes,
@@ -88,7 +104,7 @@ impl Storage {
             ..Options::default()
         };
         let (engine, recovered, report) = Engine::open(Arc::new(folder), options, wall_millis())
-            .map_err(|error| StorageError::Open(path.clone(), error))?;
+            .map_err(|error| StorageError::Open(path.clone(), error, words.to_owned()))?;
         announce(&recovered, &report, start);
         let settings = Settings {
             sync_interval: config.store.sync_interval,
@@ -103,7 +119,8 @@ impl Storage {
                 let _ended = mailboxes.wait().send(worker, ready);
             }
         };
-        let server = Server::start(engine, settings, move || start.elapsed(), wake)
+        let tell = Box::new(move |change: &Change| trouble::log(change, &path));
+        let server = Server::start(engine, settings, move || start.elapsed(), wake, tell)
             .map_err(StorageError::System)?;
         let running = Some(Running { server, mailboxes });
         Ok((Self { running }, recovered))
@@ -143,9 +160,20 @@ impl Storage {
     }
 }
 
+/// Says so if a store of an earlier run is there that this one has no use for.
+fn leave_alone(folder: &Path) {
+    if folder.is_dir() {
+        warn!(
+            folder = &*folder.to_string_lossy(),
+            "there is a store, and nothing is stored now: it stays as it is, and what it holds is \
+             not served; set store.durability to go on with it"
+        );
+    }
+}
+
 /// One line about what was found.
 fn announce(recovered: &Recovered, report: &Report, start: Instant) {
-    let seconds = start.elapsed().as_secs_f64();
+    let seconds = (start.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     if report.dropped_bytes > 0 {
         warn!(
             bytes = report.dropped_bytes,
@@ -173,7 +201,7 @@ fn announce(recovered: &Recovered, report: &Report, start: Instant) {
         retained = recovered.retained.len(),
         bytes = report.bytes,
         dropped_bytes = report.dropped_bytes,
-        seconds = format!("{seconds:.3}"),
+        seconds,
         "store recovered"
     );
 }

@@ -129,6 +129,7 @@ impl Data {
             message,
             topic: "hall/light",
             sequence: 1,
+            publisher: None,
         });
         handle.commit(Wish::Synced);
         store.turn(NOW);
@@ -286,6 +287,22 @@ fn without_a_store_every_task_says_how_to_name_one() {
 }
 
 #[test]
+fn whoever_names_the_store_itself_is_told_what_to_name() {
+    let data = Data::new("above");
+    data.fill();
+    let store = data.store().display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar"));
+    let output = command
+        .args(["store", "stats", "--data-dir", &store])
+        .output()
+        .expect("it runs");
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    let advised = format!("--data-dir: perhaps {},", data.0.display());
+    assert!(line.contains(&advised), "{line}");
+}
+
+#[test]
 fn a_whole_store_is_whole_and_counted() {
     let data = Data::new("whole");
     data.fill();
@@ -309,7 +326,7 @@ fn a_whole_store_is_whole_and_counted() {
     assert_eq!(json["longest_queues"][0]["client"], "lamp");
     assert_eq!(json["segments"], data.segments().len());
     let stats = data.output(&["stats"]);
-    assert!(stats.contains("       10  lamp\n"), "{stats}");
+    assert!(stats.contains("       10   40.0 KiB  lamp\n"), "{stats}");
     assert!(
         stats.contains("the oldest since 2023-11-14T22:13:20Z"),
         "{stats}"
@@ -464,15 +481,19 @@ fn damage_before_the_checkpoint_is_found_too() {
         report.contains("client that loses messages: \"lamp\""),
         "{report}"
     );
-    let line = data.failure(&["export"]);
-    assert!(line.contains("is not what was written"), "{line}");
+    let advised = format!("`nightjar store verify --data-dir {}`", data.0.display());
+    for task in ["export", "compact"] {
+        let line = data.failure(&[task]);
+        assert!(line.contains("is not what was written"), "{line}");
+        assert!(line.contains(&advised), "{line}");
+    }
     let mended = data.output(&["verify", "--quarantine"]);
     assert!(
         mended.contains(&format!("put aside: quarantine/{damaged}\n")),
         "{mended}"
     );
     assert!(
-        mended.contains("given up, because it cannot be read: 1 message\n"),
+        mended.contains("given up, counted once for each client or topic: 1 message\n"),
         "{mended}"
     );
     assert!(mended.contains("  owed to \"lamp\"\n"), "{mended}");

@@ -91,6 +91,20 @@ impl Peer {
         }
     }
 
+    /// The same from another address, by another listener.
+    pub fn open_from(
+        universe: &mut Universe,
+        version: ProtocolVersion,
+        from: types::Peer,
+        listener: u16,
+    ) -> Self {
+        Self {
+            link: universe.open_from(from, listener),
+            version,
+            kept: Vec::new(),
+        }
+    }
+
     /// Opens a link, sends CONNECT and settles. CONNACK is the first packet received.
     pub fn connect(universe: &mut Universe, connect: Connect<'_>) -> Self {
         let mut peer = Self::open(universe, connect.version);

@@ -6,9 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use broker::{BrokerConfig, Control, Mail, Shared, Worker};
+use auth::{Asker, Outcome};
+use broker::{Ask, BrokerConfig, Control, Findings, Mail, Question, Shared, Worker};
 use store::{NoStore, Recovered, Store};
-use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
+use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Peer, Time, WorkerId};
 
 /// One link between a client and the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,12 +125,28 @@ impl Universe {
 
     /// Opens a link that this worker accepts. A refused link is closed at once.
     pub fn open_at(&mut self, worker: usize) -> LinkId {
+        let port = u16::try_from(10_000 + self.links.len() % 50_000).unwrap_or(u16::MAX);
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        self.open_as(worker, Peer::Net(address), 0)
+    }
+
+    /// A proxy says for whom it speaks on this link.
+    pub fn introduce(&mut self, id: LinkId, peer: Peer) {
+        let link = &mut self.links[id.0];
+        link.info.peer = peer;
+        if let Some(conn) = link.conn {
+            let (worker, info) = (link.worker, link.info.clone());
+            self.workers[worker].handle_info(conn, info, self.now);
+            self.carry_out(worker);
+        }
+    }
+
+    fn open_as(&mut self, worker: usize, peer: Peer, listener: u16) -> LinkId {
         let id = LinkId(self.links.len());
-        let port = u16::try_from(10_000 + id.0 % 50_000).unwrap_or(u16::MAX);
         let info = LinkInfo {
-            peer: types::Peer::Net(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            peer,
             certificate: None,
-            listener: 0,
+            listener,
             accepted: self.now,
             arrival: Arrival::Accepted,
         };
@@ -144,11 +161,12 @@ impl Universe {
             unread: Vec::new(),
             closed: conn.is_none(),
         });
+        self.carry_out(worker);
         id
     }
 
     /// The link whose other side has this address.
-    pub fn link_of(&self, peer: types::Peer) -> Option<LinkId> {
+    pub fn link_of(&self, peer: Peer) -> Option<LinkId> {
         self.links
             .iter()
             .rposition(|link| link.info.peer == peer)
@@ -257,6 +275,43 @@ impl Universe {
         if let Some(lanes) = self.mail.get_mut(worker.index()) {
             lanes[plane].push_back(Letter::Mail(Mail::Control(control)));
         }
+    }
+
+    /// Brings an answer to who asked. It arrives behind what the control plane said before.
+    pub fn answer(&mut self, asker: Asker, outcome: Outcome) {
+        let plane = self.workers.len();
+        if let Some(lanes) = self.mail.get_mut(asker.worker.index()) {
+            let mail = Mail::Answer(Box::new((asker.of, outcome)));
+            lanes[plane].push_back(Letter::Mail(mail));
+        }
+    }
+
+    /// Asks a worker something.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub fn ask(&mut self, worker: WorkerId, question: Question) -> Findings {
+        let (told, hears) = std::sync::mpsc::channel();
+        let reply = move |findings| drop(told.send(findings));
+        let ask = Ask {
+            question,
+            reply: Box::new(reply),
+        };
+        let plane = self.workers.len();
+        self.mail[worker.index()][plane].push_back(Letter::Mail(Mail::Ask(Box::new(ask))));
+        self.settle();
+        match hears.try_recv() {
+            Ok(findings) => findings,
+            Err(error) => panic!("a question has no answer: {error}"),
+        }
+    }
+
+    /// Opens a link from another address, by another listener.
+    pub fn open_from(&mut self, peer: Peer, listener: u16) -> LinkId {
+        let worker = self.next_worker;
+        self.next_worker = (worker + 1) % self.workers.len();
+        self.open_as(worker, peer, listener)
     }
 
     /// One turn of one worker: its mail, its timers, its actions. Whether anything happened.

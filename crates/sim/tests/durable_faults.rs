@@ -339,6 +339,35 @@ fn damage_before_the_tail_is_refused_with_a_word_and_nothing_is_changed_f08() {
     assert_eq!(got.len(), 9);
 }
 
+/// Who shares a turn with class `disk` does not wait for the disk.
+#[test]
+fn class_os_is_answered_when_it_is_written_beside_class_disk() {
+    let mut story = Story::with(1, |config| {
+        let os = vec![("t/os".into(), Durability::Os)];
+        config.durability = DurabilityRules::new(Durability::Disk, Vec::new(), os);
+    });
+    away(&mut story, "alice", QoS::AtLeastOnce);
+    let mut peers = ["t/os", "t/disk"].map(|topic| (story.clean(V5, topic), topic));
+    for (peer, topic) in &peers {
+        let packet = Packet::Publish(publish(topic, b"", QoS::AtLeastOnce, 1));
+        let mut bytes = Vec::new();
+        codec::encode(&packet, V5, &mut bytes).expect("a packet");
+        story.universe().arrive(peer.link, &bytes);
+    }
+    story.universe().settle();
+    assert!(story.server.store_turn(Turn::Write), "nobody is woken");
+    story.universe().settle();
+    let answers = peers
+        .each_mut()
+        .map(|(peer, _)| acks(&mut story, peer).len());
+    assert_eq!(answers, [1, 0]);
+    story.server.settle();
+    let answers = peers
+        .each_mut()
+        .map(|(peer, _)| acks(&mut story, peer).len());
+    assert_eq!(answers, [0, 1]);
+}
+
 #[test]
 fn a_damaged_message_is_withheld_and_counted_and_the_others_come_f09() {
     let mut story = Story::with(2, |config| config.limits.stored_memory = 1);

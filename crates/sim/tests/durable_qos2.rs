@@ -293,3 +293,155 @@ fn a_message_that_comes_again_waits_for_the_workers_that_have_it_on_their_way_p3
     let mut subscriber = story.back(&far);
     assert_eq!(subscriber.messages(story.universe()).len(), 1);
 }
+
+/// A QoS 2 message of a publisher at worker 0, for sessions at both workers, of which the first has
+/// recorded it. The publisher and both subscribers.
+fn half_taken(story: &mut Story) -> (Peer, String, [String; 2]) {
+    let name = at_home(story, 0, "publisher");
+    let subscribers = [at_home(story, 0, "near"), at_home(story, 1, "far")];
+    for client in &subscribers {
+        let (mut peer, _) = story.durable(client);
+        peer.subscribe(story.universe(), "t", QoS::ExactlyOnce);
+        story.server.settle();
+        peer.hang_up(story.universe());
+    }
+    let (publisher, _) = story.durable(&name);
+    story.server.settle();
+    let packet = publish("t", b"once", QoS::ExactlyOnce, 7);
+    arrive(story, &publisher, &Packet::Publish(packet), 0);
+    story.server.store_turn(Turn::All);
+    (publisher, name, subscribers)
+}
+
+fn again() -> Packet<'static> {
+    let mut packet = publish("t", b"once", QoS::ExactlyOnce, 7);
+    packet.dup = true;
+    Packet::Publish(packet)
+}
+
+/// All that a subscriber gets, with the QoS of each message; it answers nothing.
+fn qos_of_all(story: &mut Story, peer: &mut Peer) -> Vec<QoS> {
+    story.server.settle();
+    let received = peer.received(story.universe());
+    let packets = received
+        .iter()
+        .filter_map(|received| match received.packet() {
+            Packet::Publish(publish) => Some(publish.qos),
+            _ => None,
+        });
+    packets.collect()
+}
+
+#[test]
+fn who_has_a_message_of_an_earlier_run_does_not_get_it_again_at_qos_0_p3() {
+    let mut story = Story::new(2);
+    let (_, name, [near, far]) = half_taken(&mut story);
+    story.restart(End::Kill);
+    let mut subscriber = story.back(&near);
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), [QoS::ExactlyOnce]);
+    subscriber.subscribe(story.universe(), "t", QoS::AtMostOnce);
+    story.server.settle();
+    let mut publisher = story.back(&name);
+    publisher.send(story.universe(), &again());
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), []);
+    let mut other = story.back(&far);
+    assert_eq!(qos_of_all(&mut story, &mut other), [QoS::ExactlyOnce]);
+}
+
+/// Who has the message of an earlier run does not count as having another one with its identifier,
+/// even if the server ends again before that is taken in as a whole.
+#[test]
+fn another_message_with_the_identifier_of_an_earlier_run_is_not_taken_for_it_p3() {
+    let mut story = Story::new(2);
+    let (_, name, [near, _]) = half_taken(&mut story);
+    story.restart(End::Kill);
+    let publisher = story.back(&name);
+    let here = story.universe().worker_of(publisher.link);
+    let other = at_home(&mut story, 1 - here, "other");
+    let (mut peer, _) = story.durable(&other);
+    peer.subscribe(story.universe(), "u", QoS::ExactlyOnce);
+    story.server.settle();
+    peer.hang_up(story.universe());
+    let mut packet = publish("u", b"other", QoS::ExactlyOnce, 7);
+    arrive(&mut story, &publisher, &Packet::Publish(packet), here);
+    // The other worker records it, and its answer comes too late.
+    let lanes = story.universe().waiting_mail(1 - here);
+    assert_eq!(lanes[here], 1);
+    story.universe().turn_with(1 - here, &[here]);
+    story.server.store_turn(Turn::All);
+    story.restart(End::Kill);
+    let mut subscriber = story.back(&near);
+    subscriber.subscribe(story.universe(), "u", QoS::ExactlyOnce);
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), [QoS::ExactlyOnce]);
+    let mut publisher = story.back(&name);
+    packet.dup = true;
+    publisher.send(story.universe(), &Packet::Publish(packet));
+    assert_eq!(qos_of_all(&mut story, &mut subscriber), [QoS::ExactlyOnce]);
+    let mut other = story.back(&other);
+    assert_eq!(qos_of_all(&mut story, &mut other), [QoS::ExactlyOnce]);
+}
+
+#[test]
+fn each_time_a_message_comes_it_is_answered_and_nothing_is_stuck_behind_it() {
+    let mut story = Story::new(2);
+    let (publisher, name, [_, far]) = half_taken(&mut story);
+    // Twice more on the old link, then three times on a new one that takes over.
+    for _ in 0..2 {
+        arrive(&mut story, &publisher, &again(), 0);
+    }
+    let mut new = Peer::open_at(story.universe(), types::ProtocolVersion::V5, 0);
+    let mut connect = sim::peer::connect(types::ProtocolVersion::V5, &name);
+    connect.clean_start = false;
+    connect.properties.session_expiry = Some(3_600);
+    arrive(&mut story, &new, &Packet::Connect(Box::new(connect)), 0);
+    for _ in 0..3 {
+        arrive(&mut story, &new, &again(), 0);
+    }
+    let next = publish("t", b"next", QoS::ExactlyOnce, 8);
+    arrive(&mut story, &new, &Packet::Publish(next), 0);
+    story.server.store_turn(Turn::All);
+    story.universe().turn_with(0, &[]);
+    let received = new.received(story.universe());
+    assert_eq!(received.len(), 1, "only CONNACK: {received:?}");
+    story.server.settle();
+    let received = new.received(story.universe());
+    let answered: Vec<u16> = received
+        .iter()
+        .map(|received| match received.packet() {
+            Packet::PubRec(ack) => ack.packet_id.get(),
+            other => panic!("the publisher gets {other:?}"),
+        })
+        .collect();
+    assert_eq!(answered, [7, 7, 7, 8]);
+    let mut subscriber = story.back(&far);
+    assert_eq!(qos_of_all(&mut story, &mut subscriber).len(), 2);
+}
+
+/// However often it sends, a client has no more answers waiting for a slow disk than it may have
+/// messages unacknowledged; nothing is lost by that.
+#[test]
+fn answers_that_wait_for_the_store_are_bounded() {
+    let floods: [fn(&mut Peer, &mut Story); 3] = [
+        |peer, story| peer.send(story.universe(), &again()),
+        |peer, story| {
+            let ack = Peer::ack(id(99), ReasonCode::Success);
+            peer.send(story.universe(), &Packet::PubRel(ack));
+        },
+        |peer, story| peer.subscribe(story.universe(), "other", QoS::AtMostOnce),
+    ];
+    for flood in floods {
+        let mut story = Story::with(1, |config| config.limits.receive_maximum = 5);
+        let (mut subscriber, _) = story.durable("subscriber");
+        subscriber.subscribe(story.universe(), "t", QoS::ExactlyOnce);
+        let (mut publisher, _) = story.durable("publisher");
+        story.server.settle();
+        for _ in 0..20 {
+            flood(&mut publisher, &mut story);
+        }
+        assert!(publisher.received(story.universe()).is_empty());
+        assert!(story.universe().is_paused(publisher.link));
+        story.server.settle();
+        assert_eq!(publisher.received(story.universe()).len(), 20);
+        assert!(!story.universe().is_paused(publisher.link));
+    }
+}

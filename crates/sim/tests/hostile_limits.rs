@@ -212,6 +212,31 @@ fn s36_filters_are_bounded_by_packet_and_by_client() {
 }
 
 #[test]
+fn s36_the_bytes_of_a_clients_filters_are_bounded() {
+    let limits = Limits {
+        subscription_bytes_per_client: 100_000,
+        ..Default::default()
+    };
+    let mut universe = limited(1, limits);
+    let mut others = Others::new(&mut universe);
+    let mut peer = Peer::join(&mut universe, V5, "m");
+    let long = |number: usize| format!("{number}/{}", "x".repeat(39_998));
+    for (number, code) in [(1, 0), (2, 0), (3, 0x97), (2, 0)] {
+        let one = std::iter::once(long(number));
+        peer.send_bytes(&mut universe, &subscribe(one, V5));
+        assert_eq!(codes(&mut peer, &mut universe), [[code]]);
+    }
+    // What is given back may be taken again.
+    let one = std::iter::once(long(1));
+    peer.send_bytes(&mut universe, &unsubscribe(one, V5));
+    let shared = std::iter::once(format!("$share/g/{}", long(3)));
+    peer.send_bytes(&mut universe, &subscribe(shared, V5));
+    assert_eq!(codes(&mut peer, &mut universe), [[0], [0]]);
+    peer.hang_up(&mut universe);
+    others.are_alone(&mut universe);
+}
+
+#[test]
 fn s36_a_subscriber_waits_for_the_index_and_all_is_answered() {
     let mut universe = Universe::small();
     let mut others = Others::new(&mut universe);

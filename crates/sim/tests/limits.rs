@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use broker::{BrokerConfig, Control, DropReason};
-use codec::{ConnectProperties, Packet, UserPropertiesBuf};
+use codec::{Connect, ConnectProperties, Packet, UserPropertiesBuf, Will};
 use sim::peer::{connect, publish};
 use sim::{Peer, Universe};
 use types::{Limits, ProtocolVersion, QoS, ReasonCode};
@@ -15,6 +15,25 @@ fn bounded(change: impl FnOnce(&mut Limits)) -> Universe {
     let mut config = BrokerConfig::open(1, 5);
     change(&mut config.limits);
     Universe::new(config)
+}
+
+fn lasting(client_id: &str) -> Connect<'_> {
+    let mut packet = connect(V5, client_id);
+    packet.clean_start = false;
+    packet.properties.session_expiry = Some(3_600);
+    packet
+}
+
+fn will<'a>(topic: &'a str, payload: &'a [u8]) -> Will<'a> {
+    Will {
+        topic,
+        payload,
+        qos: QoS::AtLeastOnce,
+        retain: false,
+        delay: None,
+        message_expiry: None,
+        forward: Default::default(),
+    }
 }
 
 fn drops(universe: &Universe, reason: DropReason) -> u64 {
@@ -186,6 +205,83 @@ fn short_of_memory_qos_0_goes_first_from_the_slowest_and_then_nothing_is_taken()
     let refused = tell(&mut universe, 1_000_001, QoS::AtLeastOnce, 2);
     assert_eq!(refused, Some(ReasonCode::QuotaExceeded));
     assert_eq!(drops(&universe, DropReason::Memory), 2);
+}
+
+/// Between two looks at the memory what waits is counted: a flood does not outrun the budget.
+#[test]
+fn what_came_since_the_last_look_counts_against_the_memory_budget() {
+    for workers in [1, 2] {
+        let mut config = BrokerConfig::open(workers, 5);
+        config.limits.memory = 1_000_000;
+        let mut universe = Universe::new(config);
+        for number in 0..100 {
+            let mut away = Peer::connect(&mut universe, lasting(&format!("away{number}")));
+            away.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+            away.hang_up(&mut universe);
+        }
+        let mut bob = Peer::join(&mut universe, V5, "bob");
+        for _ in 0..3 {
+            universe.shared.set_resident(800_000);
+            let taken = (1..=100)
+                .take_while(|&id| {
+                    bob.publish(&mut universe, "a", &[0; 10], QoS::AtLeastOnce, id);
+                    match bob.received(&mut universe)[0].packet() {
+                        Packet::PubAck(ack) => ack.reason == ReasonCode::Success,
+                        other => panic!("{other:?}"),
+                    }
+                })
+                .count();
+            // A hundred places of some 128 bytes for each.
+            assert!((10..20).contains(&taken), "{taken}");
+        }
+        // The sessions share a message: it counts once.
+        universe.shared.set_resident(900_000);
+        bob.publish(&mut universe, "a", &[0; 10_000], QoS::AtLeastOnce, 1);
+        bob.publish(&mut universe, "a", &[0; 10_000], QoS::AtLeastOnce, 2);
+        let received = bob.received(&mut universe);
+        let reasons = received.iter().map(|received| match received.packet() {
+            Packet::PubAck(ack) => ack.reason,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), [ReasonCode::Success; 2]);
+    }
+}
+
+/// Short of memory, who is there goes on and comes back, and nobody and nothing is new.
+#[test]
+fn short_of_memory_there_are_no_new_sessions_subscriptions_and_large_wills() {
+    let mut universe = bounded(|limits| limits.memory = 1_000_000);
+    let mut known = Peer::connect(&mut universe, lasting("known"));
+    known.subscribe(&mut universe, "a", QoS::AtMostOnce);
+    known.received(&mut universe);
+    universe.shared.set_resident(1_000_001);
+    let mut refused = |packet| {
+        let mut peer = Peer::connect(&mut universe, packet);
+        let received = peer.received(&mut universe);
+        match received[0].packet() {
+            Packet::ConnAck(connack) => connack.reason == ReasonCode::QuotaExceeded,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(refused(lasting("new")));
+    assert!(refused(connect(V5, "new")));
+    let mut large = lasting("known");
+    let payload = [0; 2_000];
+    large.will = Some(will("b", &payload));
+    assert!(refused(large));
+    let mut small = lasting("known");
+    small.will = Some(will("b", &payload[..20]));
+    assert!(!refused(small));
+    let mut known = Peer::connect(&mut universe, lasting("known"));
+    known.subscribe(&mut universe, "a", QoS::AtLeastOnce);
+    known.subscribe(&mut universe, "b", QoS::AtLeastOnce);
+    let received = known.received(&mut universe);
+    let answers = received.iter().map(|received| match received.packet() {
+        Packet::ConnAck(connack) => connack.reason.byte(),
+        Packet::SubAck(ack) => ack.reasons[0],
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(answers.collect::<Vec<_>>(), [0, 1, 0x97]);
 }
 
 #[test]

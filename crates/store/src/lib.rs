@@ -20,9 +20,12 @@ pub mod record;
 pub mod recovered;
 
 pub use memory::{MemoryStore, NoStore, Tape};
-pub use port::{COMMIT_BOUNDS, Figures, Found, Loaded, Progress, Room, Store, StoreFailed, Wish};
-pub use record::{Delivery, Record, Settled, WillParts};
+pub use port::{
+    COMMIT_BOUNDS, Condition, Figures, Found, Health, Loaded, Progress, Room, Shortage, Store,
+    StoreFailed, Wish,
+};
+pub use record::{Delivery, Publisher, Record, Settled, WillParts};
 pub use recovered::{
-    Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained, RecoveredSession,
-    RecoveredSubscription, RecoveredWill, Stage,
+    Recovered, RecoveredBegun, RecoveredDelivery, RecoveredPublisher, RecoveredRetained,
+    RecoveredSession, RecoveredSubscription, RecoveredWill, Stage,
 };

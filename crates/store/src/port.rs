@@ -46,11 +46,27 @@ pub struct Progress {
 pub enum Room {
     /// It does.
     Enough,
-    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait.
+    /// The disk lags behind by `limits.store_backlog`: publishers of QoS 1 and 2 wait, and whoever
+    /// begins, resumes or changes a session that lasts.
     Behind,
     /// The disk, or `limits.store_bytes`, is full: QoS 1 and 2 are refused with 0x97 where they
     /// would have to be stored. Acknowledgements are still taken.
     Full,
+    /// It is [`Room::Full`], and [`Room::Behind`] with what came before and since: who resumes or
+    /// changes a session that lasts waits.
+    FullAndBehind,
+}
+
+impl Room {
+    /// Whether messages that would have to be stored are refused.
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Full | Self::FullAndBehind)
+    }
+
+    /// Whether who would add to what waits to be written has to wait.
+    pub fn is_behind(self) -> bool {
+        matches!(self, Self::Behind | Self::FullAndBehind)
+    }
 }
 
 /// A message that was asked for.
@@ -73,6 +89,52 @@ pub enum Found {
     Gone,
     /// It is damaged, and withheld.
     Damaged,
+}
+
+/// How a store fares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How.
+    pub condition: Condition,
+    /// Since when, in milliseconds of the store's clock; 0: since the start.
+    pub since: u64,
+}
+
+/// How a store fares, from good to bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Condition {
+    /// All is well.
+    #[default]
+    Ok,
+    /// The disk takes longer than a second, or hangs: acknowledgements are late.
+    Slow,
+    /// There is no room: see [`Room::Full`].
+    Full(Shortage),
+    /// Nothing is acknowledged any more: see [`StoreFailed`].
+    Failed,
+}
+
+impl Condition {
+    /// One word: `ok`, `slow`, `full` or `failed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Slow => "slow",
+            Self::Full(_) => "full",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shortage {
+    /// `limits.store_bytes` is reached.
+    Limit,
+    /// The disk is full, or a quota on it is used up.
+    Disk,
+    /// The file system is read-only.
+    ReadOnly,
 }
 
 /// What a store shows of itself.
@@ -101,6 +163,8 @@ pub struct Figures {
     /// How many commits took how long: for each of [`COMMIT_BOUNDS`] those not longer, and last
     /// the longer ones.
     pub commits: [u64; COMMIT_BOUNDS.len() + 1],
+    /// How it fares.
+    pub health: Health,
 }
 
 /// The bounds of the commit latency histogram, from the first write to the end of the sync.
@@ -135,6 +199,12 @@ pub trait Store: Send {
     /// Takes a message. It is in the store before any batch that is committed from now on, by
     /// whatever worker; if no [`Record`] refers to it, the store forgets it again.
     fn keep(&mut self, message: &Message, now: Time) -> MessageRef;
+
+    /// The same for a message whose name nobody but this worker learns before its next
+    /// [`Store::commit`]: it may go with that batch, which is cheaper.
+    fn keep_here(&mut self, message: &Message, now: Time) -> MessageRef {
+        self.keep(message, now)
+    }
 
     /// Takes a record into the batch of this turn. The records of one batch survive together or
     /// not at all.

@@ -11,6 +11,17 @@ use types::{
     SubscriptionFilter, SubscriptionOptions, Time,
 };
 
+/// Who published a retained message (S47).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publisher<'a> {
+    /// The client identifier.
+    pub client: &'a str,
+    /// The user; `None` is nobody in particular.
+    pub user: Option<&'a str>,
+    /// It had rules, groups or more from a back end, which are not known later.
+    pub granted: bool,
+}
+
 /// One thing that happened. Borrowed: the store copies what it keeps.
 ///
 /// The message itself goes by [`crate::Store::keep`], before the first record that refers to it.
@@ -133,6 +144,8 @@ pub enum Record<'a> {
         topic: &'a str,
         /// The order of changes over all workers.
         sequence: u64,
+        /// Who published it; `None`: the server, or nobody noted it.
+        publisher: Option<Publisher<'a>>,
     },
     /// The retained message of a topic was cleared.
     Cleared {

@@ -9,6 +9,8 @@ use types::{
     SubscriptionFilter, SubscriptionOptions, Time,
 };
 
+use crate::record::Publisher;
+
 /// All that the records of earlier runs come to. Times are on the clock of this run, which starts
 /// at [`Time::ZERO`]; what was due earlier is due at once.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +46,9 @@ pub struct RecoveredSession {
     pub deliveries: Vec<RecoveredDelivery>,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// Deliveries before this one that wait at QoS 1 may have been sent: the client was connected
+    /// when a run ended, and a [`crate::Record::Sent`] waits for nobody.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers of the client that it has not released.
     pub received: Vec<PacketId>,
     /// QoS 2 messages of the client that are not received as a whole.
@@ -128,4 +133,38 @@ pub struct RecoveredRetained {
     pub body: StoredBody,
     /// The order of changes.
     pub sequence: u64,
+    /// Who published it, if that was noted.
+    pub publisher: Option<Arc<RecoveredPublisher>>,
+}
+
+/// Who published retained messages: one for all of the same client.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecoveredPublisher {
+    /// The client identifier.
+    pub client: Arc<str>,
+    /// The user; `None` is nobody in particular.
+    pub user: Option<Arc<str>>,
+    /// It had rules, groups or more from a back end.
+    pub granted: bool,
+}
+
+impl RecoveredPublisher {
+    /// The same, borrowed.
+    pub fn as_record(&self) -> Publisher<'_> {
+        Publisher {
+            client: &self.client,
+            user: self.user.as_deref(),
+            granted: self.granted,
+        }
+    }
+}
+
+impl From<Publisher<'_>> for RecoveredPublisher {
+    fn from(publisher: Publisher<'_>) -> Self {
+        Self {
+            client: publisher.client.into(),
+            user: publisher.user.map(Into::into),
+            granted: publisher.granted,
+        }
+    }
 }

@@ -201,14 +201,32 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
     /// place of another adds no topic, and is never refused for its bytes unless it is
     /// larger than the one before.
     pub fn set(&self, topic: &Arc<str>, value: M, now: Time) -> Result<u64, RetainedFull> {
+        self.set_with(topic, value.size(), || value, now)
+            .map(|(sequence, _)| sequence)
+    }
+
+    /// The same for a value of `size` bytes that is made only when there is room for it: `make`
+    /// must not use this store. Returns the value before as well.
+    ///
+    /// # Errors
+    ///
+    /// As [`RetainedStore::set`].
+    pub fn set_with(
+        &self,
+        topic: &Arc<str>,
+        size: usize,
+        make: impl FnOnce() -> M,
+        now: Time,
+    ) -> Result<(u64, Option<M>), RetainedFull> {
         let hash = self.hash(topic);
         let mut shard = self.shard(hash);
-        if let Err(full) = self.reserve(shard.known_size(hash, topic), value.size()) {
+        if let Err(full) = self.reserve(shard.known_size(hash, topic), size) {
             if self.purge_shard(&mut shard, now, PURGE_AT_SET) == 0 {
                 return Err(full);
             }
-            self.reserve(shard.known_size(hash, topic), value.size())?;
+            self.reserve(shard.known_size(hash, topic), size)?;
         }
+        let value = make();
         let known = shard.find(hash, topic);
         if known.is_none() {
             self.order_mut().insert(Arc::clone(topic));
@@ -220,20 +238,25 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             sequence,
             value,
         };
-        self.put(&mut shard, hash, known, kept);
-        Ok(sequence)
+        let before = self.put(&mut shard, hash, known, kept);
+        Ok((sequence, before.map(|before| before.value)))
     }
 
     /// Forgets the value of a topic (MQTT-3.3.1-6), if there is one, and returns the sequence
     /// number of this change: above that of the value, below that of the next one.
     pub fn clear(&self, topic: &str) -> u64 {
+        self.remove(topic).0
+    }
+
+    /// As [`RetainedStore::clear`]; returns the value as well.
+    pub fn remove(&self, topic: &str) -> (u64, Option<M>) {
         let hash = self.hash(topic);
         let mut shard = self.shard(hash);
-        if let Some(at) = shard.find(hash, topic) {
-            let kept = shard.take(hash, at);
-            self.forget(&kept);
+        let kept = shard.find(hash, topic).map(|at| shard.take(hash, at));
+        if let Some(kept) = &kept {
+            self.forget(kept);
         }
-        self.next_sequence()
+        (self.next_sequence(), kept.map(|kept| kept.value))
     }
 
     /// The value of one topic.
@@ -383,14 +406,18 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         shift(&self.memory, kept.value.memory(), 0);
     }
 
-    fn put(&self, shard: &mut Shard<M>, hash: u64, known: Option<u32>, kept: Retained<M>) {
+    fn put(
+        &self,
+        shard: &mut Shard<M>,
+        hash: u64,
+        known: Option<u32>,
+        kept: Retained<M>,
+    ) -> Option<Retained<M>> {
         let memory = kept.value.memory();
         let old = shard.put(hash, known, kept);
-        shift(
-            &self.memory,
-            old.map_or(0, |old| old.value.memory()),
-            memory,
-        );
+        let before = old.as_ref().map_or(0, |old| old.value.memory());
+        shift(&self.memory, before, memory);
+        old
     }
 
     fn next_sequence(&self) -> u64 {

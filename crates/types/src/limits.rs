@@ -34,6 +34,8 @@ pub struct Limits {
     pub filters_per_packet: u16,
     /// Most subscriptions of one client. More: 0x97 in SUBACK.
     pub subscriptions_per_client: u32,
+    /// Most bytes of filters, share names included, of one client. More: 0x97 in SUBACK.
+    pub subscription_bytes_per_client: u32,
     /// Most unacknowledged QoS 1 and 2 messages towards one client. More wait in the queue.
     pub inflight: u16,
     /// Receive Maximum that the server announces: most unacknowledged QoS 1 and 2 messages
@@ -65,8 +67,9 @@ pub struct Limits {
     /// are paused. An empty mailbox takes any message.
     pub mailbox_bytes: usize,
     /// Memory budget for messages and buffers of the whole server. Above: QoS 0 is shed
-    /// (slowest client first), then QoS 1 and 2 are refused with 0x97. Zero: four fifths of
-    /// what the machine, or the control group that the server runs in, has.
+    /// (slowest client first), then QoS 1 and 2 are refused with 0x97, and so are new sessions
+    /// and subscriptions, and wills above 1 KiB. Zero: four fifths of what the machine, or the
+    /// control group that the server runs in, has.
     pub memory: usize,
     /// Most bytes of messages that wait, queued or retained, and are kept in memory beside the
     /// store. Beyond: they are on the disk only, and read when their turn comes. Zero: an eighth
@@ -75,9 +78,14 @@ pub struct Limits {
     /// Longest time that a message waits for a session. Longer: dropped and counted. Zero: no
     /// bound.
     pub queued_age: Duration,
-    /// Most bytes that the store takes on the disk. Above: 0x97. Zero: as many as the disk has.
+    /// Most bytes that the store takes on the disk. A sixth, and as much as it may take to collect
+    /// what is owed and to write a checkpoint, is kept for that and for what gives room back; above
+    /// the rest: 0x97 to what would be stored, and to new sessions and subscriptions that last. A
+    /// message that is larger than what is left when it comes may go beyond it. Zero: as many as
+    /// the disk has.
     pub store_bytes: u64,
-    /// Most bytes that wait to be written to the store. Above: publishers of QoS 1 and 2 wait.
+    /// Most bytes that wait to be written to the store. Above: publishers of QoS 1 and 2 wait, and
+    /// whoever begins, resumes or changes a session that lasts.
     pub store_backlog: usize,
     /// New connections of the whole server. Above: they wait to be accepted.
     pub connection_rate: Option<Rate>,
@@ -154,6 +162,7 @@ impl Default for Limits {
             user_properties: 64,
             filters_per_packet: 1024,
             subscriptions_per_client: 10_000,
+            subscription_bytes_per_client: 1024 * 1024,
             inflight: 1024,
             receive_maximum: 1024,
             topic_alias_maximum: 64,

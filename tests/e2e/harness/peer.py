@@ -82,6 +82,8 @@ class Peer:
         manual_ack=False,
         username=None,
         password=None,
+        tls=None,
+        transport="tcp",
         **connect_properties,
     ):
         self.server, self.version, self.clean = server, version, clean
@@ -103,8 +105,13 @@ class Peer:
             protocol=version,
             reconnect_on_failure=False,
             manual_ack=manual_ack,
+            transport=transport,
             **session,
         )
+        if tls is not None:
+            self.client.tls_set_context(tls)
+        if transport == "websockets":
+            self.client.ws_set_options(path="/mqtt")
         if username is not None:
             self.client.username_pw_set(username, password)
         if will is not None:

@@ -35,6 +35,14 @@ pub struct Bans {
 }
 
 impl Bans {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.clients.is_empty()
+            && self.beginnings.is_empty()
+            && self.users.is_empty()
+            && self.networks.is_empty()
+    }
+
     /// Adds one.
     pub fn insert(&mut self, banned: Banned) {
         match banned {

@@ -126,8 +126,11 @@ impl Worker {
         };
         if client.session.has_waiting() {
             self.pump(key, now);
-        } else if client.member.is_some() {
-            self.recount(key);
+        } else {
+            if client.member.is_some() {
+                self.recount(key);
+            }
+            self.settle_asks(key);
         }
         self.wake_replay(key);
     }

@@ -1,5 +1,6 @@
 //! CONNECT: home, rules, identity, session, CONNACK.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,13 +15,18 @@ use types::{
 };
 
 use super::Worker;
+use super::grants::Occasion;
 use super::receive::Flow;
 use crate::client::Client;
-use crate::conn::{Authenticated, Open, Phase, Will};
+use crate::conn::{Authenticated, Claims, Open, Phase, Will};
 use crate::event::{CloseReason, Event};
+use crate::listeners::Mount;
 use crate::metrics::{Counter, Gauge};
 use crate::shared::Shared;
 use crate::timers::Timer;
+
+/// The largest will, in bytes, of a client that comes back while memory is short.
+const SMALL_WILL: usize = 1024;
 
 /// A client that may come in.
 struct Admission<'a> {
@@ -67,6 +73,9 @@ impl Worker {
                 return self.send_home(id, home, bytes);
             }
         }
+        if self.connects_too_fast(&connect) {
+            return Flow::Wait;
+        }
         self.count(Counter::ConnectsReceived, 1);
         let packet = bytes.get(..total_len).unwrap_or_default();
         self.admit(id, &connect, packet, now)
@@ -106,14 +115,13 @@ impl Worker {
     }
 
     fn admit(&mut self, id: ConnId, connect: &Connect<'_>, packet: &[u8], now: Time) -> Flow {
-        let version = connect.version;
         if let Err(refusal) = negotiate(connect, &self.limits) {
-            return self.refuse(id, version, refusal.reason, refusal.why, now);
+            return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         // Client and address are looked at before anybody is asked about the user.
         let who = self.newcomer(id, connect.client_id, &Identity::Anonymous, None);
         if let Err(refusal) = self.check_ban(&who) {
-            return self.refuse(id, version, refusal.reason, refusal.why, now);
+            return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         self.authenticate(id, connect, packet, now)
     }
@@ -151,7 +159,7 @@ impl Worker {
             .and_then(|admission| self.carry_out(id, &admission, now));
         match admitted {
             Ok(()) => Flow::Continue,
-            Err(Refusal { reason, why }) => self.refuse(id, connect.version, reason, why, now),
+            Err(Refusal { reason, why }) => self.refuse_client(id, connect, reason, why, now),
         }
     }
 
@@ -169,9 +177,17 @@ impl Worker {
             None => (self.new_client_id(), true),
         };
         let listener = self.listener_of(id);
+        let mount = self.mount_of(id);
         let will = connect.will.as_ref().map(|will| {
             let rules = &self.shared.config.durability;
-            keep_will(will, rules.class(listener, will.topic))
+            let topic = match &mount {
+                None => Cow::Borrowed(will.topic),
+                // What is not to be mounted is refused as such.
+                Some(mount) => mount
+                    .mounted(will.topic)
+                    .map_or_else(Cow::default, Cow::Owned),
+            };
+            keep_will(will, &topic, rules.class(listener, &topic))
         });
         let will = will.transpose();
         let will = will.map_err(|_| {
@@ -190,6 +206,12 @@ impl Worker {
         };
         self.check_admission(id, &admission)?;
         Ok(admission)
+    }
+
+    /// What stands before the topics of a connection's client.
+    fn mount_of(&self, id: ConnId) -> Option<Box<Mount>> {
+        let listener = self.shared.listener(self.listener_of(id)?)?;
+        listener.rules.mount.clone().map(Box::new)
     }
 
     /// The listener that a connection came by.
@@ -215,10 +237,12 @@ impl Worker {
         if let Some(client) = self.clients.at_mut(key) {
             client.grant = admission.grant.clone();
         }
-        self.start_grant(id, key, now);
+        self.take_user_rates(id, admission.identity.user());
+        self.start_grant(id, key, Occasion::Authenticated, now);
+        self.forget_decisions(key);
         if session_present {
-            // It may be granted other things than the last time; it hears of it when it subscribes.
-            self.go_beyond(|worker| worker.review(key));
+            // It may be granted other things than the last time.
+            self.review_soon(key);
         }
         if !session_present {
             self.cork_if_unsafe(id, &admission.client_id);
@@ -259,7 +283,6 @@ impl Worker {
 
     fn check_admission(&self, id: ConnId, admission: &Admission<'_>) -> Result<(), Refusal> {
         let Admission {
-            connect,
             client_id,
             identity,
             grant,
@@ -267,8 +290,14 @@ impl Worker {
         } = admission;
         let who = self.newcomer(id, client_id.as_str(), identity, grant.as_deref());
         self.check_ban(&who)?;
-        if let Some(will) = &connect.will {
-            let topic = TopicName::parse(will.topic, self.limits.topic_levels)
+        if let Some(will) = &admission.will {
+            if will.topic.is_empty() {
+                return Err(refusal(
+                    ReasonCode::NotAuthorized,
+                    "not authorized to publish the will",
+                ));
+            }
+            let topic = TopicName::parse(&will.topic, self.limits.topic_levels)
                 .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
             let access = Access::Publish {
                 topic,
@@ -292,16 +321,39 @@ impl Worker {
                 ReasonCode::NotAuthorized,
                 "the session belongs to another user",
             )),
-            Some(_) => Ok(()),
-            None if self.sessions_are_full() && self.reference.is_some() => Err(refusal(
-                ReasonCode::UseAnotherServer,
-                "the server has no room for another session",
-            )),
-            None if self.sessions_are_full() => Err(refusal(
-                ReasonCode::QuotaExceeded,
-                "the server has no room for another session",
-            )),
+            Some(_) => self.check_will_size(admission),
+            None if self.sessions_are_full() => {
+                Err(self.elsewhere("the server has no room for another session"))
+            }
+            None if self.memory_is_short() => {
+                Err(self.elsewhere("the server's memory budget is used up"))
+            }
+            None if !admission.agreed.session_expiry.is_zero() && self.takes_nothing_lasting() => {
+                Err(refusal(
+                    ReasonCode::QuotaExceeded,
+                    "the store has no room for another session",
+                ))
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Who comes back takes no more than it had, unless it leaves a large will.
+    fn check_will_size(&self, admission: &Admission<'_>) -> Result<(), Refusal> {
+        let size = admission.will.as_ref().map_or(0, |will| will.size());
+        if size > SMALL_WILL && self.memory_is_short() {
+            return Err(
+                self.elsewhere("the server's memory budget is used up: the will is too large")
+            );
+        }
+        Ok(())
+    }
+
+    /// No room here; perhaps at another server.
+    fn elsewhere(&self, why: &'static str) -> Refusal {
+        match self.reference {
+            Some(_) => refusal(ReasonCode::UseAnotherServer, why),
+            None => refusal(ReasonCode::QuotaExceeded, why),
         }
     }
 
@@ -413,6 +465,7 @@ impl Worker {
             })
         });
         let will = admission.will.clone();
+        let mount = self.mount_of(id);
         self.enter(
             id,
             Phase::Open(Open {
@@ -421,8 +474,8 @@ impl Worker {
                 last: None,
                 will,
                 auth,
-                grant_ends: None,
-                grant_refreshes: None,
+                term: None,
+                mount,
                 held: None,
             }),
             now,
@@ -519,6 +572,19 @@ impl Worker {
         self.publish_connected(&client, peer, connect, keep_alive, session_present, now);
     }
 
+    /// The same for a client that has said who it is.
+    pub(super) fn refuse_client(
+        &mut self,
+        id: ConnId,
+        connect: &Connect<'_>,
+        reason: ReasonCode,
+        why: &'static str,
+        now: Time,
+    ) -> Flow {
+        self.enter(id, Phase::Refused(Box::new(Claims::of(connect))), now);
+        self.refuse(id, connect.version, reason, why, now)
+    }
+
     /// CONNACK with an error, then the close (MQTT-3.2.2-7).
     pub(super) fn refuse(
         &mut self,
@@ -568,11 +634,15 @@ fn refusal(reason: ReasonCode, why: &'static str) -> Refusal {
 }
 
 /// The will as it is kept; an error if its properties cannot be passed on.
-fn keep_will(will: &codec::Will<'_>, durability: Durability) -> Result<Will, codec::EncodeError> {
+fn keep_will(
+    will: &codec::Will<'_>,
+    topic: &str,
+    durability: Durability,
+) -> Result<Will, codec::EncodeError> {
     let mut properties = Vec::new();
     codec::publish::forward_properties(&will.forward, &mut properties)?;
     Ok(Will {
-        topic: Arc::from(will.topic),
+        topic: Arc::from(topic),
         properties: properties.into_boxed_slice(),
         payload: will.payload.into(),
         qos: will.qos,

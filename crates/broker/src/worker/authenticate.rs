@@ -14,8 +14,9 @@ use protocol::Violation;
 use types::{ConnId, ProtocolVersion, ReasonCode, SessionKey, Time};
 
 use super::Worker;
+use super::grants::Occasion;
 use super::receive::Flow;
-use crate::conn::{Authenticating, Conn, Phase};
+use crate::conn::{Authenticating, Conn, Phase, kept_connect};
 use crate::event::CloseReason;
 
 const V5: ProtocolVersion = ProtocolVersion::V5;
@@ -130,7 +131,7 @@ impl Worker {
             ReasonCode::BadAuthenticationMethod => "authentication method not supported",
             _ => "authentication failed",
         };
-        self.refuse(id, connect.version, refused.reason, why, now)
+        self.refuse_client(id, connect, refused.reason, why, now)
     }
 
     /// An answer that was promised.
@@ -154,7 +155,9 @@ impl Worker {
             Phase::Open(open) if open.auth.as_ref().is_some_and(|state| state.asked) => {
                 self.conclude_again(id, outcome, now);
             }
-            Phase::Greeting | Phase::Authenticating(_) | Phase::Open(_) => return,
+            Phase::Greeting | Phase::Authenticating(_) | Phase::Open(_) | Phase::Refused(_) => {
+                return;
+            }
         }
         // What the client sent meanwhile.
         if let Some(conn) = self.conns.at_mut(id) {
@@ -325,7 +328,7 @@ impl Worker {
             }
             // The session belongs to the identity that made it (S25).
             Outcome::Admitted(admitted) if admitted.identity == state.identity => {
-                self.take_grant(key, admitted.grant, now);
+                self.take_grant(key, admitted.grant, Occasion::Authenticated, now);
                 self.write_auth(id, ReasonCode::Success, &method, admitted.data.as_deref());
                 Flow::Continue
             }
@@ -364,14 +367,19 @@ impl Worker {
         match outcome {
             Outcome::Admitted(Admitted {
                 identity, grant, ..
-            }) if identity == client.identity => self.take_grant(key, grant, now),
+            }) if identity == client.identity => {
+                self.take_grant(key, grant, Occasion::Refreshed, now);
+            }
             Outcome::Admitted(_) | Outcome::Refused(_) => {
                 if let Some(conn) = client.conn {
                     self.close(conn, CloseReason::Unwelcome, now);
                 }
             }
             // Nobody is asked for a conversation that it did not begin.
-            Outcome::Continue { .. } => {}
+            Outcome::Continue { .. } => {
+                let grant = client.grant.clone();
+                self.take_grant(key, grant, Occasion::Refreshed, now);
+            }
         }
     }
 
@@ -384,22 +392,5 @@ impl Worker {
             user: Default::default(),
         };
         self.write(id, V5, &Packet::Auth(auth));
-    }
-}
-
-/// A CONNECT that was kept.
-fn kept_connect(packet: &[u8]) -> Option<Box<Connect<'_>>> {
-    let Ok(codec::Frame::Complete {
-        first_byte,
-        header_len,
-        ..
-    }) = codec::frame(packet, u32::MAX)
-    else {
-        return None;
-    };
-    let body = packet.get(header_len..)?;
-    match codec::decode(V5, first_byte, body) {
-        Ok(Packet::Connect(connect)) => Some(connect),
-        _ => None,
     }
 }

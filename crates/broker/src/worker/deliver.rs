@@ -13,7 +13,7 @@ use types::{
 use super::Worker;
 use super::publish::Fanout;
 use super::record::{delivery, owe};
-use super::write::{Copy, TooLarge, write_publish};
+use super::write::{Copy, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
 use crate::metrics::{Gauge, Metrics};
@@ -52,7 +52,12 @@ impl Worker {
             }
         }
         let qos = fanout.parts.qos.min(delivery.qos);
-        if !self.may_have(recipient.session, fanout.route.topic(), qos) {
+        let topic = fanout.route.topic();
+        let is_allowed = match fanout.is_old {
+            false => self.may_have(recipient.session, topic, qos),
+            true => self.may_receive(recipient.session, topic, qos),
+        };
+        if !is_allowed {
             let size = fanout.parts.payload.len();
             return self.metrics().dropped(DropReason::NotAuthorized, 1, size);
         }
@@ -145,8 +150,7 @@ impl Worker {
             Some((conn, Offer::Send(_))) => self.write_fanout(key, conn, copy, fanout),
             Some((_, Offer::Wait)) | None => {
                 if number.is_some() {
-                    let now = fanout.now;
-                    self.keep(&Arc::clone(fanout.message()), now);
+                    self.keep_fanout(fanout);
                 }
                 self.enqueue(key, outbound(fanout, copy, number));
             }
@@ -172,9 +176,9 @@ impl Worker {
         let written = write_publish(conn, pool, metrics, &mut heads, &content, copy, fanout.now);
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
-        if written == Err(TooLarge) {
+        if let Err(why) = written {
             let size = fanout.parts.payload.len();
-            self.give_up(key, copy.packet_id, DropReason::TooLarge, size);
+            self.give_up(key, copy.packet_id, why.reason(), size);
         }
     }
 
@@ -220,7 +224,7 @@ impl Worker {
 
     /// Messages that came to the store before this, in milliseconds of its clock, have waited
     /// too long.
-    fn oldest_welcome(&self, now: Time) -> u64 {
+    pub(super) fn oldest_welcome(&self, now: Time) -> u64 {
         let age = self.limits.queued_age;
         if !self.durable || age.is_zero() {
             return 0;
@@ -334,7 +338,7 @@ impl Worker {
         };
         let Some(conn_id) = client.conn else { return };
         if !client.session.has_waiting() {
-            return;
+            return self.settle_asks(key);
         }
         let Some(window) = self
             .conns
@@ -366,10 +370,7 @@ impl Worker {
         let client = self.clients.at_mut(key)?;
         let (keeps, session, owing) = (client.keeps(), client.stored, &mut self.owing);
         let when = |outbound: &Outbound| when(outbound.number, outbound.qos);
-        let is_over = |body: &Body| {
-            let reference = body.reference();
-            body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
-        };
+        let is_over = |body: &Body| is_over(body, oldest, now);
         client
             .session
             .next_to_send(window, keeps, is_over, when, |late| {
@@ -386,7 +387,13 @@ impl Worker {
         match next {
             Next::Publish(Some(packet_id), outbound) => {
                 self.record_sent(key, packet_id, &outbound);
-                self.send_first(key, conn, Some(packet_id), &outbound, now);
+                let client = self.clients.at(key);
+                if client.is_some_and(|client| client.is_unsure(&outbound)) {
+                    // MQTT-3.3.1-1.
+                    self.send_again(key, conn, packet_id, &outbound, now);
+                } else {
+                    self.send_first(key, conn, Some(packet_id), &outbound, now);
+                }
             }
             Next::Held(packet_id, outbound) => {
                 self.record_sent(key, packet_id, &outbound);
@@ -398,16 +405,8 @@ impl Worker {
                 self.send_held(key, conn, packet_id, &outbound, now);
             }
             Next::Publish(None, outbound) => self.send_first(key, conn, None, &outbound, now),
-            Next::PublishAgain(packet_id, outbound) if !self.may_have_outbound(key, &outbound) => {
-                let size = outbound.body.size();
-                self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
-            }
             Next::PublishAgain(packet_id, outbound) => {
-                if self.write_outbound(conn, Some(packet_id), &outbound, true, now) == Err(TooLarge)
-                {
-                    let size = outbound.body.size();
-                    self.give_up(key, Some(packet_id), DropReason::TooLarge, size);
-                }
+                self.send_again(key, conn, packet_id, &outbound, now);
             }
             Next::PubrelAgain(packet_id) => self.write_pubrel(conn, packet_id),
             Next::Missing => {}
@@ -444,9 +443,28 @@ impl Worker {
             let size = outbound.body.size();
             return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
         }
-        if self.write_outbound(conn, packet_id, outbound, false, now) == Err(TooLarge) {
+        if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
             let size = outbound.body.size();
-            self.give_up(key, packet_id, DropReason::TooLarge, size);
+            self.give_up(key, packet_id, why.reason(), size);
+        }
+    }
+
+    /// Writes a message to a client that has had it, or may have, with DUP.
+    fn send_again(
+        &mut self,
+        key: SessionKey,
+        conn: ConnId,
+        packet_id: PacketId,
+        outbound: &Outbound,
+        now: Time,
+    ) {
+        if !self.may_have_outbound(key, outbound) {
+            let size = outbound.body.size();
+            return self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
+        }
+        if let Err(why) = self.write_outbound(conn, Some(packet_id), outbound, true, now) {
+            let size = outbound.body.size();
+            self.give_up(key, Some(packet_id), why.reason(), size);
         }
     }
 
@@ -521,6 +539,13 @@ fn outbound(fanout: &mut Fanout<'_>, copy: Copy<'_>, number: Option<DeliveryNumb
 /// Whether a session has the message already, from an earlier run.
 fn is_skipped(session: Option<StoredSession>, skip: Option<&RecoveredBegun>) -> bool {
     skip.is_some_and(|skip| session.is_some_and(|session| skip.sessions.contains(&session)))
+}
+
+/// Whether a message that waits is given up: it expired, or came before `oldest` (as
+/// [`Worker::oldest_welcome`] says).
+pub(super) fn is_over(body: &Body, oldest: u64, now: Time) -> bool {
+    let reference = body.reference();
+    body.is_expired(now) || reference.is_some_and(|one| one.millis() < oldest)
 }
 
 /// A QoS 2 identifier that a crash would take back must not be seen.

@@ -9,13 +9,13 @@ use protocol::connection::disconnect_discards_will;
 use protocol::connection::negotiate::cap_session_expiry;
 use topics::IndexChange;
 use types::{
-    Action, ConnId, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef, Time,
-    TopicName,
+    Action, ConnId, LinkInfo, MessageParts, ProtocolVersion, ReasonCode, SessionKey, SessionRef,
+    Time, TopicName,
 };
 
 use super::Worker;
 use super::receive::Flow;
-use crate::conn::{Conn, Open, Phase, Will};
+use crate::conn::{Claims, Conn, Open, Phase, Will};
 use crate::event::{CloseReason, DropReason, Event};
 use crate::metrics::{Counter, Gauge};
 use crate::timers::Timer;
@@ -117,6 +117,8 @@ impl Worker {
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
             | CloseReason::ConnectionLimit
+            | CloseReason::AddressDenied
+            | CloseReason::ConnectionRate
             | CloseReason::WriteStall => return,
         };
         if !version.has_properties() {
@@ -146,12 +148,7 @@ impl Worker {
         };
         let output = conn.output.flatten(&mut self.pool);
         self.actions.push_back(Action::Close { conn: id, output });
-        self.event(Event::Rejected {
-            peer: conn.info.peer,
-            client: None,
-            reason,
-            why,
-        });
+        self.tell_rejected(&conn, reason, why);
     }
 
     /// The link is gone without this side's doing.
@@ -162,16 +159,21 @@ impl Worker {
         conn.output.clear(&mut self.pool);
         match conn.phase {
             Phase::Open(_) => self.depart(conn, reason, now),
-            Phase::Greeting | Phase::Authenticating(_) => {
-                let peer = conn.info.peer;
-                self.event(Event::Rejected {
-                    peer,
-                    client: None,
-                    reason,
-                    why: "",
-                });
+            Phase::Greeting | Phase::Authenticating(_) | Phase::Refused(_) => {
+                self.tell_rejected(&conn, reason, "");
             }
         }
+    }
+
+    fn tell_rejected(&self, conn: &Conn, reason: CloseReason, why: &'static str) {
+        let Claims { client, user } = conn.claims();
+        self.event(Event::Rejected {
+            peer: conn.info.peer,
+            client,
+            user,
+            reason,
+            why,
+        });
     }
 
     /// Another connection takes the session over (MQTT-3.1.4-3). With Clean Start the session
@@ -190,13 +192,16 @@ impl Worker {
 
     /// A client's connection is over: its will, and what becomes of its session.
     fn depart(&mut self, conn: Conn, reason: CloseReason, now: Time) {
-        let peer = conn.info.peer;
+        let info = conn.info;
+        let peer = info.peer;
         let Phase::Open(Open {
             session: key, will, ..
         }) = conn.phase
         else {
             return;
         };
+        // A ban keeps everything out that comes from the client, its will too (S55).
+        let will = will.filter(|_| reason != CloseReason::Banned);
         let metrics = self.metrics();
         metrics.set(
             Gauge::Connected,
@@ -213,6 +218,7 @@ impl Worker {
         let (id, expiry) = (client.id.clone(), client.expiry);
         let ends = now + expiry;
         client.ends = Some(ends);
+        self.forget_decisions(key);
         self.event(Event::Disconnected {
             client: id.clone(),
             peer,
@@ -221,7 +227,7 @@ impl Worker {
         self.publish_disconnected(&id, reason, now);
         match will {
             Some(will) if will.delay.is_zero() || expiry.is_zero() => {
-                self.publish_will(key, &will, now);
+                self.publish_will(key, &will, Some(&info), now);
             }
             Some(will) => {
                 // At its delay or at the session's end, whichever is first (MQTT-3.1.3-9).
@@ -290,17 +296,17 @@ impl Worker {
             return;
         };
         if let Some((_, will)) = client.will.take_if(|(due, _)| *due <= now) {
-            self.publish_will(key, &will, now);
+            self.publish_will(key, &will, None, now);
             self.record_away(key);
         }
     }
 
     /// Publishes a will; whether its owner may is asked again (S46).
-    fn publish_will(&mut self, key: SessionKey, will: &Will, now: Time) {
+    fn publish_will(&mut self, key: SessionKey, will: &Will, link: Option<&LinkInfo>, now: Time) {
         let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else {
             return;
         };
-        if !self.may_publish(key, topic, will.qos, will.retain) {
+        if !self.may_leave_will(key, will, link) {
             self.metrics()
                 .dropped(DropReason::NotAuthorized, 1, will.payload.len());
             return;
@@ -329,7 +335,7 @@ impl Worker {
             return;
         };
         if let Some((_, will)) = client.will.take() {
-            self.publish_will(key, &will, now);
+            self.publish_will(key, &will, None, now);
         }
         self.hand_on(key, true, now);
         let Some(mut client) = self.clients.remove(key) else {

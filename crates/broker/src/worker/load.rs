@@ -11,6 +11,7 @@ use store::{Found, Loaded};
 use types::{Body, MessageRef, SessionKey, SessionRef, SubscriptionFilter, Time};
 
 use super::Worker;
+use super::deliver::is_over;
 use super::share::Origin;
 use crate::event::{DropReason, Event};
 
@@ -28,6 +29,7 @@ pub(super) struct Passed {
     group: Arc<SubscriptionFilter>,
     tried: BTreeSet<SessionRef>,
     passed: bool,
+    expires: Option<Time>,
 }
 
 /// No session has this key: loads for it are for [`Passing`].
@@ -42,9 +44,11 @@ impl Worker {
         if !self.durable {
             return;
         }
+        let oldest = self.oldest_welcome(now);
         let missing = self.clients.at_mut(key).map(|client| {
             let session = &mut client.session;
-            session.missing(LOAD_MESSAGES, LOAD_BYTES, now)
+            let is_over = |body: &Body| is_over(body, oldest, now);
+            session.missing(LOAD_MESSAGES, LOAD_BYTES, is_over)
         });
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
             self.store.load(key, &missing);
@@ -75,6 +79,7 @@ impl Worker {
                     group,
                     tried,
                     passed,
+                    expires: Some(stored.expires),
                 });
                 if waiting.len() == 1 {
                     self.store.load(NOBODY, &[stored.reference]);
@@ -98,7 +103,7 @@ impl Worker {
             if loaded.reader == NOBODY {
                 self.pass_loaded(&loaded, now);
             } else {
-                self.fill(&loaded);
+                self.fill(&loaded, now);
                 if filled.last() != Some(&loaded.reader) {
                     filled.push(loaded.reader);
                 }
@@ -122,7 +127,8 @@ impl Worker {
                     self.share_again(&passed.group, message, passed.tried, origin, now);
                 }
                 Found::Gone | Found::Damaged => {
-                    self.metrics().dropped(DropReason::Damaged, 1, 0);
+                    let reason = why_lost(&loaded.found, passed.expires, now);
+                    self.metrics().dropped(reason, 1, 0);
                     if passed.passed {
                         self.record_arrived(Some(loaded.message), &passed.group);
                     }
@@ -131,7 +137,7 @@ impl Worker {
         }
     }
 
-    fn fill(&mut self, loaded: &Loaded) {
+    fn fill(&mut self, loaded: &Loaded, now: Time) {
         let key = loaded.reader;
         let message = match &loaded.found {
             Found::Message(message) => Some(Arc::clone(message)),
@@ -144,8 +150,9 @@ impl Worker {
         let replays_go_on = client.awaited.take_if(|last| *last == loaded.message);
         self.fill_found(loaded);
         if let Filled::Lost(outbound) = filled {
-            let size = outbound.body.size();
-            self.metrics().dropped(DropReason::Damaged, 1, size);
+            let (size, expires) = (outbound.body.size(), outbound.body.expires());
+            let reason = why_lost(&loaded.found, expires, now);
+            self.metrics().dropped(reason, 1, size);
             self.lose(key, outbound.number);
         }
         if replays_go_on.is_some() {
@@ -164,25 +171,33 @@ impl Worker {
         for replay in replays.into_iter().flat_map(|replays| replays.values_mut()) {
             match &loaded.found {
                 Found::Message(message) => {
-                    for (sequence, body) in &mut replay.found {
-                        if waits_for(body, loaded.message) {
-                            *body = Body::Here(Arc::clone(message));
-                            known = Some((*sequence, message));
+                    for (sequence, kept) in &mut replay.found {
+                        if waits_for(&kept.body, loaded.message) {
+                            kept.body = Body::Here(Arc::clone(message));
+                            known = Some((*sequence, message, kept.clone()));
                         }
                     }
                 }
                 Found::Gone | Found::Damaged => {
                     let waits = |body: &Body| waits_for(body, loaded.message);
-                    replay.found.retain(|(_, body)| !waits(body));
+                    replay.found.retain(|(_, kept)| !waits(&kept.body));
                 }
             }
         }
-        if let Some((sequence, message)) = known
+        if let Some((sequence, message, kept)) = known
             && self.has_memory_for(message.size())
         {
-            let body = Body::Here(Arc::clone(message));
-            self.shared.retained.fill(message.topic(), sequence, body);
+            self.shared.retained.fill(message.topic(), sequence, kept);
         }
+    }
+}
+
+/// Why a message is lost that the store does not give. It forgets by itself what has expired.
+fn why_lost(found: &Found, expires: Option<Time>, now: Time) -> DropReason {
+    match found {
+        Found::Gone if expires.is_some_and(|at| at <= now) => DropReason::Expired,
+        Found::Gone => DropReason::Missing,
+        Found::Message(_) | Found::Damaged => DropReason::Damaged,
     }
 }
 

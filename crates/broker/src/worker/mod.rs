@@ -5,8 +5,11 @@
 //! |---|---|
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
+//! | `answer` | questions of the control plane |
 //! | `authenticate` | who a client is: asked, answered now or later; AUTH |
-//! | `doors` | who may do what, at each door; a change of the policy |
+//! | `doors` | who may do what, at each door |
+//! | `grants` | what a client is granted, and for how long |
+//! | `reviews` | what follows from a change of rules or grants |
 //! | `ending` | sessions whose end is not safe: CONNACK waits for it |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
@@ -19,15 +22,19 @@
 //! | `load` | messages that come back from the store |
 //! | `restore` | sessions and retained messages of earlier runs |
 //! | `leave` | the end of a connection, of a session, and the will |
+//! | `throttle` | listeners and rates: who is let in, and when it is read from |
 //! | `write` | packets to the output of a connection |
 //! | `sys` | `$SYS` and presence |
 
 mod acknowledge;
 mod admit;
+mod answer;
 mod authenticate;
 mod deliver;
 mod doors;
 mod ending;
+mod grants;
+mod lasting;
 mod leave;
 mod load;
 mod promise;
@@ -36,9 +43,11 @@ mod receive;
 mod record;
 mod replay;
 mod restore;
+mod reviews;
 mod share;
 mod subscribe;
 mod sys;
+mod throttle;
 mod write;
 
 use std::cell::Cell;
@@ -56,21 +65,24 @@ use types::{
     Action, ClientId, ConnId, Core, Limits, LinkEnd, LinkInfo, SessionKey, Time, WorkerId,
 };
 
-use self::doors::{Told, Walk};
+use self::doors::Told;
 use self::ending::Endings;
 use self::load::Passing;
 pub(crate) use self::promise::HeldAck;
 use self::promise::Promises;
 use self::record::Owing;
 pub use self::restore::Restore;
+use self::reviews::Reviews;
 use self::subscribe::AfterApply;
 use self::sys::SysState;
 use crate::client::Client;
 use crate::conn::Conn;
+use crate::decided::Decided;
 use crate::event::{CloseReason, Event};
 use crate::mail::{Control, Mail};
 use crate::metrics::{Counter, Gauge, Metrics};
 use crate::output::BufferPool;
+use crate::question::Ask;
 use crate::shared::Shared;
 use crate::slots::Slots;
 use crate::timers::{Timer, Timers};
@@ -125,9 +137,15 @@ pub struct Worker {
     /// Who may do what, and which version of it this is.
     policy: Arc<dyn Policy>,
     policy_version: u32,
-    /// A change of the policy that has not come to all sessions.
-    walk: Option<Walk>,
+    /// Sessions that are to be held against it.
+    reviews: Reviews,
+    /// What it allowed lately.
+    decided: Decided,
+    /// The number that the next change of a client gets.
+    epoch: u32,
     told: Told,
+    /// Questions that wait for their turn.
+    questions: VecDeque<Box<Ask>>,
     /// Sessions whose end is not safe.
     endings: Endings,
     /// What the message at hand is owed to.
@@ -186,9 +204,12 @@ impl Worker {
             store,
             promises: Promises::default(),
             policy: Arc::clone(&shared.config.policy),
-            policy_version: 0,
-            walk: None,
+            policy_version: 1,
+            reviews: Reviews::default(),
+            decided: Decided::default(),
+            epoch: 0,
             told: Told::default(),
+            questions: VecDeque::new(),
             endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
@@ -283,6 +304,7 @@ impl Worker {
             Timer::KeepAlive(conn) => self.check_keep_alive(conn, now),
             Timer::WriteStall(conn) => self.check_write_stall(conn, now),
             Timer::Grant(conn) => self.check_grant(conn, now),
+            Timer::Rate(conn) => self.end_rest(conn),
             Timer::Session(session) => self.check_session(session, now),
             Timer::Sys => self.publish_sys(now),
             Timer::RetainedExpiry => self.purge_retained(now),
@@ -326,7 +348,8 @@ impl Worker {
     fn has_work(&self) -> bool {
         (!self.changes.is_empty() && self.index_batch > 0)
             || !self.replaying.is_empty()
-            || self.walk.is_some()
+            || self.reviews.is_at_work()
+            || !self.questions.is_empty()
     }
 }
 
@@ -352,9 +375,7 @@ impl Core for Worker {
     }
 
     fn handle_info(&mut self, conn: ConnId, info: LinkInfo, _: Time) {
-        if let Some(conn) = self.conns.at_mut(conn) {
-            conn.info = info;
-        }
+        self.learn(conn, info);
     }
 
     fn handle_bytes(&mut self, conn: ConnId, bytes: &[u8], now: Time) {
@@ -381,13 +402,14 @@ impl Core for Worker {
                 receipt,
                 skip,
             } => {
-                self.mail_taken = self.mail_taken.saturating_add(publish::mail_size(&message));
+                let size = publish::mail_size(&message, route.recipients(self.id).len());
+                self.mail_taken = self.mail_taken.saturating_add(size);
                 self.deliver_route_here(&route, &message, receipt, skip, now);
             }
             Mail::Share(share) => {
                 self.mail_taken = self
                     .mail_taken
-                    .saturating_add(publish::mail_size(&share.message));
+                    .saturating_add(publish::mail_size(&share.message, 1));
                 self.take_share(*share, now);
             }
             Mail::Safe(hold) => self.lift(hold),
@@ -395,6 +417,7 @@ impl Core for Worker {
                 let (of, outcome) = *answer;
                 self.on_answer(of, outcome, now);
             }
+            Mail::Ask(ask) => self.questions.push_back(ask),
             Mail::Control(control) => self.on_control(control, now),
         }
     }
@@ -411,7 +434,8 @@ impl Core for Worker {
         self.apply_index_changes();
         self.retry_waiting(now);
         self.take_loaded(now);
-        self.step_walk(now);
+        self.step_reviews(now);
+        self.answer_questions();
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records(now);

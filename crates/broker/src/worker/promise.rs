@@ -94,8 +94,39 @@ enum Waiter {
 #[derive(Debug)]
 pub(crate) struct HeldAck {
     hold: Option<u64>,
-    packet: Vec<u8>,
+    packet: HeldPacket,
 }
+
+/// The bytes of an acknowledgement. Nearly all are short, and so many that memory for each would
+/// cost more than the rest.
+#[derive(Debug)]
+enum HeldPacket {
+    Short([u8; SHORT], u8),
+    Long(Box<[u8]>),
+}
+
+impl HeldPacket {
+    fn new(bytes: &[u8]) -> Self {
+        let mut short = [0; SHORT];
+        match (u8::try_from(bytes.len()), short.get_mut(..bytes.len())) {
+            (Ok(length), Some(place)) => {
+                place.copy_from_slice(bytes);
+                Self::Short(short, length)
+            }
+            _ => Self::Long(Box::from(bytes)),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Short(bytes, length) => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+/// PUBACK and PUBREC have four bytes without a reason, and six with one.
+const SHORT: usize = 14;
 
 impl Worker {
     /// Opens a hold for the acknowledgement of a packet that `conn` sent. The first thing it
@@ -278,7 +309,7 @@ impl Worker {
         if waits == 0 && !held {
             return;
         }
-        let packet = conn.output.take_back(from);
+        let packet = HeldPacket::new(conn.output.take_back(from).as_slice());
         if let Some(open) = conn.open_mut() {
             let hold = (waits > 0).then_some(receipt.hold);
             open.held
@@ -343,7 +374,7 @@ impl Worker {
             let Some(ack) = held.pop_front() else { break };
             conn.output
                 .buffer(&mut self.pool)
-                .extend_from_slice(&ack.packet);
+                .extend_from_slice(ack.packet.bytes());
             sent = true;
         }
         if let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
@@ -417,7 +448,16 @@ impl Worker {
             Some(Durability::Os) => Wish::Written,
             Some(Durability::Disk) => Wish::Synced,
         };
-        let ticket = self.store.commit(wish);
+        let waits_for_os = |(class, _): &(Durability, Waiter)| *class < Durability::Disk;
+        let ticket = if wish == Wish::Synced && self.promises.in_batch.iter().any(waits_for_os) {
+            // The store tells of one wish for each batch: those whose class is `os` must not wait
+            // for the disk. The second is empty.
+            let ticket = self.store.commit(Wish::Written);
+            self.store.commit(wish);
+            ticket
+        } else {
+            self.store.commit(wish)
+        };
         self.hand_over_ends(ticket);
         let Promises {
             in_batch, os, disk, ..

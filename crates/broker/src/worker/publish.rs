@@ -20,12 +20,19 @@ use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
+use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
+use crate::retained::{Kept, Publisher};
 use crate::shared::Mailbox;
 
-/// What a message counts against `limits.mailbox_bytes`.
-pub(super) fn mail_size(message: &Message) -> usize {
-    message.size().saturating_add(64)
+/// What a message to so many sessions counts against `limits.mailbox_bytes`. At QoS 1 and 2 they
+/// count too: each session that cannot take it at once keeps a place for it.
+pub(super) fn mail_size(message: &Message, sessions: usize) -> usize {
+    let places = match message.qos() {
+        QoS::AtMostOnce => 0,
+        QoS::AtLeastOnce | QoS::ExactlyOnce => sessions.saturating_mul(DELIVERY_BYTES),
+    };
+    message.size().saturating_add(places).saturating_add(64)
 }
 
 /// Why a message of a client is not taken.
@@ -56,6 +63,9 @@ pub(super) struct Fanout<'a> {
     pub(super) receipt: Option<Receipt>,
     /// Those that have it already.
     pub(super) skip: Option<Skip>,
+    /// Subscriptions have changed since the route was looked up: one of its recipients may have
+    /// lost what it was granted.
+    pub(super) is_old: bool,
     pub(super) now: Time,
 }
 
@@ -97,8 +107,14 @@ impl Worker {
         self.count(Counter::PublishReceived, 1);
         let size = u64::try_from(publish.payload.len()).unwrap_or(0);
         self.count(Counter::PublishBytesReceived, size);
+        let Some(conn) = self.conns.at_mut(id) else {
+            return flow;
+        };
+        if let Some(rates) = &conn.rates {
+            rates.charge_message(now);
+        }
         if way.allowed
-            && let Some(open) = self.conns.at_mut(id).and_then(Conn::open_mut)
+            && let Some(open) = conn.open_mut()
         {
             open.last = Some(LastTopic {
                 route: way.route,
@@ -148,10 +164,15 @@ impl Worker {
         {
             return Err(Violation::ResponseTopic);
         }
+        let mount = open.mount.as_deref();
+        let is_last = |last: &LastTopic| match mount {
+            None => **last.route.topic() == *topic,
+            Some(mount) => mount.is(last.route.topic(), topic),
+        };
         if let Some(last) = open.last.take_if(|last| {
             last.policy == self.policy_version
                 && last.flags == (publish.qos, publish.retain)
-                && **last.route.topic() == *topic
+                && is_last(last)
                 && self.shared.index.is_current(&last.route)
         }) {
             return Ok(Way {
@@ -161,16 +182,22 @@ impl Worker {
                 allowed: true,
             });
         }
+        let mounted = mount.map(|mount| mount.mounted(topic));
+        let is_out = mounted == Some(None);
+        let topic = mounted.as_ref().and_then(Option::as_deref).unwrap_or(topic);
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
+        let route = Arc::clone(self.routes.route(&self.shared.index, topic));
+        let (qos, retain) = (publish.qos, publish.retain);
+        let allowed = !is_out && self.may_publish(session, route.topic(), topic, qos, retain);
         Ok(Way {
-            route: Arc::clone(self.routes.route(&self.shared.index, topic)),
+            route,
             durability: self
                 .shared
                 .config
                 .durability
                 .class(Some(listener), topic.as_str()),
             session,
-            allowed: self.may_publish(session, topic, publish.qos, publish.retain),
+            allowed,
         })
     }
 
@@ -231,9 +258,17 @@ impl Worker {
         !route.groups().is_empty() || route.workers().any(|worker| worker != self.id)
     }
 
+    /// Those that have the message from an earlier run. Nobody has another one with its
+    /// identifier: the store must not take it for that, if the server ends again before it has
+    /// both.
     fn take_begun(&mut self, key: SessionKey, publish: &Publish<'_>) -> Option<Skip> {
-        let client = self.clients.at_mut(key)?;
-        client.take_begun(publish.packet_id?, publish.dup)
+        let id = publish.packet_id?;
+        let begun = self.clients.at_mut(key)?.take_begun(id)?;
+        if publish.dup {
+            return Some(begun);
+        }
+        self.record_released(key, id);
+        None
     }
 
     /// A message that was not taken may come again.
@@ -253,7 +288,7 @@ impl Worker {
     /// Whether the store is full and the message might have to be stored. What other workers
     /// would have to store is not known here.
     fn store_is_full(&self, way: &Way, retain: bool) -> bool {
-        if !self.durable || !way.durability.is_stored() || self.store.room() != Room::Full {
+        if !self.durable || !way.durability.is_stored() || !self.store.room().is_full() {
             return false;
         }
         let mut here = way.route.recipients(self.id).iter();
@@ -265,6 +300,9 @@ impl Worker {
     /// The same QoS 2 message again (MQTT-4.3.3-10): answered, not delivered. What the answer
     /// promises must be safe here too.
     fn acknowledge_again(&mut self, id: ConnId, way: &Way, packet_id: PacketId) -> Flow {
+        if self.holds_enough(id) {
+            return Flow::Wait;
+        }
         let receipt = match self.rejoin(id, way.session, packet_id) {
             Some(receipt) => Some(receipt),
             None => {
@@ -369,6 +407,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt: whom.receipt,
             skip: whom.skip,
+            is_old: false,
             now,
         };
         // Stored first, routed after: see `RetainedStore`.
@@ -397,26 +436,44 @@ impl Worker {
         Some(Arc::clone(self.routes.route(&self.shared.index, topic)))
     }
 
+    /// Who publishes the message at hand, if it is a client.
+    pub(super) fn publisher_of(&mut self, fanout: &Fanout<'_>) -> Option<Arc<Publisher>> {
+        let key = fanout.parts.publisher?.key;
+        self.clients.at_mut(key).map(Publisher::of)
+    }
+
     fn retain(&mut self, fanout: &mut Fanout<'_>) -> Result<(), Refused> {
         let topic = fanout.route.topic();
         if fanout.parts.payload.is_empty() {
-            let sequence = self.shared.retained.clear(topic);
-            self.record_retained(fanout, sequence);
+            let (sequence, before) = self.shared.retained.remove(topic);
+            self.record_retained(fanout, sequence, before);
             return Ok(());
         }
         let now = fanout.now;
+        let publisher = self.publisher_of(fanout);
         let message = Arc::clone(fanout.message());
-        // Known to the store before anybody can find it here.
-        let mut body = Body::Here(message);
-        if self.durable && fanout.parts.durability.is_stored() {
-            self.keep(fanout.message(), now);
-            if !self.has_memory_for(body.size()) {
-                body = body.without_message();
+        let body = Body::Here(Arc::clone(&message));
+        let size = body.size();
+        let stored = self.durable && fanout.parts.durability.is_stored();
+        let fits = self.has_memory_for(size);
+        let shared = Arc::clone(&self.shared);
+        // Known to the store before anybody can find it here, but not if it is refused.
+        let keep = || {
+            if stored {
+                self.keep(&message, now);
             }
-        }
-        match self.shared.retained.set(fanout.route.topic(), body, now) {
-            Ok(sequence) => {
-                self.record_retained(fanout, sequence);
+            let body = match stored && !fits {
+                true => body.without_message(),
+                false => body,
+            };
+            Kept { body, publisher }
+        };
+        let kept = shared
+            .retained
+            .set_with(fanout.route.topic(), size, keep, now);
+        match kept {
+            Ok((sequence, before)) => {
+                self.record_retained(fanout, sequence, before);
                 Ok(())
             }
             Err(_) => Err(Refused {
@@ -442,9 +499,10 @@ impl Worker {
             self.deliver_to(recipient, fanout);
         }
         if self.owes_record() {
+            self.keep_fanout(fanout);
             self.await_receipt(fanout.receipt);
             let (receipt, now) = (fanout.receipt, fanout.now);
-            self.record_owed(&Arc::clone(fanout.message()), receipt, None, now);
+            self.record_owed(fanout.message(), receipt, None, now);
         } else {
             self.record_lost();
         }
@@ -482,6 +540,7 @@ impl Worker {
             heads: HeadCache::default(),
             receipt,
             skip,
+            is_old: !self.shared.index.is_current(route),
             now,
         };
         fanout.heads.take_buffer(&mut self.scratch);
@@ -495,6 +554,9 @@ impl Worker {
                 self.deliver_to(recipient, &mut fanout);
             }
         }
+        if self.owes_record() {
+            self.keep_fanout(&mut fanout);
+        }
         fanout.heads.give_buffer(&mut self.scratch);
         self.record_owed(message, receipt, None, now);
     }
@@ -507,7 +569,7 @@ impl Worker {
         receipt: Option<Receipt>,
         skip: Option<Skip>,
     ) {
-        self.charge_mail(to, &message);
+        self.charge_mail(to, &message, route.recipients(to).len());
         self.await_remote(receipt);
         self.actions.push_back(Action::Mail {
             to,
@@ -520,9 +582,9 @@ impl Worker {
         });
     }
 
-    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message) {
+    pub(super) fn charge_mail(&mut self, to: WorkerId, message: &Message, sessions: usize) {
         if let Some(bytes) = self.mail_sent.get_mut(to.index()) {
-            *bytes = bytes.saturating_add(mail_size(message));
+            *bytes = bytes.saturating_add(mail_size(message, sessions));
         }
     }
 
@@ -551,10 +613,10 @@ impl Worker {
         }
     }
 
-    /// Whether the process holds more than `limits.memory`.
+    /// Whether the process holds more than `limits.memory`, or may by now.
     pub(super) fn memory_is_short(&self) -> bool {
         let budget = u64::try_from(self.limits.memory).unwrap_or(u64::MAX);
-        budget > 0 && self.shared.resident().0 > budget
+        budget > 0 && self.shared.holds_more_than(budget)
     }
 
     /// Answers the publisher (MQTT-4.3.2-4, MQTT-4.3.3-8).

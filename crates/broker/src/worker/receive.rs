@@ -4,13 +4,12 @@ use std::sync::atomic::Ordering;
 
 use codec::{Frame, Packet};
 use protocol::Violation;
-use types::{Action, Arrival, ConnId, LinkInfo, ReasonCode, Time};
+use types::{Action, Arrival, ConnId, ReasonCode, Time};
 
 use super::Worker;
 use crate::conn::{Conn, Pause, Phase};
-use crate::event::{CloseReason, Event};
+use crate::event::CloseReason;
 use crate::metrics::Counter;
-use crate::timers::Timer;
 
 /// What to do after a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,38 +23,6 @@ pub(super) enum Flow {
 }
 
 impl Worker {
-    pub(super) fn open_link(&mut self, info: LinkInfo, now: Time) -> Option<ConnId> {
-        // A link that moves home is counted already, and has its place.
-        let open = match info.arrival {
-            Arrival::Accepted => self.shared.connections.fetch_add(1, Ordering::Relaxed),
-            Arrival::Moved => 0,
-        };
-        if open >= self.limits.connections || self.draining {
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
-            if !self.draining {
-                self.count(Counter::LinksRefused, 1);
-                self.event(Event::Rejected {
-                    peer: info.peer,
-                    client: None,
-                    reason: CloseReason::ConnectionLimit,
-                    why: "",
-                });
-            }
-            return None;
-        }
-        let accepted = info.arrival == Arrival::Accepted;
-        let deadline = info.accepted + self.limits.connect_deadline;
-        let Some(conn) = self.conns.insert(Conn::new(info, now)) else {
-            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        };
-        if accepted {
-            self.count(Counter::LinksOpened, 1);
-        }
-        self.timers.set(deadline, Timer::ConnectDeadline(conn));
-        Some(conn)
-    }
-
     pub(super) fn receive(&mut self, id: ConnId, bytes: &[u8], now: Time) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
@@ -65,6 +32,9 @@ impl Worker {
             let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             let metrics = self.shared.metrics_of(self.id);
             metrics.add(Counter::BytesReceived, count);
+            if let Some(rates) = &conn.rates {
+                rates.charge_bytes(bytes.len(), now);
+            }
         }
         conn.last_received = now;
         if conn.pause.is_some() {
@@ -161,6 +131,9 @@ impl Worker {
     pub(super) fn forget(&mut self, id: ConnId) -> Option<Conn> {
         let conn = self.forget_moved(id)?;
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if let Some(listener) = self.shared.listener(conn.info.listener) {
+            listener.leave();
+        }
         Some(conn)
     }
 
@@ -174,7 +147,7 @@ impl Worker {
     }
 
     /// Stops reading.
-    fn pause(&mut self, id: ConnId, pause: Pause) {
+    pub(super) fn pause(&mut self, id: ConnId, pause: Pause) {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
@@ -235,17 +208,14 @@ impl Worker {
                 return used;
             }
             if conn.awaits_answer() {
-                if rest.len() > usize::try_from(self.limits.connect_packet_size).unwrap_or(0) {
-                    self.pause(id, Pause::Answer);
-                }
+                self.let_wait(id, rest.len());
                 return used;
             }
             let greeting = conn.is_greeting();
-            let max = if conn.open().is_some() {
-                self.limits.packet_size
-            } else {
-                self.limits.connect_packet_size.min(self.limits.packet_size)
-            };
+            let max = self.most_taken(conn);
+            if conn.rates.is_some() && self.rests(id, now) {
+                return used;
+            }
             let flow = match codec::frame(rest, max) {
                 Ok(Frame::Incomplete { .. }) if greeting && not_connect(rest) => {
                     self.close(id, CloseReason::NotMqtt, now);
@@ -293,6 +263,21 @@ impl Worker {
         }
     }
 
+    /// What a client sends while its authentication is awaited is kept, up to a bound (S43).
+    fn let_wait(&mut self, id: ConnId, bytes: usize) {
+        if bytes > usize::try_from(self.limits.connect_packet_size).unwrap_or(0) {
+            self.pause(id, Pause::Answer);
+        }
+    }
+
+    /// The largest packet that is taken from a connection.
+    fn most_taken(&self, conn: &Conn) -> u32 {
+        match conn.open() {
+            Some(_) => self.limits.packet_size,
+            None => self.limits.connect_packet_size.min(self.limits.packet_size),
+        }
+    }
+
     /// Whether a client that sends goes on without reading what it is answered. What is
     /// published to it stops at `limits.output_bytes`; its own answers have as much again.
     fn answers_too_little_taken(&self, conn: &Conn) -> bool {
@@ -313,6 +298,7 @@ impl Worker {
                     now,
                 );
             }
+            Some(Phase::Refused(_)) => {}
             Some(Phase::Open(_)) => {
                 let violation = Violation::Undecodable(reason);
                 self.close(id, CloseReason::Violation(violation), now);
@@ -347,7 +333,11 @@ impl Worker {
         match kind {
             // Whatever it says (MQTT-3.1.0-2).
             CONNECT => return self.violate(id, Violation::SecondConnect, now),
-            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() => return Flow::Wait,
+            SUBSCRIBE | UNSUBSCRIBE if self.index_is_behind() || self.subscribes_too_fast(id) => {
+                return Flow::Wait;
+            }
+            // Their answers wait for the store, each in memory.
+            PUBREL | SUBSCRIBE | UNSUBSCRIBE if self.holds_enough(id) => return Flow::Wait,
             _ => {}
         }
         match codec::decode(version, first_byte, body) {
@@ -395,6 +385,7 @@ fn body_behind_header(bytes: &[u8]) -> &[u8] {
 /// Packet types, as the upper half of the first byte has them (2.1.2).
 const CONNECT: u8 = 1;
 const PUBLISH: u8 = 3;
+const PUBREL: u8 = 6;
 const SUBSCRIBE: u8 = 8;
 const UNSUBSCRIBE: u8 = 10;
 

@@ -19,6 +19,7 @@ use super::publish::Fanout;
 use crate::client::Client;
 use crate::conn::Will;
 use crate::mail::{Begun, Receipt};
+use crate::retained::{Kept, Publisher};
 
 /// What is collected while one message is delivered.
 #[derive(Debug, Default)]
@@ -44,6 +45,22 @@ impl Worker {
     /// The reference of a message, which is handed to the store if it has none.
     pub(super) fn keep(&mut self, message: &Message, now: Time) -> MessageRef {
         message.reference_or(|| self.store.keep(message, now))
+    }
+
+    /// The same for the message at hand.
+    pub(super) fn keep_fanout(&mut self, fanout: &mut Fanout<'_>) {
+        let here = self.id;
+        // Retained, or on its way to others, it is known by its reference before the commit.
+        let private = !fanout.parts.retain
+            && fanout.route.groups().is_empty()
+            && fanout.route.workers().all(|worker| worker == here);
+        let now = fanout.now;
+        let message = fanout.message();
+        if private {
+            message.reference_or(|| self.store.keep_here(message, now));
+        } else {
+            self.keep(message, now);
+        }
     }
 
     /// A message is about to be delivered here; what it is owed to is collected.
@@ -216,14 +233,21 @@ impl Worker {
         }
     }
 
-    /// A retained message has changed; the acknowledgement waits until that is safe.
-    pub(super) fn record_retained(&mut self, fanout: &mut Fanout<'_>, sequence: u64) {
+    /// A retained message has changed, which was `before`; the acknowledgement waits until that is
+    /// safe. What is not stored only takes away what is: nobody waits for that.
+    pub(super) fn record_retained(
+        &mut self,
+        fanout: &mut Fanout<'_>,
+        sequence: u64,
+        before: Option<Kept>,
+    ) {
         let class = fanout.parts.durability;
-        if !self.durable || !class.is_stored() {
+        let was_stored = before.is_some_and(|before| before.body.reference().is_some());
+        if !self.durable || !class.is_stored() && !was_stored {
             return;
         }
         let topic = Arc::clone(fanout.route.topic());
-        if fanout.parts.payload.is_empty() {
+        if fanout.parts.payload.is_empty() || !class.is_stored() {
             self.record(Record::Cleared {
                 topic: &topic,
                 sequence,
@@ -231,13 +255,15 @@ impl Worker {
         } else {
             let message = Arc::clone(fanout.message());
             let message = self.keep(&message, fanout.now);
+            let publisher = self.publisher_of(fanout);
             self.record(Record::Retained {
                 message,
                 topic: &topic,
                 sequence,
+                publisher: publisher.as_deref().map(Publisher::as_record),
             });
         }
-        if let Some(receipt) = fanout.receipt {
+        if let Some(receipt) = fanout.receipt.filter(|_| class.is_stored()) {
             self.await_receipt(Some(receipt));
             self.answer_when_safe(receipt, class);
         }

@@ -15,6 +15,8 @@ use super::Worker;
 use super::deliver::PUMP_UP_TO;
 use crate::client::{Client, Replay};
 use crate::conn::Conn;
+use crate::event::DropReason;
+use crate::retained::Kept;
 use crate::slots::Slots;
 use crate::timers::Timer;
 
@@ -144,22 +146,30 @@ impl Worker {
         if !waited && !replay.walked {
             self.walk(&filter, replay, now);
         }
-        while let Some((_, body)) = replay.found.front() {
-            let size = body.size();
+        while let Some((_, kept)) = replay.found.front() {
+            let size = kept.body.size();
             let room = |client: &Client| has_room(client, &self.conns, &self.limits, size);
             if !self.clients.at(key).is_some_and(room) {
                 return;
             }
-            if body.message().is_none() {
+            if kept.body.message().is_none() {
                 return self.load_found(key, replay);
             }
-            let Some((sequence, Body::Here(message))) = replay.found.pop_front() else {
+            let Some((sequence, kept)) = replay.found.pop_front() else {
+                return;
+            };
+            let Some(message) = kept.body.message().cloned() else {
                 return;
             };
             // What took its place meanwhile came by the subscription: the client must not end
             // up with the older value.
             let replaced = waited && !self.shared.retained.is_newest(message.topic(), sequence);
             if replaced || message.is_expired(now) {
+                continue;
+            }
+            if !self.stands(&kept, message.topic()) {
+                let size = message.payload().len();
+                self.metrics().dropped(DropReason::NotAuthorized, 1, size);
                 continue;
             }
             let outbound = Outbound {
@@ -189,7 +199,7 @@ impl Worker {
     }
 
     fn walk(&self, filter: &TopicFilter, replay: &mut Replay, now: Time) {
-        let mut found: Vec<(u64, Body)> = Vec::new();
+        let mut found: Vec<(u64, Kept)> = Vec::new();
         let progress = self
             .shared
             .retained
@@ -202,7 +212,7 @@ impl Worker {
 
     /// Asks the store for what was found and is not in memory.
     fn load_found(&mut self, key: SessionKey, replay: &Replay) {
-        let bodies = replay.found.iter().map(|(_, body)| body);
+        let bodies = replay.found.iter().map(|(_, kept)| &kept.body);
         let missing: Vec<MessageRef> = bodies
             .filter(|body| body.message().is_none())
             .filter_map(Body::reference)

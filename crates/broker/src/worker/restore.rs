@@ -1,6 +1,6 @@
 //! Sessions and retained messages of earlier runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,13 +8,16 @@ use auth::Identity;
 use protocol::Outbound;
 use protocol::session::subscriptions::Subscription;
 use protocol::session::{Matched, Restored};
-use store::{Recovered, RecoveredDelivery, RecoveredSession, RecoveredWill, Stage};
+use store::{
+    Recovered, RecoveredDelivery, RecoveredPublisher, RecoveredSession, RecoveredWill, Stage,
+};
 use topics::{IndexChange, MemberState};
 use types::{Body, SessionKey, SessionRef, StoredBody, SubscriptionFilter, Time};
 
 use super::Worker;
 use crate::client::{Asks, Client};
 use crate::conn::Will;
+use crate::retained::{Kept, Publisher};
 use crate::shared::Shared;
 
 /// One worker's part of what the store gave back.
@@ -29,10 +32,22 @@ impl Shared {
     /// Takes the retained messages in and splits the sessions by their homes: one part for each
     /// worker, for [`Worker::restore`]. Before any worker runs.
     pub fn restore(&self, recovered: Recovered) -> Vec<Restore> {
+        // One for all messages of a client, here as well.
+        let mut publishers: BTreeMap<Arc<RecoveredPublisher>, Option<Arc<Publisher>>> =
+            BTreeMap::new();
         for retained in recovered.retained {
-            let body = Body::Stored(retained.body);
+            let publisher = retained.publisher.and_then(|publisher| {
+                let known = publishers
+                    .entry(publisher)
+                    .or_insert_with_key(|publisher| Publisher::recovered(publisher).map(Arc::new));
+                known.clone()
+            });
+            let kept = Kept {
+                body: Body::Stored(retained.body),
+                publisher,
+            };
             self.retained
-                .restore(retained.topic, body, retained.sequence);
+                .restore(retained.topic, kept, retained.sequence);
         }
         self.retained.set_sequence_floor(recovered.sequence);
         let mut parts: Vec<Restore> = (0..self.workers()).map(|_| Restore::default()).collect();
@@ -62,8 +77,6 @@ impl Worker {
                 .changes_applied
                 .saturating_add(u64::try_from(applied).unwrap_or(0));
         }
-        // Rules may have changed while nothing ran.
-        self.walk_all();
         for (body, group) in part.passed {
             self.pass_on(group, Body::Stored(body), &BTreeSet::new(), true, now);
         }
@@ -74,6 +87,7 @@ impl Worker {
         let mut client = Client::new(recovered.client.clone(), identity, recovered.expiry);
         client.stored = Some(recovered.session);
         client.next_delivery = recovered.next;
+        client.unsure = recovered.unsure;
         let ends = recovered.ends.unwrap_or(Time::MAX);
         client.ends = Some(ends);
         client.will = recovered
@@ -83,7 +97,7 @@ impl Worker {
         client.begun = begun.map(|(id, owed)| (id, Arc::new(owed))).collect();
         let deliveries = recovered.deliveries.into_iter().map(restored);
         client.session.restore(deliveries, recovered.received);
-        client.asks = Asks::WhileWaiting;
+        client.asks = Asks::Returning;
         let due = client.will.as_ref().map_or(ends, |(due, _)| ends.min(*due));
         let Some(key) = self.clients.insert(client) else {
             return;

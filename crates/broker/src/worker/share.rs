@@ -71,7 +71,7 @@ impl Worker {
             self.take_share(share, now);
         } else {
             self.mark_remote(share.receipt);
-            self.charge_mail(to, &share.message);
+            self.charge_mail(to, &share.message, 1);
             self.actions.push_back(Action::Mail {
                 to,
                 mail: Mail::Share(Box::new(share)),
@@ -240,6 +240,17 @@ impl Worker {
         });
         // A member that is away gets it back if all others turn out to have left the group.
         let tried: BTreeSet<SessionRef> = session_ends.then_some(me).into_iter().collect();
+        self.hand_over(key, taken, &tried, now);
+    }
+
+    /// What a session had by its groups goes to other members.
+    pub(super) fn hand_over(
+        &mut self,
+        key: SessionKey,
+        taken: Vec<Outbound>,
+        tried: &BTreeSet<SessionRef>,
+        now: Time,
+    ) {
         for outbound in taken {
             if let Some(group) = outbound.matched.share() {
                 let passed = self.record_passed(key, group, outbound.number, &outbound.body);
@@ -250,7 +261,7 @@ impl Worker {
                     }
                     body => body,
                 };
-                self.pass_on(Arc::clone(group), body, &tried, passed, now);
+                self.pass_on(Arc::clone(group), body, tried, passed, now);
             }
         }
         self.recount(key);

@@ -12,16 +12,15 @@ use std::sync::Arc;
 use auth::Verdict;
 use codec::{Packet, ReasonList, Subscribe, SubscribeFilter, Unsubscribe};
 use protocol::Violation;
-use protocol::session::subscriptions::Subscription;
+use protocol::session::subscriptions::{Subscription, size_of_filter};
 use topics::{IndexChange, MemberState};
 use types::{
     ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
-    SubscriptionFilter, Time,
+    SubscriptionFilter, Time, TopicFilter,
 };
 
 use super::Worker;
 use super::receive::Flow;
-use crate::client::Asks;
 use crate::conn::Conn;
 
 /// What waits until the index has taken over this many changes.
@@ -110,29 +109,32 @@ impl Worker {
         place: SubscribeFilter<'_>,
         id: Option<NonZeroU32>,
     ) -> Place {
-        let filter = match SubscriptionFilter::parse(place.filter, self.limits.topic_levels) {
+        let filter = match self.parse_filter(key, place.filter) {
             Ok(filter) => filter,
-            Err(error) => return Place::Refused(filter_error(error)),
+            Err(reason) => return Place::Refused(reason),
         };
-        let most = usize::try_from(self.limits.subscriptions_per_client).unwrap_or(usize::MAX);
         let verdict = self.may_subscribe(key, &filter.filter, place.options.qos);
         if verdict == Verdict::Deny {
             return Place::Refused(ReasonCode::NotAuthorized);
         }
+        let unstorable = self.lasts(key) && self.takes_nothing_lasting();
+        let has_place = self.has_place_for(key, &filter);
         let Some(client) = self.clients.at_mut(key) else {
             return Place::Refused(ReasonCode::UnspecifiedError);
         };
-        let is_new = client.session.subscriptions.subscription(&filter).is_none();
-        if is_new && client.session.subscriptions.len() >= most {
-            return Place::Refused(ReasonCode::QuotaExceeded);
-        }
-        if verdict == Verdict::Partly {
-            client.asks = Asks::Always;
-        }
         let subscription = Subscription {
             options: place.options,
             id,
         };
+        let known = client.session.subscriptions.subscription(&filter);
+        let is_new = known.is_none();
+        if is_new && !has_place || unstorable && known != Some(&subscription) {
+            return Place::Refused(ReasonCode::QuotaExceeded);
+        }
+        if verdict == Verdict::Partly {
+            client.granted_in_part();
+            self.reviews.found_part(key);
+        }
         client
             .session
             .subscriptions
@@ -168,6 +170,17 @@ impl Worker {
             subscription,
             replay,
         }
+    }
+
+    /// Whether limits and memory let the session subscribe to a filter that it does not have.
+    fn has_place_for(&self, key: SessionKey, filter: &SubscriptionFilter) -> bool {
+        let limits = &self.limits;
+        let most = usize::try_from(limits.subscriptions_per_client).unwrap_or(usize::MAX);
+        self.clients.at(key).is_some_and(|client| {
+            let known = &client.session.subscriptions;
+            let bytes = known.bytes().saturating_add(size_of_filter(filter));
+            known.len() < most && bytes <= limits.subscription_bytes_per_client
+        }) && !self.memory_is_short()
     }
 
     pub(super) fn on_unsubscribe(
@@ -209,14 +222,28 @@ impl Worker {
 
     /// The text must be the same to the letter (MQTT-3.10.4-1).
     fn unsubscribe_one(&mut self, key: SessionKey, text: &str) -> ReasonCode {
-        let filter = match SubscriptionFilter::parse(text, self.limits.topic_levels) {
+        let filter = match self.parse_filter(key, text) {
             Ok(filter) => filter,
-            Err(error) => return filter_error(error),
+            Err(reason) => return reason,
         };
         match self.take_subscription(key, &filter) {
             true => ReasonCode::Success,
             false => ReasonCode::NoSubscriptionExisted,
         }
+    }
+
+    /// A filter of a client, with what stands before its topics.
+    fn parse_filter(&self, key: SessionKey, text: &str) -> Result<SubscriptionFilter, ReasonCode> {
+        let levels = self.limits.topic_levels;
+        let mut filter = SubscriptionFilter::parse(text, levels).map_err(filter_error)?;
+        let conn = self.clients.at(key).and_then(|client| client.conn);
+        let open = conn.and_then(|conn| self.conns.at(conn)?.open());
+        if let Some(mount) = open.and_then(|open| open.mount.as_ref()) {
+            let mounted = mount.mounted(filter.filter.as_str());
+            let mounted = mounted.ok_or(ReasonCode::NotAuthorized)?;
+            filter.filter = TopicFilter::parse(&mounted, levels).map_err(filter_error)?;
+        }
+        Ok(filter)
     }
 
     /// Takes a subscription from a session; `false` if it has none such.

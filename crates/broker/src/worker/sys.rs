@@ -63,13 +63,13 @@ impl Worker {
             let value = self.shared.totals().drops(reason);
             self.sys(&format!("drops/{}", reason.as_str()), value.to_string());
         }
-        self.publish_store();
+        self.publish_store(now);
         self.publish_loads(now);
         self.publish_node();
     }
 
     /// What the store shows of itself, and what an acknowledgement promises.
-    fn publish_store(&mut self) {
+    fn publish_store(&mut self, now: Time) {
         let class = match self.durable {
             true => self.shared.config.durability.default_class(),
             false => Durability::Memory,
@@ -78,6 +78,13 @@ impl Worker {
         let Some(figures) = self.store.figures() else {
             return;
         };
+        let health = figures.health;
+        self.sys("store/state", health.condition.as_str().to_owned());
+        let since = match health.since {
+            0 => now.as_millis(),
+            since => figures.now.saturating_sub(since),
+        };
+        self.sys("store/state/seconds", (since / 1000).to_string());
         let oldest = match figures.oldest {
             0 => 0,
             oldest => figures.now.saturating_sub(oldest) / 1000,

@@ -11,7 +11,8 @@ use types::{ConnId, Message, MessageParts, PacketId, ProtocolVersion, QoS, Reaso
 
 use super::Worker;
 use crate::conn::Conn;
-use crate::event::{CloseReason, Event};
+use crate::event::{CloseReason, DropReason, Event};
+use crate::listeners::Mount;
 use crate::metrics::{Counter, Metrics};
 use crate::output::BufferPool;
 use crate::timers::Timer;
@@ -46,9 +47,23 @@ pub(super) struct Content<'a> {
     pub(super) shared: Option<&'a Arc<Message>>,
 }
 
-/// The packet would be larger than the client takes.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLarge;
+/// Why a message is not written to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwritten {
+    /// The packet would be larger than the client takes.
+    TooLarge,
+    /// The topic is outside of the client's mount.
+    OutOfReach,
+}
+
+impl Unwritten {
+    pub(super) fn reason(self) -> DropReason {
+        match self {
+            Self::TooLarge => DropReason::TooLarge,
+            Self::OutOfReach => DropReason::NotAuthorized,
+        }
+    }
+}
 
 /// Appends a PUBLISH to a connection's output.
 #[inline]
@@ -60,21 +75,30 @@ pub(super) fn write_publish(
     content: &Content<'_>,
     copy: Copy<'_>,
     now: Time,
-) -> Result<(), TooLarge> {
+) -> Result<(), Unwritten> {
     let Some(open) = conn.open_mut() else {
         return Ok(());
     };
+    let mount = open.mount.as_deref();
+    if mount.is_some_and(|mount| mount.taken_off(content.topic).is_none()) {
+        return Err(Unwritten::OutOfReach);
+    }
     let version = open.link.version();
     let payload = content.parts.payload;
     let use_of_alias = open.link.aliases_out.name(content.topic);
     let room = open.link.packet_size();
-    let mut encoded = head(cache, version, content, copy, use_of_alias, room, now);
+    let to = To {
+        version,
+        mount,
+        room,
+    };
+    let mut encoded = head(cache, to, content, copy, use_of_alias, now);
     if encoded.is_err()
         && let AliasUse::Introduce(_) = use_of_alias
     {
         // The alias was not told, and may be what makes the packet too large.
         open.link.aliases_out.forget(content.topic);
-        encoded = head(cache, version, content, copy, AliasUse::None, room, now);
+        encoded = head(cache, to, content, copy, AliasUse::None, now);
     }
     encoded?;
     let buffer = conn.output.buffer(pool);
@@ -92,23 +116,42 @@ pub(super) fn write_publish(
     Ok(())
 }
 
+/// What matters of who is written to.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    version: ProtocolVersion,
+    mount: Option<&'a Mount>,
+    /// Largest packet, in bytes.
+    room: usize,
+}
+
+impl To<'_> {
+    /// The topic as the client knows it.
+    fn topic<'t>(&self, content: &Content<'t>) -> &'t str {
+        let topic: &str = content.topic;
+        self.mount
+            .and_then(|mount| mount.taken_off(topic))
+            .unwrap_or(topic)
+    }
+}
+
 /// Brings the head of the packet into the cache, if the packet has room.
 #[inline]
 fn head(
     cache: &mut HeadCache,
-    version: ProtocolVersion,
+    to: To<'_>,
     content: &Content<'_>,
     copy: Copy<'_>,
     use_of_alias: AliasUse,
-    room: usize,
     now: Time,
-) -> Result<(), TooLarge> {
-    let plain = use_of_alias == AliasUse::None && copy.ids.is_empty() && !copy.dup;
-    let key = (version.has_properties(), copy.qos, copy.retain);
+) -> Result<(), Unwritten> {
+    let plain =
+        use_of_alias == AliasUse::None && copy.ids.is_empty() && !copy.dup && to.mount.is_none();
+    let key = (to.version.has_properties(), copy.qos, copy.retain);
     if !plain || cache.key != Some(key) {
-        let encoded = encode_head(cache, version, content, copy, use_of_alias, now);
+        let encoded = encode_head(cache, to, content, copy, use_of_alias, now);
         cache.key = (plain && encoded.is_ok()).then_some(key);
-        encoded.map_err(|_| TooLarge)?;
+        encoded.map_err(|_| Unwritten::TooLarge)?;
     } else if let (Some(id), Some(place)) = (
         copy.packet_id,
         cache
@@ -118,23 +161,23 @@ fn head(
     ) {
         *place = id.get().to_be_bytes();
     }
-    if cache.head.len().saturating_add(content.parts.payload.len()) > room {
-        return Err(TooLarge);
+    if cache.head.len().saturating_add(content.parts.payload.len()) > to.room {
+        return Err(Unwritten::TooLarge);
     }
     Ok(())
 }
 
 fn encode_head(
     cache: &mut HeadCache,
-    version: ProtocolVersion,
+    to: To<'_>,
     content: &Content<'_>,
     copy: Copy<'_>,
     use_of_alias: AliasUse,
     now: Time,
 ) -> Result<(), EncodeError> {
     let (topic, topic_alias) = match use_of_alias {
-        AliasUse::None => (&**content.topic, None),
-        AliasUse::Introduce(alias) => (&**content.topic, Some(alias)),
+        AliasUse::None => (to.topic(content), None),
+        AliasUse::Introduce(alias) => (to.topic(content), Some(alias)),
         AliasUse::Known(alias) => ("", Some(alias)),
     };
     let expires = content.parts.expires;
@@ -151,7 +194,7 @@ fn encode_head(
         payload_len: content.parts.payload.len(),
     };
     cache.head.clear();
-    cache.id_at = head.encode(version, &mut cache.head)?;
+    cache.id_at = head.encode(to.version, &mut cache.head)?;
     Ok(())
 }
 
@@ -164,7 +207,7 @@ impl Worker {
         outbound: &Outbound,
         dup: bool,
         now: Time,
-    ) -> Result<(), TooLarge> {
+    ) -> Result<(), Unwritten> {
         let metrics = self.shared.metrics_of(self.id);
         let (Some(conn), Some(message)) = (self.conns.at_mut(id), outbound.body.message()) else {
             return Ok(());

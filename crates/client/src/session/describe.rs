@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use codec::{Ack, Packet, ReasonList};
+use codec::{Ack, ConnAckProperties, Packet, ReasonList};
 
 pub(super) fn describe(packet: &Packet<'_>) -> String {
     let name = packet.packet_type();
@@ -16,7 +16,10 @@ pub(super) fn describe(packet: &Packet<'_>) -> String {
         }
         Packet::ConnAck(ack) => {
             let present = u8::from(ack.session_present);
-            format!("{name} (sp{present}, {})", ack.reason.as_str())
+            let mut text = format!("{name} (sp{present}, {}", ack.reason.as_str());
+            granted(&mut text, &ack.properties);
+            text.push(')');
+            text
         }
         Packet::Publish(publish) => {
             let id = publish.packet_id.map_or(0, types::PacketId::get);
@@ -56,6 +59,60 @@ pub(super) fn describe(packet: &Packet<'_>) -> String {
         Packet::Disconnect(disconnect) => format!("{name} ({})", disconnect.reason.as_str()),
         Packet::Auth(auth) => format!("{name} ({})", auth.reason.as_str()),
         Packet::PingReq | Packet::PingResp => name.to_string(),
+    }
+}
+
+/// What CONNACK says beyond its reason, in the words of MQTT 5.0 (3.2.2.3).
+fn granted(text: &mut String, properties: &ConnAckProperties<'_>) {
+    let numbers = [
+        ("session expiry", properties.session_expiry),
+        ("receive maximum", properties.receive_maximum.map(u32::from)),
+        (
+            "maximum QoS",
+            properties.maximum_qos.map(|qos| u32::from(qos.bits())),
+        ),
+        ("maximum packet size", properties.maximum_packet_size),
+        (
+            "topic alias maximum",
+            properties.topic_alias_maximum.map(u32::from),
+        ),
+        (
+            "server keep alive",
+            properties.server_keep_alive.map(u32::from),
+        ),
+        ("retain", properties.retain_available.map(u32::from)),
+        (
+            "wildcards",
+            properties.wildcard_subscription_available.map(u32::from),
+        ),
+        (
+            "subscription identifiers",
+            properties.subscription_ids_available.map(u32::from),
+        ),
+        (
+            "shared subscriptions",
+            properties.shared_subscription_available.map(u32::from),
+        ),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            append(text, format_args!(", {name} {number}"));
+        }
+    }
+    let texts = [
+        ("assigned id", properties.assigned_client_id),
+        ("reason string", properties.reason_string),
+        ("response information", properties.response_information),
+        ("server reference", properties.server_reference),
+        ("authentication method", properties.authentication_method),
+    ];
+    for (name, value) in texts {
+        if let Some(value) = value {
+            append(text, format_args!(", {name} '{value}'"));
+        }
+    }
+    for (name, value) in properties.user.iter() {
+        append(text, format_args!(", '{name}' '{value}'"));
     }
 }
 

@@ -831,6 +831,37 @@ fn the_trace_tells_both_ways() {
     );
 }
 
+#[test]
+fn the_trace_tells_what_connack_says() {
+    let mut session = Session::new(ConnectOptions {
+        version: ProtocolVersion::V5,
+        trace: true,
+        ..Default::default()
+    });
+    let mut user = codec::UserPropertiesBuf::new();
+    user.push("durability", "disk").unwrap();
+    let properties = ConnAckProperties {
+        session_expiry: Some(60),
+        assigned_client_id: Some("auto-1"),
+        user: user.as_borrowed(),
+        ..Default::default()
+    };
+    let ack = ConnAck {
+        properties,
+        ..success()
+    };
+    Server::accept(&mut session, ack);
+    let told = events(&mut session)
+        .into_iter()
+        .find_map(|event| match event {
+            Event::Packet { text, .. } if text.starts_with("CONNACK") => Some(text),
+            _ => None,
+        });
+    let wanted =
+        "CONNACK (sp0, success, session expiry 60, assigned id 'auto-1', 'durability' 'disk')";
+    assert_eq!(told.as_deref(), Some(wanted));
+}
+
 // A client that leaves after one message leaves the others to its next connection.
 #[test]
 fn nothing_is_acknowledged_before_its_turn() {

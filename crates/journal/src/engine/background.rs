@@ -5,9 +5,11 @@
 //! or a message lies in it that is needed. Compaction writes such messages once more, so that no
 //! message keeps a segment for long.
 
+use store::Shortage;
+
 use crate::checkpoint::{Checkpoint, Progress, pieces};
-use crate::log::{FrameAt, SegmentInfo, WriteError};
-use crate::segment::FrameBuffer;
+use crate::log::{FrameAt, SegmentInfo, WriteError, shortage};
+use crate::segment::{FrameBuffer, MAX_PAYLOAD};
 
 use super::Engine;
 use super::compact::Victim;
@@ -30,8 +32,9 @@ pub(super) struct Background {
     /// The last whole checkpoint: the next header names it.
     whole: u64,
     since: Since,
-    /// Bytes of the last whole checkpoint for each byte that was estimated.
-    factor: u64,
+    /// After one that had to be given up: when the next may begin, and how long that takes.
+    next_checkpoint: u64,
+    patience: u64,
     expiry: Option<ExpiryWalk>,
     /// When what has expired is looked for again.
     next_expiry: u64,
@@ -41,10 +44,17 @@ pub(super) struct Background {
     /// Segments that the system would not remove; the next run tries again.
     unremovable: Vec<u64>,
     room: SpareRoom,
+    pub(super) limit: Limit,
+    pub(super) reserve: Reserve,
+    /// What the disk has left for others, and when that is looked up again.
+    pub(super) disk_free: Option<u64>,
+    next_look: u64,
     /// When a full disk is tried again.
-    retry_at: u64,
+    pub(super) retry_at: u64,
     next_tidy: u64,
     tidy_until: u64,
+    /// Room was short until a while before.
+    hurry_until: u64,
     pub(super) frame: FrameBuffer,
 }
 
@@ -53,8 +63,8 @@ struct Running {
     checkpoint: Checkpoint,
     /// What was written since it began.
     since: Since,
-    bytes: u64,
-    estimate: u64,
+    /// What it takes away from what it replaces, in bytes.
+    behind: u64,
 }
 
 /// What was written since some point.
@@ -68,7 +78,22 @@ struct Since {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SpareRoom {
     Enough,
-    Full,
+    Full(Shortage),
+}
+
+/// Whether `limits.store_bytes` is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Ahead,
+    Reached,
+}
+
+/// Whether room is kept for what clients will settle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reserve {
+    Kept,
+    /// There are no clients.
+    None,
 }
 
 impl Background {
@@ -82,18 +107,24 @@ impl Background {
             since: Since {
                 bytes: replayed,
                 // Who was connected is not any more, and the journal does not say so yet.
-                segments: if sessions > 0 { SEGMENTS_BETWEEN } else { 0 },
+                segments: if sessions > 0 { u64::MAX } else { 0 },
             },
-            factor: 1,
+            next_checkpoint: 0,
+            patience: 0,
             expiry: None,
             next_expiry: 0,
             victim: None,
             stuck: Vec::new(),
             unremovable: Vec::new(),
             room: SpareRoom::Enough,
+            limit: Limit::Ahead,
+            reserve: Reserve::Kept,
+            disk_free: None,
+            next_look: 0,
             retry_at: 0,
             next_tidy: 0,
             tidy_until: 0,
+            hurry_until: 0,
             frame: FrameBuffer::default(),
         }
     }
@@ -115,8 +146,21 @@ impl Background {
         }
     }
 
+    /// Room is short: what nobody refers to is forgotten sooner for a while.
+    pub(super) fn hurry(&mut self, now: u64) {
+        self.hurry_until = now.saturating_add(GRACE);
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.room == SpareRoom::Full
+        self.shortage().is_some()
+    }
+
+    /// Why there is no room for another segment.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        match self.room {
+            SpareRoom::Enough => None,
+            SpareRoom::Full(why) => Some(why),
+        }
     }
 }
 
@@ -125,11 +169,18 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::room`] says it.
+    /// [`WriteError::Failed`], for good. A full disk is no error here: [`Engine::shortage`] says it.
     pub fn idle(&mut self, now: u64) -> Result<Idle, WriteError> {
         self.now = self.now.max(now);
         if self.now >= self.background.next_tidy {
-            self.model.tidy(self.now);
+            if self.is_short() {
+                self.background.hurry(self.now);
+            }
+            if self.now < self.background.hurry_until {
+                self.model.tidy_in_need(self.now);
+            } else {
+                self.model.tidy(self.now);
+            }
             self.background.next_tidy = self.now.saturating_add(TIDY_EACH);
         }
         self.sweep()?;
@@ -138,12 +189,26 @@ impl Engine {
         }
         match self.make_spare().and_then(|()| self.step()) {
             Err(WriteError::Full(_)) => {
-                // A checkpoint would go on from what is not true any more when there is room.
-                self.background.checkpoint = None;
+                self.give_up_checkpoint();
+                self.background.retry_at = self.now.saturating_add(RETRY);
+                Ok(Idle::Done)
+            }
+            Ok(Idle::Done) if self.background.is_full() => {
                 self.background.retry_at = self.now.saturating_add(RETRY);
                 Ok(Idle::Done)
             }
             other => other,
+        }
+    }
+
+    /// A checkpoint would go on from what is not true any more when there is room. What was written
+    /// of it is for nothing: the next one waits, ever longer.
+    fn give_up_checkpoint(&mut self) {
+        let background = &mut self.background;
+        if background.checkpoint.take().is_some() {
+            let longer = background.patience.saturating_mul(2);
+            background.patience = longer.clamp(PATIENCE, MOST_PATIENCE);
+            background.next_checkpoint = self.now.saturating_add(background.patience);
         }
     }
 
@@ -157,21 +222,38 @@ impl Engine {
     }
 
     fn make_spare(&mut self) -> Result<(), WriteError> {
-        if self.log.has_spare() {
-            self.background.room = SpareRoom::Enough;
-            return Ok(());
+        let reserve = self.reserve();
+        self.log.set_reserve(reserve);
+        if self.log.trim().is_err() {
+            self.failures = self.failures.saturating_add(1);
         }
+        let before = self.log.room();
         let made = self.log.make_spare();
-        self.background.room = match made {
-            Err(WriteError::Full(_)) => SpareRoom::Full,
-            _ => SpareRoom::Enough,
-        };
-        match made {
-            // Compaction and checkpoints make room; they may use what is left of this segment.
-            Err(WriteError::Full(_)) => Ok(()),
-            Err(error) => Err(self.failed(error)),
-            Ok(()) => Ok(()),
+        if self.now >= self.background.next_look || self.log.room() != before {
+            self.background.next_look = self.now.saturating_add(LOOK_EACH);
+            self.background.disk_free = self.log.free_bytes();
         }
+        match made {
+            // Compaction and checkpoints make room, of what was kept for them.
+            Err(WriteError::Full(error)) => {
+                self.background.room = SpareRoom::Full(shortage(&error));
+            }
+            Err(error) => return Err(self.failed(error)),
+            Ok(()) => {
+                // Who is refused should not have to ask why the next one is not.
+                let segment = self.options.log.segment_bytes;
+                let least = match self.background.room {
+                    SpareRoom::Enough => segment / 8,
+                    SpareRoom::Full(_) => segment / 2,
+                };
+                self.background.room = if self.disk_left() < least {
+                    SpareRoom::Full(Shortage::Disk)
+                } else {
+                    SpareRoom::Enough
+                };
+            }
+        }
+        Ok(())
     }
 
     fn step(&mut self) -> Result<Idle, WriteError> {
@@ -183,6 +265,8 @@ impl Engine {
             let before = self.now.saturating_sub(GRACE);
             self.background.expiry = Some(ExpiryWalk::begin(&mut self.model, before));
             self.background.next_expiry = self.now.saturating_add(EXPIRY_EACH);
+        } else if self.is_short() && self.background.whole > self.background.noted {
+            self.roll()?;
         } else if self.wants_checkpoint() {
             self.begin_checkpoint()?;
         } else if self.background.victim.is_some() {
@@ -221,19 +305,31 @@ impl Engine {
         Ok(())
     }
 
-    /// About the bytes that a checkpoint takes now.
-    pub(super) fn state_bytes(&self) -> u64 {
-        self.model
-            .state_bytes()
-            .saturating_mul(self.background.factor)
-    }
-
-    /// A checkpoint costs as much as it is large, and saves a replay of what came before it.
+    /// A checkpoint costs as much as it is large, and saves a replay of what came before it; and it
+    /// gives back the room of what is not true any more.
     fn wants_checkpoint(&self) -> bool {
         let since = self.background.since;
-        let enough = self.state_bytes().saturating_mul(2);
-        since.bytes >= enough.max(self.options.log.segment_bytes)
-            || since.segments >= SEGMENTS_BETWEEN
+        let state = self.model.state_bytes();
+        let enough = state.saturating_mul(2);
+        let segment = self.options.log.segment_bytes;
+        // One that takes many segments itself must not be followed by the next at once.
+        let segments = enough.checked_div(segment).unwrap_or(0);
+        let is_due =
+            since.bytes >= enough.max(segment) || since.segments >= segments.max(SEGMENTS_BETWEEN);
+        let gain = self.dead_from(self.background.whole).saturating_sub(state);
+        if !self.is_short() {
+            return is_due || gain >= state.saturating_add(segment.saturating_mul(2));
+        }
+        if self.now < self.background.next_checkpoint {
+            return false;
+        }
+        // One that does not fit would make things worse.
+        let slack = self.log.smallest().saturating_mul(2);
+        let is_tight = self.available() < enough.saturating_add(segment);
+        let least = if is_tight { state / 4 } else { state };
+        let settling = self.model.settling_bytes();
+        gain >= least.saturating_add(slack) && self.fits(state)
+            || is_due && self.fits(state.saturating_add(settling))
     }
 
     /// A checkpoint at once, and named in a header.
@@ -249,12 +345,12 @@ impl Engine {
     }
 
     fn begin_checkpoint(&mut self) -> Result<(), WriteError> {
+        let behind = self.dead_from(self.background.whole);
         let first = self.roll()?;
         self.background.checkpoint = Some(Running {
             checkpoint: Checkpoint::begin(&self.model, first),
             since: Since::default(),
-            bytes: 0,
-            estimate: self.model.state_bytes(),
+            behind,
         });
         Ok(())
     }
@@ -265,12 +361,11 @@ impl Engine {
         };
         let mut records = Vec::new();
         let progress = running.checkpoint.step(&self.model, &mut records, PIECE);
-        let bytes = u64::try_from(records.len()).unwrap_or(u64::MAX);
-        running.bytes = running.bytes.saturating_add(bytes);
         let first = running.checkpoint.first();
-        let (written, estimate) = (running.bytes, running.estimate);
+        let behind = running.behind;
         self.background.checkpoint = Some(running);
-        for piece in pieces(&records, LONGEST) {
+        // In one frame: half of a session would take the place of the whole one.
+        for piece in pieces(&records, MAX_PAYLOAD) {
             self.write_own(piece)?;
         }
         if progress == Progress::More {
@@ -280,11 +375,12 @@ impl Engine {
         self.sync()?;
         self.log.set_checkpoint(first);
         self.background.whole = first;
-        self.background.factor = written.checked_div(estimate.max(4096)).unwrap_or(1).max(1);
+        self.background.patience = 0;
         if let Some(running) = self.background.checkpoint.take() {
             self.background.since = running.since;
         }
-        if self.has_garbage() {
+        let much = self.options.log.segment_bytes.saturating_mul(2);
+        if behind >= much || self.has_garbage() {
             // The next header lets go of what lies before the checkpoint.
             self.roll()?;
         }
@@ -295,12 +391,7 @@ impl Engine {
     pub(super) fn has_garbage(&self) -> bool {
         let slack = self.options.log.segment_bytes.saturating_mul(2);
         let live = self.live_bytes().saturating_mul(2);
-        let used = self.log.segments().map(|segment| segment.used);
-        let used = used.fold(0, u64::saturating_add);
-        let most = self.options.store_bytes;
-        used > live.saturating_add(slack)
-            || most > 0 && self.log.disk_bytes() > most
-            || self.is_scattered()
+        self.log.used_bytes() > live.saturating_add(slack) || self.is_short() || self.is_scattered()
     }
 
     /// Whether there are many small segments: each start leaves one, and each takes a file.
@@ -374,7 +465,8 @@ impl Engine {
 pub(super) const PIECE: usize = 256 << 10;
 /// The longest payload of a frame of the housekeeping's own, but for single long records.
 const LONGEST: usize = 4 << 20;
-/// A checkpoint comes after so many segments at the latest, so that a restart is quick.
+/// A checkpoint comes after so many segments at the latest, so that a restart is quick; later if
+/// it takes half as many itself.
 const SEGMENTS_BETWEEN: u64 = 16;
 /// So many small segments are borne.
 const SCATTERED: usize = 8;
@@ -388,3 +480,8 @@ const EXPIRY_EACH: u64 = 120_000;
 const LOOKS: usize = 10_000;
 /// Milliseconds until a full disk is tried again.
 const RETRY: u64 = 100;
+/// Milliseconds between two looks at what the disk has left.
+const LOOK_EACH: u64 = 100;
+/// Milliseconds until a checkpoint is tried again that had to be given up: at first, and at most.
+const PATIENCE: u64 = 1_000;
+const MOST_PATIENCE: u64 = 60_000;

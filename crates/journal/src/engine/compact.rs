@@ -123,11 +123,16 @@ impl Engine {
         let noted = self.background.noted;
         let stuck = &self.background.stuck;
         let scattered = self.is_scattered();
+        // On a full disk the room for it is what is kept for other things too.
+        let most = match self.background.is_full() {
+            true => self.available() / 2,
+            false => u64::MAX,
+        };
         let old = self.log.segments().filter(|segment| {
             let live = self.model.live(segment.number).bytes;
             let thin = live < segment.used.saturating_sub(segment.used / 4)
                 || scattered && self.is_small(segment);
-            segment.number < noted && thin && !stuck.contains(&segment.number)
+            segment.number < noted && thin && live <= most && !stuck.contains(&segment.number)
         });
         let (number, used) = old
             .min_by_key(|segment| self.model.live(segment.number).bytes)

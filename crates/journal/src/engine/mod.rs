@@ -7,13 +7,14 @@
 use std::io;
 use std::sync::Arc;
 
-use store::{Figures, Room};
+use store::Figures;
 use types::MessageRef;
 
 mod background;
 mod compact;
 mod offline;
 mod open;
+mod room;
 
 pub use open::{OnDamage, Options, Report};
 
@@ -164,16 +165,6 @@ impl Engine {
         })
     }
 
-    /// Whether there is room for more messages.
-    pub fn room(&self) -> Room {
-        let most = self.options.store_bytes;
-        if self.background.is_full() || most > 0 && self.log.disk_bytes() > most {
-            Room::Full
-        } else {
-            Room::Enough
-        }
-    }
-
     /// What there is to show, but for what only handles know.
     pub fn figures(&self, now: u64) -> Figures {
         Figures {
@@ -196,7 +187,8 @@ impl Engine {
 
     /// The bytes of messages that are needed, and about those that a checkpoint takes.
     fn live_bytes(&self) -> u64 {
-        self.model.live_bytes().saturating_add(self.state_bytes())
+        let state = self.model.needed_state_bytes();
+        self.model.live_bytes().saturating_add(state)
     }
 
     /// Counts what went wrong; a full disk is no fault of it.

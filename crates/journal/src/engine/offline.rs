@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::background::Reserve;
 use super::{Engine, Idle};
 use crate::log::WriteError;
 use crate::model::Losses;
@@ -18,11 +19,15 @@ impl Engine {
         self.now = self.now.max(now);
         // Any byte is too many, until there is nothing left to do.
         self.options.store_bytes = 1;
-        self.whole_checkpoint()?;
+        self.background.reserve = Reserve::None;
+        // This may make the room for a checkpoint.
         while self.idle(self.now)? == Idle::More {}
-        if self.background.is_full() {
+        if self.background.is_full() && !self.fits(self.model.state_bytes()) {
             return Err(WriteError::Full(io::ErrorKind::StorageFull.into()));
         }
+        self.whole_checkpoint()?;
+        self.background.retry_at = 0;
+        while self.idle(self.now)? == Idle::More {}
         self.close()?;
         self.cut_last().map_err(WriteError::Failed)
     }

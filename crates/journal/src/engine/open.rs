@@ -11,17 +11,30 @@ use crate::disk::Disk;
 use crate::log::{self, Damage, FrameAt, Log, Scan, Tail, WriteError};
 use crate::model::{Losses, Model};
 use crate::record::{Malformed, StoreClock};
-use crate::segment::segment_name;
+use crate::segment::{HEADER_BYTES, segment_name};
 
 /// How a store is kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// The segments.
     pub log: log::Options,
-    /// Most bytes on the disk (`limits.store_bytes`); 0 is as many as there are.
+    /// Most bytes on the disk (`limits.store_bytes`); 0 is as many as there are. Segments are no
+    /// larger than a 32nd of it, but for a frame that is.
     pub store_bytes: u64,
     /// What to do about damaged segments.
     pub damage: OnDamage,
+}
+
+impl Options {
+    /// With segments that are small beside the limit: room is taken and given back by whole ones.
+    fn within_limit(mut self) -> Self {
+        if self.store_bytes > 0 {
+            let pages = self.store_bytes / 32 / HEADER_BYTES;
+            let most = pages.saturating_mul(HEADER_BYTES).max(LEAST_SEGMENT);
+            self.log.segment_bytes = self.log.segment_bytes.min(most);
+        }
+        self
+    }
 }
 
 /// What to do about segments that are damaged where that is not the end of a write that never
@@ -71,6 +84,7 @@ impl Engine {
         wall: u64,
     ) -> Result<(Self, Recovered, Report), OpenError> {
         let mut model = Model::new(disk.random());
+        let options = options.within_limit();
         let mut scan = Scan::open(disk, options.log)?;
         let mut damages = Vec::new();
         let tail = replay(&mut scan, &mut model, options.damage, &mut damages)?;
@@ -189,3 +203,6 @@ fn malformed(at: FrameAt, error: Malformed) -> OpenError {
         what: error.what.to_owned(),
     }
 }
+
+/// A segment below this is not worth a file.
+const LEAST_SEGMENT: u64 = 64 << 10;

@@ -22,6 +22,9 @@ use crate::log;
 use crate::server::Settings;
 
 mod expiry;
+mod housekeeping;
+mod limit;
+mod reading;
 
 const WALL: u64 = 1_700_000_000_000;
 const KEY: SessionKey = SessionKey {
@@ -148,6 +151,7 @@ fn a_restart_returns_what_was_committed() {
         message: retained,
         topic: "r",
         sequence: 7,
+        publisher: None,
     });
     handle.append(Record::Received {
         session,
@@ -280,6 +284,29 @@ fn a_backlog_makes_publishers_wait() {
     store.turn(at(2));
     assert_eq!(handle.room(), Room::Enough);
     assert_eq!(handle.figures().unwrap().backlog_bytes, 0);
+}
+
+#[test]
+fn a_full_disk_and_a_backlog_are_told_together() {
+    let disk = MemoryDisk::default();
+    let settings = Settings {
+        backlog: 1000,
+        ..Settings::default()
+    };
+    let (mut store, ..) =
+        ByHand::open_with(Arc::new(disk.clone()), options(), settings, WALL).unwrap();
+    let mut handle = store.handle(WorkerId(0));
+    disk.full_after(0);
+    for number in 1..=200 {
+        handle.keep(&message("t", &[0; 9000]), at(number));
+        store.turn(at(number * 200));
+    }
+    assert_eq!(handle.room(), Room::FullAndBehind);
+    assert!(handle.figures().unwrap().backlog_bytes > 1000);
+    disk.heal();
+    store.turn(at(50_000));
+    store.turn(at(50_000));
+    assert_eq!(handle.room(), Room::Enough);
 }
 
 #[test]
@@ -593,6 +620,7 @@ impl Run {
                     message,
                     topic: &topic,
                     sequence: self.sequence,
+                    publisher: None,
                 });
                 self.oracle.retained.insert(topic, message);
             }

@@ -56,6 +56,7 @@ struct State {
     room: u64,
     /// Changes until the disk is gone.
     until_gone: Option<u64>,
+    reads: Fault,
     writes: Fault,
     syncs: Fault,
     folder_syncs: Fault,
@@ -71,6 +72,7 @@ impl Default for State {
             life: 0,
             room: u64::MAX,
             until_gone: None,
+            reads: Fault::None,
             writes: Fault::None,
             syncs: Fault::None,
             folder_syncs: Fault::None,
@@ -98,6 +100,11 @@ impl MemoryDisk {
         Self {
             state: Arc::new(Mutex::new(self.lock().clone())),
         }
+    }
+
+    /// Lets reads of files fail.
+    pub fn fail_reads(&self, fault: Fault) {
+        self.lock().reads = fault;
     }
 
     /// Lets writes fail. One that fails writes the first half of what it was given.
@@ -300,6 +307,7 @@ impl Disk for MemoryDisk {
 impl DiskFile for MemoryFile {
     fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<usize> {
         let mut state = lock(&self.state);
+        state.reads.strikes()?;
         let inode = state.inode(self)?;
         let from = usize::try_from(at).unwrap_or(usize::MAX);
         let bytes = inode.content().get(from..).unwrap_or_default();
@@ -419,6 +427,7 @@ impl State {
     }
 
     fn heal(&mut self) {
+        self.reads = Fault::None;
         self.writes = Fault::None;
         self.syncs = Fault::None;
         self.folder_syncs = Fault::None;

@@ -91,8 +91,10 @@ impl Export<'_> {
             line = with_will(line, will);
         }
         let received = state.received.iter();
+        let unsure = Some(state.unsure.get()).filter(|&number| number > 1);
         let mut line = line
             .number("next", state.next.get())
+            .optional("unsure", unsure)
             .numbers("received", received.map(|id| u64::from(id.get())));
         if !session.begun().is_empty() {
             line = line.objects("begun", session.begun(), |line, (id, begun)| {
@@ -179,7 +181,7 @@ impl Export<'_> {
         let mut topics = self.model.topics();
         topics.sort_unstable();
         for topic in topics {
-            let Some((message, sequence)) = self.model.retained(&topic) else {
+            let Some((message, sequence, publisher)) = self.model.retained(&topic) else {
                 continue;
             };
             if !self.has(message) {
@@ -188,6 +190,13 @@ impl Export<'_> {
             let mut line = Line::new("retained").text("topic", &topic);
             if let Some(message) = message {
                 line = line.message("message", message);
+            }
+            if let Some(publisher) = publisher {
+                line = line.text("client", publisher.client);
+                if let Some(user) = publisher.user {
+                    line = line.text("user", user);
+                }
+                line = line.flag("granted", publisher.granted);
             }
             (self.line)(&line.number("sequence", sequence).end())?;
             count(&mut self.done.counts.retained);

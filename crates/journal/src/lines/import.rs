@@ -1,11 +1,11 @@
 //! Lines as the records of a new store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Delivery, RecoveredBegun};
+use store::{Delivery, Publisher, RecoveredBegun};
 use types::{
     ClientId, DeliveryNumber, Message, MessageParts, MessageRef, PacketId, QoS, RetainHandling,
     StoredSession, SubscriptionFilter, SubscriptionOptions, Time, TopicName,
@@ -35,7 +35,9 @@ pub struct Import {
     line: u64,
     header: Option<Header>,
     counts: LineCounts,
-    sessions: HashSet<u64>,
+    /// With the number of the last delivery to each.
+    sessions: HashMap<u64, u64>,
+    clients: HashSet<ClientId>,
     messages: HashSet<u64>,
     has_ended: bool,
 }
@@ -155,12 +157,14 @@ impl Import {
         };
         let will = fields.object("will")?.map(Will::read).transpose()?;
         let next = DeliveryNumber::new(fields.number("next")?).ok_or("next is zero")?;
+        let unsure = fields.optional("unsure")?.unwrap_or(1);
+        let unsure = DeliveryNumber::new(unsure).ok_or("unsure is zero")?;
         let received = fields.numbers("received")?.unwrap_or_default();
         let received = received.into_iter().map(packet_id);
         let received = received.collect::<Result<Vec<PacketId>, _>>()?;
         let begun = fields.objects("begun")?.into_iter().map(begun);
         let begun = begun.collect::<Result<Vec<_>, _>>()?;
-        if !self.sessions.insert(session) {
+        if self.sessions.insert(session, 0).is_some() {
             return Err(format!("session {session} a second time"));
         }
         let state = SessionStateParts {
@@ -173,6 +177,7 @@ impl Import {
             },
             link,
             next,
+            unsure,
             received: &received,
         };
         encode_session_state(&state, out);
@@ -181,6 +186,9 @@ impl Import {
             for group in &begun.groups {
                 encode_begun_in_group(StoredSession(session), id, group, out);
             }
+        }
+        if !self.clients.insert(client) {
+            return Err(String::from("a second session of the same client"));
         }
         count(&mut self.counts.sessions);
         Ok(())
@@ -227,6 +235,7 @@ impl Import {
     fn delivery(&mut self, fields: &mut Fields, out: &mut Vec<u8>) -> Result<(), String> {
         let session = self.known_session(fields)?;
         let number = DeliveryNumber::new(fields.number("number")?).ok_or("number is zero")?;
+        self.check_number(session, number)?;
         let message = fields.optional_message("message")?;
         self.check_message(message)?;
         let qos = fields.qos()?;
@@ -268,7 +277,19 @@ impl Import {
         let topic = fields.parsed("topic", topic)?;
         let message = fields.optional_message("message")?;
         self.check_message(message)?;
-        encode_retained_state(message, fields.number("sequence")?, &topic, out);
+        // Exports of the first version do not have it.
+        let client = fields.optional_text("client")?;
+        let user = fields.optional_text("user")?;
+        let granted = client.is_some() && fields.flag("granted")?;
+        if client.as_deref() == Some("") {
+            return Err("client is empty".into());
+        }
+        let publisher = client.as_deref().map(|client| Publisher {
+            client,
+            user: user.as_deref(),
+            granted,
+        });
+        encode_retained_state(message, fields.number("sequence")?, &topic, publisher, out);
         count(&mut self.counts.retained);
         Ok(())
     }
@@ -284,11 +305,29 @@ impl Import {
 
     fn known_session(&self, fields: &mut Fields) -> Result<StoredSession, String> {
         let session: u64 = fields.number("session")?;
-        if self.sessions.contains(&session) {
+        if self.sessions.contains_key(&session) {
             Ok(StoredSession(session))
         } else {
             Err(format!("session {session} did not come before"))
         }
+    }
+
+    /// Of two deliveries with one number the store would have the second alone.
+    fn check_number(
+        &mut self,
+        session: StoredSession,
+        number: DeliveryNumber,
+    ) -> Result<(), String> {
+        let last = self.sessions.entry(session.0).or_default();
+        if number.get() <= *last {
+            return Err(format!(
+                "delivery {} to session {} came after delivery {last}",
+                number.get(),
+                session.0
+            ));
+        }
+        *last = number.get();
+        Ok(())
     }
 
     fn check_message(&self, message: Option<MessageRef>) -> Result<(), String> {

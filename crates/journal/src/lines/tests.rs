@@ -117,6 +117,8 @@ const HEADER: &str = r#"{"nightjar_export":1,"time":7,"last_session":9,"sequence
 const SESSION: &str = r#"{"kind":"session","session":1,"client":"c","expiry":null,"next":1}"#;
 const MESSAGE: &str =
     r#"{"kind":"message","message":"a1","topic":"t","qos":1,"durability":"disk","payload":"aGk="}"#;
+const DELIVERY: &str =
+    r#"{"kind":"delivery","session":1,"number":3,"message":"a1","qos":1,"retain":false}"#;
 
 /// What is wrong with the last of some lines.
 fn fault(lines: &[&str]) -> String {
@@ -141,6 +143,18 @@ fn every_fault_of_a_line_is_said() {
         (&[HEADER, r#"{"kind":"sesion"}"#], "unknown kind"),
         (&[HEADER, r#"{"session":1}"#], "no kind"),
         (&[HEADER, SESSION, SESSION], "session 1 a second time"),
+        (
+            &[
+                HEADER,
+                SESSION,
+                r#"{"kind":"session","session":2,"client":"c","next":1}"#,
+            ],
+            "a second session of the same client",
+        ),
+        (
+            &[HEADER, SESSION, MESSAGE, DELIVERY, DELIVERY],
+            "delivery 3 to session 1 came after delivery 3",
+        ),
         (
             &[HEADER, MESSAGE, MESSAGE],
             "message 00000000000000a1 a second time",

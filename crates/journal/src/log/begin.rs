@@ -5,15 +5,15 @@ use std::io;
 use std::sync::Arc;
 
 use super::found::{IDENTITY, Identity, NEW_IDENTITY, identity_text};
+use super::room::{SMALLEST, is_full};
 use super::scan::{Scan, Tail};
 use super::{Current, Log, Segment, Spare, Unsettled, free_name, settle};
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::segment::{SegmentHeader, segment_name};
 
 impl Log {
     /// Begins a new segment behind what was found; what was found is never appended to. What is
-    /// torn at its end is cut off, and all of it is synced: after a kill it may be with the system
-    /// alone.
+    /// torn at its end is cut off, and the rest is made safe: it may be with the system alone.
     ///
     /// # Errors
     ///
@@ -29,6 +29,7 @@ impl Log {
                 disk.remove(&segment_name(number))?;
             }
         }
+        replace_empty(&mut scan, tail);
         let newest = scan.segments.keys().next_back().copied().unwrap_or(0);
         let header = SegmentHeader {
             number: newest.saturating_add(1),
@@ -73,6 +74,7 @@ impl Log {
             spares,
             current,
             checkpoint: scan.checkpoint,
+            reserve: 0,
             written: tail.sequence,
             synced: tail.sequence,
             failed: None,
@@ -90,18 +92,48 @@ fn seal(scan: &mut Scan, tail: &Tail) -> io::Result<()> {
             found.file.set_len(end)?;
             found.length = end;
         }
+        write_again(&*found.file, tail.unsure, end)?;
         found.file.sync()?;
     }
     Ok(())
 }
 
-/// The spares that can be used; others are removed.
+/// A newest segment without a frame is replaced by the new one: if the sync of its name failed, the
+/// system may show the name and never write it to the disk, where it would be missed later.
+fn replace_empty(scan: &mut Scan, tail: &Tail) {
+    if let Some(number) = tail.empty {
+        scan.segments.remove(&number);
+    }
+}
+
+/// Writes once more what lies there. If a sync failed in the run before, the system may show what
+/// the disk does not have, and would neither write it by itself nor tell of the error again.
+fn write_again(file: &dyn DiskFile, from: u64, end: u64) -> io::Result<()> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = from;
+    while at < end {
+        let left = usize::try_from(end.saturating_sub(at)).unwrap_or(PIECE);
+        bytes.truncate(left);
+        let read = file.read_at(at, &mut bytes)?;
+        let there = bytes.get(..read).filter(|there| !there.is_empty());
+        let there = there.ok_or(io::ErrorKind::UnexpectedEof)?;
+        file.write_at(at, there)?;
+        at = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+    }
+    Ok(())
+}
+
+/// Bytes that are written again at once.
+const PIECE: usize = 1 << 20;
+
+/// The spares that can be used: all that have the right size, because the disk may be full; others
+/// are removed.
 fn spares(scan: &Scan) -> io::Result<Vec<Spare>> {
     let mut spares = Vec::new();
     for name in &scan.spares {
         let file = scan.disk.open(name)?;
         let bytes = file.len()?;
-        if bytes == scan.options.segment_bytes && spares.len() < scan.options.spares {
+        if bytes == scan.options.segment_bytes && scan.options.spares > 0 {
             let name = name.clone();
             spares.push(Spare { name, file, bytes });
         } else {
@@ -117,21 +149,11 @@ fn first_spare(disk: &dyn Disk, wanted: u64) -> io::Result<Spare> {
     let mut bytes = wanted;
     loop {
         match Spare::make(disk, free_name(&[]), bytes) {
-            Err(error) if is_full(&error) && bytes / 2 >= LEAST => bytes /= 2,
+            Err(error) if is_full(&error) && bytes / 2 >= SMALLEST => bytes /= 2,
             made => return made,
         }
     }
 }
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
-}
-
-/// The smallest segment that is worth a start: some thousand acknowledgements.
-const LEAST: u64 = 64 << 10;
 
 /// Gives the store a name.
 fn identify(disk: &dyn Disk) -> io::Result<()> {

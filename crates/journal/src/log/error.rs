@@ -3,6 +3,9 @@
 use std::fmt;
 use std::io;
 
+use store::Shortage;
+
+use super::found::IDENTITY;
 use crate::disk::FolderError;
 use crate::segment::VERSION;
 
@@ -25,6 +28,14 @@ impl WriteError {
             | io::ErrorKind::ReadOnlyFilesystem => Self::Full(error),
             _ => Self::Failed(error),
         }
+    }
+}
+
+/// Why a disk that is [`WriteError::Full`] takes nothing.
+pub(crate) fn shortage(error: &io::Error) -> Shortage {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => Shortage::ReadOnly,
+        _ => Shortage::Disk,
     }
 }
 
@@ -99,9 +110,9 @@ impl fmt::Display for OpenError {
                 "the folder of the store holds {file}, which is no part of a store; name an empty \
                  folder"
             ),
-            Self::NoIdentity => f.write_str(
-                "the store has segments but no store.id: somebody removed it; restore it from a \
-                 backup",
+            Self::NoIdentity => write!(
+                f,
+                "the store has segments but no store.id: somebody removed it; {ANEW}"
             ),
             Self::NoSegment => f.write_str(
                 "the store has a store.id but no segment: somebody removed them; restore them \
@@ -114,6 +125,9 @@ impl fmt::Display for OpenError {
             ),
             Self::Missing { file } => {
                 write!(f, "the segment {file} of the store is missing; {ADVICE}")
+            }
+            Self::Damaged { file, what, .. } if file == IDENTITY => {
+                write!(f, "{file} is damaged: {what}; {ANEW}")
             }
             Self::Damaged { file, offset, what } => {
                 write!(f, "{file} is damaged at byte {offset}: {what}; {ADVICE}")
@@ -140,3 +154,7 @@ impl From<FolderError> for OpenError {
 
 const ADVICE: &str = "`nightjar store verify` says what is lost; restore the store from a backup, or \
                       go on without it by `nightjar store verify --quarantine`";
+
+/// What can be done without `store.id`: nothing of what clients are owed is in it.
+const ANEW: &str = "write it anew, three lines: \"Nightjar store\", \"format 1\", and \"id \" with any \
+                    32 hexadecimal digits; then see what `nightjar store verify` says";

@@ -13,11 +13,13 @@ mod begin;
 mod error;
 mod found;
 mod reader;
+mod room;
 mod scan;
 mod sums;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use error::shortage;
 pub use error::{OpenError, WriteError};
 pub use scan::{Damage, Each, Scan, Tail, Wrong};
 
@@ -83,6 +85,8 @@ pub struct Log {
     current: Current,
     /// The segment that the last whole checkpoint begins with, for the next header.
     checkpoint: u64,
+    /// Bytes that shall be there for what is written without asking.
+    reserve: u64,
     /// The last frame that was written.
     written: u64,
     /// The last frame that is on the disk.
@@ -205,11 +209,22 @@ impl Log {
 
     /// All segments, by their numbers. The last is the one that is written.
     pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
-        self.segments.iter().map(|(&number, segment)| SegmentInfo {
+        self.segments_from(0)
+    }
+
+    /// Those of them with at least this number.
+    pub fn segments_from(&self, first: u64) -> impl Iterator<Item = SegmentInfo> {
+        self.segments
+            .range(first..)
+            .map(|(&number, segment)| self.info(number, segment))
+    }
+
+    fn info(&self, number: u64, segment: &Segment) -> SegmentInfo {
+        SegmentInfo {
             number,
             used: segment.used,
             sealed: number != self.current.number,
-        })
+        }
     }
 
     /// The number of the segment that is written.
@@ -241,21 +256,30 @@ impl Log {
     /// # Errors
     ///
     /// What the system says, and [`io::ErrorKind::InvalidInput`] for a segment that is not there
-    /// or is still written. The segment may still be there then.
+    /// or is still written. The segment is there then, unless it was to become a spare and has lost
+    /// its name already: [`Log::file`] says so.
     pub fn remove(&mut self, number: u64) -> io::Result<()> {
         let segment = self.take_sealed(number)?;
-        let recycles = self.spares.len() < self.options.spares
+        let recycles = (self.spares.len() < self.options.spares || self.room() < self.reserve)
             && segment.bytes <= self.options.segment_bytes
             && Arc::strong_count(&segment.file) == 1;
-        let removed = if recycles {
-            self.recycle(number, &segment.file)
+        let name = segment_name(number);
+        let spare = free_name(&self.spares);
+        let unnamed = if recycles {
+            self.disk.rename(&name, &spare)
         } else {
-            self.disk.remove(&segment_name(number))
+            self.disk.remove(&name)
         };
-        if removed.is_err() {
+        if let Err(error) = unnamed {
             self.segments.insert(number, segment);
+            return Err(error);
         }
-        removed
+        // It is no segment any more, whatever comes.
+        if recycles {
+            self.recycle(spare, segment.file)
+        } else {
+            Ok(())
+        }
     }
 
     /// Puts a sealed segment aside, for somebody to look at. It is not part of the log any more.
@@ -285,23 +309,15 @@ impl Log {
         segments.chain(spares).fold(0, u64::saturating_add)
     }
 
+    /// Bytes of all segments up to their last frames.
+    pub fn used_bytes(&self) -> u64 {
+        let used = self.segments.values().map(|segment| segment.used);
+        used.fold(0, u64::saturating_add)
+    }
+
     /// Whether the next segment has its room already.
     pub fn has_spare(&self) -> bool {
         !self.spares.is_empty()
-    }
-
-    /// Takes the room for the next segment now, unless there is [`Log::has_spare`].
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError::Full`], and the log goes on in what it has.
-    pub fn make_spare(&mut self) -> Result<(), WriteError> {
-        self.check()?;
-        if self.spares.is_empty() && self.options.spares > 0 {
-            let spare = self.new_file(self.options.segment_bytes)?;
-            self.spares.push(spare);
-        }
-        Ok(())
     }
 
     fn current_has_room(&self, needed: u64) -> bool {
@@ -313,7 +329,10 @@ impl Log {
     /// Seals the current segment, and makes one with room for at least `bytes`.
     fn next_segment(&mut self, bytes: u64, time: u64) -> Result<(), WriteError> {
         // The room comes first: without it nothing changes.
-        let spare = self.spare(bytes)?;
+        let spare = match self.spare(bytes) {
+            Err(WriteError::Full(error)) => self.spare_in_need(bytes, error)?,
+            spare => spare?,
+        };
         match self.seal() {
             Ok(()) => self.enter(spare, time),
             Err(error) => {
@@ -335,7 +354,15 @@ impl Log {
     }
 
     fn new_file(&mut self, bytes: u64) -> Result<Spare, WriteError> {
-        let made = Spare::make(&*self.disk, free_name(&self.spares), bytes);
+        let name = free_name(&self.spares);
+        let made = match Spare::make(&*self.disk, name.clone(), bytes) {
+            // A spare that could not be removed, and means nothing.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self
+                .disk
+                .remove(&name)
+                .and_then(|()| Spare::make(&*self.disk, name, bytes)),
+            made => made,
+        };
         made.map_err(|error| self.note(WriteError::of(error)))
     }
 
@@ -393,26 +420,27 @@ impl Log {
         segment.ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
-    /// Makes a segment a spare. It is not written to before the folder is synced: a name that
-    /// comes back after a power cut must have the old content.
-    fn recycle(&mut self, number: u64, file: &Arc<dyn DiskFile>) -> io::Result<()> {
-        let name = free_name(&self.spares);
-        self.disk.rename(&segment_name(number), &name)?;
+    /// Makes what was a segment a spare. It is not written to before the folder is synced: a name
+    /// that comes back after a power cut must have the old content.
+    fn recycle(&mut self, name: String, file: Arc<dyn DiskFile>) -> io::Result<()> {
         if let Err(error) = self.disk.sync_folder() {
             let again = io::Error::new(error.kind(), error.to_string());
             self.note(WriteError::Failed(error));
             return Err(again);
         }
-        if file.allocate(self.options.segment_bytes).is_err() {
-            // A full disk: this gives it the room for a whole one.
-            return self.disk.remove(&name);
+        let bytes = self.options.segment_bytes;
+        match file.allocate(bytes).map_err(WriteError::of) {
+            Ok(()) => {
+                self.spares.push(Spare { name, file, bytes });
+                Ok(())
+            }
+            // This gives the disk the room for a whole one.
+            Err(WriteError::Full(_)) => self.disk.remove(&name),
+            Err(WriteError::Failed(error)) => {
+                self.disk.remove(&name)?;
+                Err(error)
+            }
         }
-        self.spares.push(Spare {
-            name,
-            file: Arc::clone(file),
-            bytes: self.options.segment_bytes,
-        });
-        Ok(())
     }
 
     fn check(&self) -> Result<(), WriteError> {

@@ -5,7 +5,7 @@
 //! a later frame says that they were on the disk. Anywhere else a frame that is missing was on
 //! the disk: it is damage, and never passed over in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
@@ -45,6 +45,11 @@ pub struct Tail {
     pub replayed_bytes: u64,
     /// The newest segment and where its last frame ends.
     pub(super) end: Option<(u64, u64)>,
+    /// Where in it the first frame begins of which no later one says that it is on the disk; if
+    /// there is none, where the last ends.
+    pub(super) unsure: u64,
+    /// The newest segment, if it has no frame and nothing is wrong with it.
+    pub(super) empty: Option<u64>,
 }
 
 /// Something that was on the disk and is not what it was.
@@ -264,6 +269,7 @@ impl Scan {
             each,
             damaged,
             tail: Tail::default(),
+            unsure: VecDeque::new(),
         };
         walk.tail.time = self.headers().map(|header| header.time).max().unwrap_or(0);
         if self.is_new() {
@@ -320,6 +326,9 @@ struct Walk<'a, 'b> {
     each: &'a mut Each<'b>,
     damaged: &'a mut dyn FnMut(Damage) -> Result<(), OpenError>,
     tail: Tail,
+    /// Frames of this segment of which none so far says that they are on the disk: their
+    /// sequences, and where they begin.
+    unsure: VecDeque<(u64, u64)>,
 }
 
 impl Walk<'_, '_> {
@@ -330,6 +339,7 @@ impl Walk<'_, '_> {
         };
         let file = Arc::clone(&found.file);
         let mut reader = Reader::new(file, header.generation, found.length);
+        self.unsure.clear();
         let mut at = HEADER_BYTES;
         let mut expected = header.first;
         loop {
@@ -357,6 +367,7 @@ impl Walk<'_, '_> {
         self.tail.sequence = self.tail.sequence.max(expected.saturating_sub(1));
         if limit == Limit::Newest {
             self.tail.end = Some((number, at));
+            self.tail.unsure = self.unsure.front().map_or(at, |&(_, begins)| begins);
         }
         Ok(())
     }
@@ -384,6 +395,9 @@ impl Walk<'_, '_> {
                 time: head.time,
             };
             (self.each)(place, payload).map_err(Stop::Error)?;
+            let is_synced = |one: &mut (u64, u64)| one.0 <= head.synced;
+            while self.unsure.pop_front_if(is_synced).is_some() {}
+            self.unsure.push_back((head.sequence, *at));
             *at = at.saturating_add(head.frame_bytes());
             *expected = expected.saturating_add(1);
             self.tail.time = self.tail.time.max(head.time);
@@ -411,6 +425,7 @@ impl Walk<'_, '_> {
         };
         if !is_damage {
             if limit == Limit::Newest {
+                self.tail.empty = (at == HEADER_BYTES).then_some(number);
                 self.tail.dropped_bytes = torn(reader, at, expected, &survey)?;
             }
             return Ok(None);

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use store::Settled;
+use store::{Publisher, Settled};
 use types::{DeliveryNumber, MessageRef, StoredSession, SubscriptionFilter};
 
 use super::messages::Known;
 use super::queue::Entry;
-use super::session::{Session, Subscription};
+use super::session::{Changed, Details, Session, Subscription};
+use super::weight::{bytes, group_bytes, publisher_bytes};
 use super::{Cleared, Model, Phase, RETAIN, Retained, parse_filter};
 use crate::log::FrameAt;
 use crate::record::{
@@ -22,6 +23,11 @@ impl Model {
     ///
     /// [`Malformed`] if they are none; then the model holds a part of them and is of no use.
     pub fn apply(&mut self, at: FrameAt, payload: &[u8]) -> Result<(), Malformed> {
+        if self.phase != Phase::Live && self.gaps.frame(at.sequence) {
+            for (&number, session) in &self.sessions {
+                self.gaps.expect(number, session.next.get());
+            }
+        }
         for record in Records::new(payload) {
             let (offset, item) = record?;
             self.one(&at, offset, item)
@@ -56,10 +62,11 @@ impl Model {
                 message,
                 sequence,
                 topic,
-            } => self.retain(Some(message), sequence, topic, now),
-            Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, now),
+                publisher,
+            } => self.retain(Some(message), sequence, topic, publisher, now),
+            Item::Cleared { sequence, topic } => self.retain(None, sequence, topic, None, now),
             Item::Passed { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             Item::Arrived { message, group } => {
                 self.arrive(message, &parse_filter(group)?, now);
@@ -76,10 +83,7 @@ impl Model {
                 session,
                 ends,
                 will,
-            } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.set_link(Link::Away { ends, will }),
-                None => self.unknown(),
-            },
+            } => self.change(session, |known| known.set_link(Link::Away { ends, will })),
             Item::SessionEnded { session } => {
                 if !self.remove_session(session.0, now) {
                     self.unknown();
@@ -97,39 +101,21 @@ impl Model {
                     options,
                     id,
                 };
-                match self.sessions.get_mut(&session.0) {
-                    Some(session) => session.details.subscribe(subscription),
-                    None => self.unknown(),
-                }
+                self.change(session, |known| known.subscribe(subscription));
             }
             Item::Unsubscribed { session, filter } => {
                 let filter = parse_filter(filter)?;
-                let session = self.sessions.get_mut(&session.0);
-                if !session.is_some_and(|session| session.details.unsubscribe(&filter)) {
-                    self.unknown();
-                }
+                self.change(session, |known| known.unsubscribe(&filter));
             }
-            Item::Received { session, id } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.receive(id),
-                None => self.unknown(),
-            },
-            Item::Begun { session, id, owed } => match self.sessions.get_mut(&session.0) {
-                Some(session) => session.details.begin_receiving(id, owed),
-                None => self.unknown(),
-            },
+            Item::Received { session, id } => self.change(session, |known| known.receive(id)),
+            Item::Begun { session, id, owed } => {
+                self.change(session, |known| known.begin_receiving(id, owed));
+            }
             Item::BegunInGroup { session, id, group } => {
                 let group = parse_filter(group)?;
-                match self.sessions.get_mut(&session.0) {
-                    Some(session) => session.details.begin_in_group(id, group),
-                    None => self.unknown(),
-                }
+                self.change(session, |known| known.begin_in_group(id, group));
             }
-            Item::Released { session, id } => {
-                let session = self.sessions.get_mut(&session.0);
-                if !session.is_some_and(|session| session.details.release(id)) {
-                    self.unknown();
-                }
-            }
+            Item::Released { session, id } => self.change(session, |known| known.release(id)),
             _ => self.of_checkpoint(item, now)?,
         }
         Ok(())
@@ -170,9 +156,10 @@ impl Model {
                 message,
                 sequence,
                 topic,
-            } => self.retain(message, sequence, topic, now),
+                publisher,
+            } => self.retain(message, sequence, topic, publisher, now),
             Item::PassedState { message, group } => {
-                self.pass(message, parse_filter(group)?, now);
+                self.pass(message, parse_filter(group)?);
             }
             // Taken by the callers.
             Item::Body(_)
@@ -217,6 +204,22 @@ impl Model {
         self.messages.come(body.message.0, known, at.time)
     }
 
+    /// Changes what is known of a session.
+    fn change(&mut self, session: StoredSession, change: impl FnOnce(&mut Details) -> Changed) {
+        let changed = match self.sessions.get_mut(&session.0) {
+            Some(known) => {
+                let before = known.details.bytes();
+                let changed = change(&mut known.details);
+                self.weight.sessions.replace(before, known.details.bytes());
+                changed
+            }
+            None => Changed::Unknown,
+        };
+        if changed == Changed::Unknown {
+            self.unknown();
+        }
+    }
+
     /// A record names what is not there.
     pub(super) fn unknown(&mut self) {
         if self.phase != Phase::Partial {
@@ -255,10 +258,11 @@ impl Model {
         entry.extra = self.extras.intern(delivery.extra)?;
         entry.packet_id = delivery.packet_id.map_or(0, types::PacketId::get);
         entry.flags = delivery.qos.bits() | if delivery.retain { RETAIN } else { 0 };
+        self.gaps.go_on(delivery.session.0, delivery.number.get());
         session.next = session.next.max(delivery.number.next());
         let old = session.queue.insert(entry);
         self.deliveries = self.deliveries.saturating_add(1);
-        if message != 0 && !self.messages.refer(message, now) {
+        if message != 0 && !self.messages.refer(message) {
             self.unknown();
         }
         if let Some(old) = old {
@@ -314,12 +318,21 @@ impl Model {
         let number = fields.session.0;
         self.last_session = self.last_session.max(number);
         match self.sessions.get_mut(&number) {
-            Some(session) => session.details.begin(fields),
+            Some(session) => {
+                // If the run before ended without a word of this one, it ended here.
+                session.break_off();
+                let before = session.details.bytes();
+                session.details.begin(fields)?;
+                let after = session.details.bytes();
+                self.weight.sessions.replace(before, after);
+            }
             None => {
-                self.sessions.insert(number, Session::new(fields)?);
-                Ok(())
+                let session = Session::new(fields)?;
+                self.weight.sessions.add(session.details.bytes());
+                self.sessions.insert(number, session);
             }
         }
+        Ok(())
     }
 
     /// A session as it was when the checkpoint came to it: what was known is replaced.
@@ -330,9 +343,12 @@ impl Model {
         let mut session = Session::new(&state.fields)?;
         session.details.set_link(state.link);
         session.next = state.next;
+        session.details.unsure = state.unsure;
+        self.gaps.go_on(number, state.next.get());
         for id in state.received {
             session.details.receive(id);
         }
+        self.weight.sessions.add(session.details.bytes());
         self.sessions.insert(number, session);
         Ok(())
     }
@@ -357,6 +373,7 @@ impl Model {
         let Some(session) = self.sessions.remove(&number) else {
             return false;
         };
+        self.weight.sessions.take(session.details.bytes());
         for entry in session.queue.iter() {
             self.discard(entry, now);
         }
@@ -365,15 +382,24 @@ impl Model {
 
     /// A topic was set or cleared. Of two changes the one with the higher sequence holds; of a
     /// message and a clearing with the same one, the clearing.
-    fn retain(&mut self, message: Option<MessageRef>, sequence: u64, topic: &str, now: u64) {
+    fn retain(
+        &mut self,
+        message: Option<MessageRef>,
+        sequence: u64,
+        topic: &str,
+        publisher: Option<Publisher<'_>>,
+        now: u64,
+    ) {
         self.sequence = self.sequence.max(sequence);
         let message = message.map_or(0, |message| message.0);
-        let change = Retained { message, sequence };
         let (topic, before) = match self.retained.get_key_value(topic) {
             Some((_, known)) if known.sequence > sequence => return,
             Some((_, known)) if known.sequence == sequence && message != 0 => return,
             Some((topic, known)) => (Arc::clone(topic), known.message),
-            None => (Arc::from(topic), 0),
+            None => {
+                self.weight.topics.add(bytes(topic));
+                (Arc::from(topic), 0)
+            }
         };
         if message == 0 {
             self.cleared.push_back(Cleared {
@@ -383,24 +409,37 @@ impl Model {
             });
         } else {
             self.set = self.set.saturating_add(1);
-            if !self.messages.refer(message, now) {
+            if !self.messages.refer(message) {
                 self.unknown();
             }
         }
-        self.retained.insert(topic, change);
+        let publisher = publisher.filter(|_| message != 0);
+        let publisher = publisher.map(|publisher| self.publishers.one(publisher));
+        let change = Retained {
+            message,
+            sequence,
+            publisher,
+        };
+        let bytes = publisher_bytes(change.publisher.as_deref());
+        let old = self.retained.insert(topic, change);
+        let publisher = old.and_then(|old| old.publisher);
+        self.weight
+            .topics
+            .replace(publisher_bytes(publisher.as_deref()), bytes);
         if before != 0 {
             self.set = self.set.saturating_sub(1);
             self.messages.release(before, now);
         }
     }
 
-    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter, now: u64) {
+    fn pass(&mut self, message: MessageRef, group: SubscriptionFilter) {
         let groups = self.passed.entry(message.0).or_default();
         if groups.contains(&group) {
             return;
         }
+        self.weight.topics.add(group_bytes(&group));
         groups.push(group);
-        if !self.messages.refer(message.0, now) {
+        if !self.messages.refer(message.0) {
             self.unknown();
         }
     }
@@ -415,6 +454,7 @@ impl Model {
         let Some(last) = found else {
             return self.unknown();
         };
+        self.weight.topics.take(group_bytes(group));
         if last {
             self.passed.remove(&message.0);
         }

@@ -98,7 +98,10 @@ impl Model {
     }
 
     fn expire_topic(&mut self, topic: &str, before: u64, out: &mut Vec<u8>) {
-        let Some(&Retained { message, sequence }) = self.retained.get(topic) else {
+        let Some(&Retained {
+            message, sequence, ..
+        }) = self.retained.get(topic)
+        else {
             return;
         };
         let known = self.messages.known(message);

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use types::SubscriptionFilter;
 
 use super::parse_filter;
+use super::weight::length;
 use crate::record::Extra;
 
 /// Extras by name; 0 is the name of none.
@@ -16,6 +17,8 @@ pub(super) struct Extras {
     names: HashMap<Arc<[u8]>, u32, FixedState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Of the extras of all uses.
+    bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +36,7 @@ impl Extras {
             names: HashMap::with_hasher(hasher),
             slots: Vec::new(),
             free: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -44,6 +48,7 @@ impl Extras {
         let mut room = [0_u8; 64];
         let mut long = Vec::new();
         let key = join(extra, &mut room, &mut long);
+        self.bytes = self.bytes.saturating_add(length(key.len()));
         if let Some(&name) = self.names.get(key) {
             if let Some(slot) = self.slot(name) {
                 slot.uses = slot.uses.saturating_add(1);
@@ -90,13 +95,21 @@ impl Extras {
             return;
         };
         slot.uses = slot.uses.saturating_sub(1);
-        if slot.uses == 0 {
-            let slot = std::mem::take(slot);
+        let bytes = slot.key.as_ref().map_or(0, |key| length(key.len()));
+        let is_last = slot.uses == 0;
+        let last = is_last.then(|| std::mem::take(slot));
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if let Some(slot) = last {
             if let Some(key) = slot.key {
                 self.names.remove(&key);
             }
             self.free.push(name);
         }
+    }
+
+    /// About the bytes that they take in records, each as often as it is used.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The extra of a name.

@@ -1,14 +1,17 @@
 //! Messages: where they lie, how many refer to them, and how long they stay when nobody does.
 
-use std::collections::{BTreeMap, VecDeque};
+#[cfg(test)]
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use types::MessageRef;
 
+use super::ages::Ages;
 use super::nearby::BuildNearby;
-use super::recent::{Packed, Recent, RecentMessages};
+use super::recent::{Packed, RecentMessages, Row};
 use super::{GRACE, HURRIED_GRACE, LIMBO};
 use crate::record::{BodyPlace, NEVER};
 
@@ -29,29 +32,61 @@ pub(crate) struct Known {
     pub(crate) expires: Option<u64>,
 }
 
-/// A message that somebody refers to, or did: 40 bytes with its name.
+/// A message that somebody refers to, or may: 32 bytes, because there may be very many.
 #[derive(Clone, Copy, Debug)]
-struct Slot {
-    known: Packed,
+pub(super) struct Slot {
+    pub(super) known: Packed,
     references: u32,
-    /// The low half of the time since which nobody refers to it.
+    /// The low half of the time since which nobody refers to it, if it is in limbo; else 0.
     idle: u32,
 }
 
-/// All messages.
-///
-/// Most are referred to for a moment only, soon after they came. They are in [`RecentMessages`]
-/// from then on, and in the table as long as somebody refers to them; so the table is small
-/// unless much is owed.
+impl Slot {
+    /// No message.
+    pub(super) const EMPTY: Self = Self {
+        known: UNSEEN,
+        references: 0,
+        idle: 0,
+    };
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.segment == 0 && self.references == 0
+    }
+
+    pub(super) fn end_limbo(&mut self) {
+        self.idle = 0;
+    }
+
+    fn is_missing(&self) -> bool {
+        self.known.segment == 0
+    }
+}
+
+/// Whether messages that nobody refers to are forgotten sooner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hurry {
+    No,
+    /// If they are many.
+    IfMany,
+    Yes,
+}
+
+/// All messages: those that came lately in [`RecentMessages`], the others, if anybody refers to
+/// them, in the table. No message is in both. Most are referred to for a moment only, soon after
+/// they came, and never come into the table.
 #[derive(Debug)]
 pub(super) struct Messages {
-    table: HashMap<u64, Slot, BuildNearby>,
     recent: RecentMessages,
-    /// Messages of the table that nobody referred to at some time, and that time.
+    table: HashMap<u64, Slot, BuildNearby>,
+    /// The highest that ever was in the table.
+    highest: u64,
+    /// Messages that nobody referred to at some time, and that time.
     limbo: VecDeque<(u64, u64)>,
     segments: HashMap<u32, SegmentUse, FixedState>,
     ages: Ages,
     needed: u64,
+    /// Messages that lie somewhere.
+    places: u64,
     /// Messages of the table that nobody has seen.
     missing: u64,
     bytes: u64,
@@ -63,12 +98,14 @@ pub(super) struct Messages {
 impl Messages {
     pub(super) fn new(hasher: &dyn Fn() -> FixedState) -> Self {
         Self {
-            table: HashMap::default(),
             recent: RecentMessages::default(),
+            table: HashMap::default(),
+            highest: 0,
             limbo: VecDeque::new(),
             segments: HashMap::with_hasher(hasher()),
             ages: Ages::default(),
             needed: 0,
+            places: 0,
             missing: 0,
             bytes: 0,
             last: 0,
@@ -80,70 +117,64 @@ impl Messages {
     #[inline]
     pub(super) fn come(&mut self, message: u64, known: Known, now: u64) -> Result<(), Fault> {
         let packed = Packed::new(&known)?;
-        let recent = Recent {
-            message,
-            since: now,
-            known: packed,
-        };
-        if message > self.last && self.recent.push(recent) {
-            self.last = message;
-            self.enter(&packed);
-            // A reference may have come before.
-            self.fill(message, packed);
-            return Ok(());
-        }
-        if self.has(message) || !self.recent.push(recent) {
+        if message <= self.highest && self.table.contains_key(&message) {
             return self.place(message, known, now);
         }
-        self.enter(&packed);
+        let Some(slot) = self.recent.slot_for(message, now) else {
+            return self.place(message, known, now);
+        };
+        let is_new = slot.is_empty();
+        let before = std::mem::replace(&mut slot.known, packed);
+        if is_new {
+            self.recent.has_come();
+        }
+        self.last = self.last.max(message);
+        self.moved(&before, is_new, &packed);
         Ok(())
-    }
-
-    /// Gives a place to a message of the table that has none.
-    fn fill(&mut self, message: u64, packed: Packed) {
-        if self.missing == 0 {
-            return;
-        }
-        if let Some(slot) = self.table.get_mut(&message) {
-            slot.known = packed;
-            self.missing = self.missing.saturating_sub(1);
-        }
-    }
-
-    fn has(&self, message: u64) -> bool {
-        self.table.contains_key(&message) || self.recent.message(message).is_some()
     }
 
     /// A message was found, or has moved.
     pub(super) fn place(&mut self, message: u64, known: Known, now: u64) -> Result<(), Fault> {
         let packed = Packed::new(&known)?;
         self.last = self.last.max(message);
-        let recent = self.recent.message_mut(message);
-        let mut before = recent.map(|recent| std::mem::replace(&mut recent.known, packed));
-        if let Some(slot) = self.table.get_mut(&message) {
-            let known = std::mem::replace(&mut slot.known, packed);
-            if known.segment == 0 {
-                self.missing = self.missing.saturating_sub(1);
-                if slot.references == 0 {
+        if let Some((slot, _)) = self.recent.slot_mut(message) {
+            let before = std::mem::replace(&mut slot.known, packed);
+            self.moved(&before, false, &packed);
+            return Ok(());
+        }
+        let (before, is_new) = match self.table.entry(message) {
+            Entry::Occupied(mut slot) => {
+                let slot = slot.get_mut();
+                if slot.is_empty() {
                     slot.idle = low(now);
                     self.limbo.push_back((message, now));
                 }
+                (std::mem::replace(&mut slot.known, packed), false)
             }
-            before = before.or(Some(known));
-        } else if before.is_none() {
-            self.limbo.push_back((message, now));
-            let slot = Slot {
-                known: packed,
-                references: 0,
-                idle: low(now),
-            };
-            self.table.insert(message, slot);
-        }
-        if let Some(before) = before {
-            self.leave(&before);
-        }
-        self.enter(&packed);
+            Entry::Vacant(slot) => {
+                slot.insert(Slot {
+                    known: packed,
+                    references: 0,
+                    idle: low(now),
+                });
+                self.highest = self.highest.max(message);
+                self.limbo.push_back((message, now));
+                (UNSEEN, true)
+            }
+        };
+        self.moved(&before, is_new, &packed);
         Ok(())
+    }
+
+    /// What is known of a message has changed.
+    #[inline]
+    fn moved(&mut self, before: &Packed, is_new: bool, packed: &Packed) {
+        if before.segment != 0 {
+            self.leave(before);
+        } else if !is_new {
+            self.missing = self.missing.saturating_sub(1);
+        }
+        self.enter(packed);
     }
 
     /// A message lies there from now on.
@@ -152,6 +183,7 @@ impl Messages {
         let used = self.segments.entry(known.segment).or_default();
         let length = u64::from(known.length);
         used.messages = used.messages.saturating_add(1);
+        self.places = self.places.saturating_add(1);
         used.bytes = used.bytes.saturating_add(length);
         self.bytes = self.bytes.saturating_add(length);
         self.soonest = self.soonest.min(known.expires);
@@ -167,6 +199,7 @@ impl Messages {
         self.bytes = self.bytes.saturating_sub(length);
         if let Some(used) = self.segments.get_mut(&known.segment) {
             used.messages = used.messages.saturating_sub(1);
+            self.places = self.places.saturating_sub(1);
             used.bytes = used.bytes.saturating_sub(length);
             if used.messages == 0 {
                 self.segments.remove(&known.segment);
@@ -176,61 +209,66 @@ impl Messages {
 
     /// Somebody refers to a message. Whether the message itself is there.
     #[inline]
-    pub(super) fn refer(&mut self, message: u64, now: u64) -> bool {
-        let slot = match self.table.entry(message) {
-            Entry::Occupied(slot) => slot.into_mut(),
-            Entry::Vacant(slot) => {
-                let recent = self.recent.message(message);
-                if recent.is_none() {
+    pub(super) fn refer(&mut self, message: u64) -> bool {
+        let slot = match self.recent.slot_mut(message) {
+            Some((slot, _)) => slot,
+            None => match self.table.entry(message) {
+                Entry::Occupied(slot) => slot.into_mut(),
+                Entry::Vacant(slot) => {
+                    self.highest = self.highest.max(message);
                     self.missing = self.missing.saturating_add(1);
+                    slot.insert(Slot::EMPTY)
                 }
-                slot.insert(Slot {
-                    known: recent.map_or(UNSEEN, |recent| recent.known),
-                    references: 0,
-                    idle: low(now),
-                })
-            }
+            },
         };
         slot.references = slot.references.saturating_add(1);
-        let is_there = slot.known.segment != 0;
         if slot.references == 1 {
             self.needed = self.needed.saturating_add(1);
             self.ages.add(second(message));
         }
-        is_there
+        !slot.is_missing()
     }
 
     /// Somebody no longer refers to a message.
     #[inline]
     pub(super) fn release(&mut self, message: u64, now: u64) {
-        let Entry::Occupied(mut entry) = self.table.entry(message) else {
-            return;
+        let (slot, recent, quick) = match self.recent.slot_mut(message) {
+            Some((slot, since)) => (slot, true, now.saturating_sub(since) < QUICK),
+            None => match self.table.get_mut(&message) {
+                Some(slot) => (slot, false, false),
+                None => return,
+            },
         };
-        let slot = entry.get_mut();
+        if slot.references == 0 {
+            return;
+        }
         slot.references = slot.references.saturating_sub(1);
         if slot.references > 0 {
             return;
         }
-        let recent = self.recent.message(message);
-        if recent.is_some_and(|recent| now.saturating_sub(recent.since) < QUICK) {
-            entry.remove();
+        self.needed = self.needed.saturating_sub(1);
+        self.ages.take(second(message));
+        if recent && slot.is_missing() {
+            // Nothing is known of it any more.
+            *slot = Slot::EMPTY;
+            self.missing = self.missing.saturating_sub(1);
+            self.recent.have_gone(1);
+        } else if quick {
+            slot.idle = 0;
         } else {
             slot.idle = low(now);
             self.limbo.push_back((message, now));
         }
-        self.needed = self.needed.saturating_sub(1);
-        self.ages.take(second(message));
     }
 
-    /// Forgets messages that nobody has referred to for long. `hurry`: sooner, if they are many.
-    pub(super) fn tidy(&mut self, now: u64, hurry: bool) {
-        while let Some(&recent) = self.recent.first() {
-            if !self.is_over(recent.since, now, hurry) {
+    /// Forgets messages that nobody has referred to for long.
+    pub(super) fn tidy(&mut self, now: u64, hurry: Hurry) {
+        while let Some(since) = self.recent.oldest() {
+            if !self.is_over(since, now, hurry) {
                 break;
             }
-            self.recent.pop();
-            if !self.table.contains_key(&recent.message) {
-                self.leave(&recent.known);
+            if let Some(row) = self.recent.pop() {
+                self.retire(&row);
             }
         }
         while let Some(&(message, since)) = self.limbo.front() {
@@ -238,11 +276,7 @@ impl Messages {
                 break;
             }
             self.limbo.pop_front();
-            // It may have been referred to since, and be here once more for a later time.
-            let slot = self.table.get(&message);
-            if slot.is_some_and(|slot| slot.references == 0 && slot.idle == low(since)) {
-                self.forget(message);
-            }
+            self.forget(message, low(since));
         }
         let capacity = self.limbo.capacity();
         if capacity > LIMBO && self.limbo.len() < capacity / 8 {
@@ -250,57 +284,99 @@ impl Messages {
         }
     }
 
-    fn is_over(&self, since: u64, now: u64, hurry: bool) -> bool {
-        let waited = now.saturating_sub(since);
+    fn is_over(&self, since: u64, now: u64, hurry: Hurry) -> bool {
         let many = || self.limbo.len().saturating_add(self.recent.len()) > LIMBO;
-        waited >= GRACE || hurry && waited >= HURRIED_GRACE && many()
+        let grace = match hurry {
+            Hurry::Yes => HURRIED_GRACE,
+            Hurry::IfMany if many() => HURRIED_GRACE,
+            Hurry::IfMany | Hurry::No => GRACE,
+        };
+        now.saturating_sub(since) >= grace
     }
 
-    fn forget(&mut self, message: u64) {
-        let Some(slot) = self.table.remove(&message) else {
-            return;
-        };
-        if slot.known.segment == 0 {
-            self.missing = self.missing.saturating_sub(1);
-        } else if self.recent.message(message).is_none() {
-            self.leave(&slot.known);
+    /// Messages are no longer recent: those that are needed, or in limbo, go on in the table.
+    fn retire(&mut self, row: &Row) {
+        for (message, slot) in row.iter() {
+            if slot.references > 0 || slot.idle != 0 {
+                self.table.insert(message, *slot);
+                self.highest = self.highest.max(message);
+            } else {
+                self.leave(&slot.known);
+            }
         }
+    }
+
+    /// Forgets a message that nobody referred to since then. It may have been referred to since,
+    /// and be in limbo once more for a later time.
+    fn forget(&mut self, message: u64, idle: u32) {
+        let is_idle = |slot: &Slot| slot.references == 0 && slot.idle == idle;
+        if let Some((slot, _)) = self.recent.slot_mut(message) {
+            if is_idle(slot) {
+                let slot = std::mem::replace(slot, Slot::EMPTY);
+                self.recent.have_gone(1);
+                self.leave(&slot.known);
+            }
+        } else if let Entry::Occupied(entry) = self.table.entry(message)
+            && is_idle(entry.get())
+        {
+            let slot = entry.remove();
+            self.gone(&slot);
+        }
+    }
+
+    /// A message of the table that nobody refers to is forgotten.
+    fn gone(&mut self, slot: &Slot) {
+        if slot.is_missing() {
+            self.missing = self.missing.saturating_sub(1);
+        }
+        self.leave(&slot.known);
     }
 
     /// Forgets all messages that nobody refers to.
     pub(super) fn forget_idle(&mut self) {
         self.limbo = VecDeque::new();
-        let recent = std::mem::take(&mut self.recent);
-        for recent in recent.iter() {
-            if !self.table.contains_key(&recent.message) {
-                self.leave(&recent.known);
-            }
+        let rows = self.recent.take();
+        let referred = |row: &Row| row.iter().filter(|(_, slot)| slot.references > 0).count();
+        self.table.reserve(rows.iter().map(referred).sum());
+        for mut row in rows {
+            row.end_limbo();
+            self.retire(&row);
         }
         let idle = self.table.extract_if(|_, slot| slot.references == 0);
-        let idle: Vec<Packed> = idle.map(|(_, slot)| slot.known).collect();
-        for known in idle {
-            if known.segment == 0 {
-                self.missing = self.missing.saturating_sub(1);
-            }
-            self.leave(&known);
+        let idle: Vec<Slot> = idle.map(|(_, slot)| slot).collect();
+        for slot in idle {
+            self.gone(&slot);
         }
     }
 
-    /// Messages in a segment are lost.
+    /// Messages in a segment are lost. Those that somebody refers to are missing then, recent or
+    /// not.
     pub(super) fn lose(&mut self, segment: u64) {
-        let Ok(segment) = u32::try_from(segment) else {
+        let Some(segment) = u32::try_from(segment).ok().filter(|&segment| segment != 0) else {
             return;
         };
         if let Some(used) = self.segments.remove(&segment) {
             self.bytes = self.bytes.saturating_sub(used.bytes);
+            self.places = self.places.saturating_sub(used.messages);
         }
-        self.recent.retain(|recent| recent.known.segment != segment);
-        for slot in self.table.values_mut() {
-            if slot.known.segment == segment && segment != 0 {
-                slot.known.segment = 0;
-                self.missing = self.missing.saturating_add(1);
+        let mut gone = 0_usize;
+        let mut missing = 0_u64;
+        let lost = |slot: &&mut Slot| slot.known.segment == segment;
+        for slot in self.recent.slots_mut().filter(lost) {
+            slot.known.segment = 0;
+            if slot.references == 0 {
+                *slot = Slot::EMPTY;
+                gone = gone.saturating_add(1);
+            } else {
+                missing = missing.saturating_add(1);
             }
         }
+        for slot in self.table.values_mut().filter(lost) {
+            slot.known.segment = 0;
+            missing = missing.saturating_add(1);
+        }
+        self.recent.have_gone(gone);
+        self.missing = self.missing.saturating_add(missing);
     }
 
     /// Whether somebody refers to a message that nobody has seen.
@@ -310,11 +386,12 @@ impl Messages {
 
     #[inline]
     pub(super) fn known(&self, message: u64) -> Option<Known> {
-        let known = match self.table.get(&message) {
-            Some(slot) => slot.known,
-            None => self.recent.message(message)?.known,
+        let slot = match self.recent.slot(message) {
+            Some(slot) => slot,
+            None => self.table.get(&message)?,
         };
-        if known.segment == 0 {
+        let known = slot.known;
+        if slot.is_missing() {
             return None;
         }
         Some(Known {
@@ -354,15 +431,15 @@ impl Messages {
 
     /// The messages in some segments. Looks at all.
     fn at(&self, segment: impl Fn(u64) -> bool) -> Vec<MessageRef> {
-        let table = self.table.iter();
-        let table = table.map(|(&message, slot)| (message, slot.known));
-        let recent = self.recent.iter().map(|it| (it.message, it.known));
-        let recent = recent.filter(|(message, _)| !self.table.contains_key(message));
-        table
-            .chain(recent)
-            .filter(|(_, known)| segment(u64::from(known.segment)))
+        self.slots()
+            .filter(|(_, slot)| segment(u64::from(slot.known.segment)))
             .map(|(message, _)| MessageRef(message))
             .collect()
+    }
+
+    fn slots(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        let table = self.table.iter().map(|(&message, slot)| (message, slot));
+        self.recent.iter().chain(table)
     }
 
     /// No message expires before that came, or was expected to, since [`Self::forget_soonest`].
@@ -381,10 +458,14 @@ impl Messages {
 
     /// The messages that somebody refers to.
     pub(super) fn referred(&self) -> impl Iterator<Item = MessageRef> {
-        self.table
-            .iter()
+        self.slots()
             .filter(|(_, slot)| slot.references > 0)
-            .map(|(&message, _)| MessageRef(message))
+            .map(|(message, _)| MessageRef(message))
+    }
+
+    /// Messages that lie somewhere.
+    pub(super) fn places(&self) -> u64 {
+        self.places
     }
 
     pub(super) fn needed(&self) -> u64 {
@@ -407,54 +488,9 @@ impl Messages {
 
     #[cfg(test)]
     pub(super) fn references(&self) -> BTreeMap<u64, u32> {
-        let recent = self.recent.iter().map(|it| (it.message, 0));
-        let table = self.table.iter();
-        recent
-            .chain(table.map(|(&message, slot)| (message, slot.references)))
+        self.slots()
+            .map(|(message, slot)| (message, slot.references))
             .collect()
-    }
-}
-
-/// How many messages came in which second, of 1,024 ms.
-#[derive(Debug, Default)]
-struct Ages {
-    /// The latest second, which nearly all is about.
-    latest: (u64, u64),
-    earlier: BTreeMap<u64, u64>,
-}
-
-impl Ages {
-    #[inline]
-    fn add(&mut self, second: u64) {
-        if second > self.latest.0 {
-            let (before, count) = std::mem::replace(&mut self.latest, (second, 0));
-            if count > 0 {
-                self.earlier.insert(before, count);
-            }
-        }
-        if second == self.latest.0 {
-            self.latest.1 = self.latest.1.saturating_add(1);
-        } else {
-            let count = self.earlier.entry(second).or_default();
-            *count = count.saturating_add(1);
-        }
-    }
-
-    #[inline]
-    fn take(&mut self, second: u64) {
-        if second == self.latest.0 {
-            self.latest.1 = self.latest.1.saturating_sub(1);
-        } else if let Some(count) = self.earlier.get_mut(&second) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.earlier.remove(&second);
-            }
-        }
-    }
-
-    fn first(&self) -> Option<u64> {
-        let earlier = self.earlier.first_key_value().map(|(&second, _)| second);
-        earlier.or_else(|| (self.latest.1 > 0).then_some(self.latest.0))
     }
 }
 
@@ -467,8 +503,11 @@ const UNSEEN: Packed = Packed {
     size: 0,
 };
 
+/// Never 0.
 fn low(time: u64) -> u32 {
-    u32::try_from(time & u64::from(u32::MAX)).unwrap_or_default()
+    u32::try_from(time & u64::from(u32::MAX))
+        .unwrap_or_default()
+        .max(1)
 }
 
 fn second(message: u64) -> u64 {

@@ -6,20 +6,26 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use store::RecoveredPublisher;
 use types::{ClientId, MessageRef, QoS, StoredSession, SubscriptionFilter};
 
+use self::publishers::Publishers;
 use crate::record::BodyPlace;
 
+mod ages;
 mod apply;
 mod expire;
 mod extras;
+mod gaps;
 mod messages;
 mod nearby;
+mod publishers;
 mod queue;
 mod recent;
 mod recover;
 mod session;
 mod view;
+mod weight;
 
 pub(crate) use expire::ExpiryWalk;
 pub use messages::SegmentUse;
@@ -27,8 +33,10 @@ pub use recover::Losses;
 pub(crate) use view::SessionView;
 
 use extras::Extras;
-use messages::Messages;
+use gaps::Gaps;
+use messages::{Hurry, Messages};
 use session::Session;
+use weight::Weight;
 
 /// The live state of a store.
 #[derive(Debug)]
@@ -38,6 +46,7 @@ pub struct Model {
     messages: Messages,
     extras: Extras,
     retained: HashMap<Arc<str>, Retained, foldhash::quality::FixedState>,
+    publishers: Publishers,
     cleared: VecDeque<Cleared>,
     set: u64,
     passed: HashMap<u64, Vec<SubscriptionFilter>, FixedState>,
@@ -46,6 +55,8 @@ pub struct Model {
     sequence: u64,
     checkpoint: Option<u64>,
     anomalies: u64,
+    gaps: Gaps,
+    weight: Weight,
 }
 
 /// What the model may expect to know.
@@ -61,11 +72,12 @@ enum Phase {
 }
 
 /// A topic that has a retained message, or had one lately.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Retained {
     /// 0: it was cleared.
     message: u64,
     sequence: u64,
+    publisher: Option<Arc<RecoveredPublisher>>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +105,7 @@ pub struct Counts {
 /// within a second after that, otherwise from its release. For as long it knows the sequence of a
 /// topic that was cleared.
 pub const GRACE: u64 = 60_000;
-/// The same when more than [`LIMBO`] messages wait for it.
+/// The same when more than [`LIMBO`] messages wait for it, or room is short.
 const HURRIED_GRACE: u64 = 5_000;
 const LIMBO: usize = 1_000_000;
 
@@ -109,6 +121,7 @@ impl Model {
             messages: Messages::new(&ours),
             extras: Extras::new(theirs()),
             retained: HashMap::with_hasher(theirs()),
+            publishers: Publishers::default(),
             cleared: VecDeque::new(),
             set: 0,
             passed: HashMap::with_hasher(ours()),
@@ -117,6 +130,8 @@ impl Model {
             sequence: 0,
             checkpoint: None,
             anomalies: 0,
+            gaps: Gaps::default(),
+            weight: Weight::default(),
         }
     }
 
@@ -126,17 +141,34 @@ impl Model {
         if self.phase == Phase::Partial {
             return;
         }
-        self.messages.tidy(now, self.phase == Phase::Live);
+        let hurry = match self.phase {
+            Phase::Live => Hurry::IfMany,
+            _ => Hurry::No,
+        };
+        self.messages.tidy(now, hurry);
         while let Some(cleared) = self.cleared.front() {
             if now.saturating_sub(cleared.since) < GRACE {
                 break;
             }
             let same = |known: &Retained| known.message == 0 && known.sequence == cleared.sequence;
             if self.retained.get(&cleared.topic).is_some_and(same) {
-                self.retained.remove(&cleared.topic);
+                let gone = self.retained.remove(&cleared.topic);
+                let publisher = gone.and_then(|gone| gone.publisher);
+                let bytes = weight::publisher_bytes(publisher.as_deref());
+                self.weight
+                    .topics
+                    .take(weight::bytes(&cleared.topic).saturating_add(bytes));
             }
             self.cleared.pop_front();
         }
+    }
+
+    /// The same, but room is short: a message is forgotten as soon as when very many wait.
+    pub fn tidy_in_need(&mut self, now: u64) {
+        if self.phase == Phase::Live {
+            self.messages.tidy(now, Hurry::Yes);
+        }
+        self.tidy(now);
     }
 
     /// Where a message lies; `None` if the store does not have it (any more).
@@ -185,19 +217,33 @@ impl Model {
         self.messages.bytes()
     }
 
-    /// About the bytes that a checkpoint takes.
+    /// About the bytes that a checkpoint takes, and hardly more than it takes.
     pub fn state_bytes(&self) -> u64 {
-        let counts = self.counts();
+        self.state_bytes_with(self.messages.places())
+    }
+
+    /// The same without messages that nobody refers to, which are forgotten soon.
+    pub fn needed_state_bytes(&self) -> u64 {
+        self.state_bytes_with(self.messages())
+    }
+
+    fn state_bytes_with(&self, places: u64) -> u64 {
+        let deliveries = self.deliveries.saturating_mul(DELIVERY_BYTES);
         [
-            (counts.sessions, SESSION_BYTES),
-            (counts.deliveries, DELIVERY_BYTES),
-            (counts.messages, PLACE_BYTES),
-            (counts.retained, TOPIC_BYTES),
+            self.weight.sessions.bytes(),
+            self.weight.topics.bytes(),
+            deliveries.saturating_add(self.extras.bytes()),
+            places.saturating_mul(PLACE_BYTES),
         ]
         .into_iter()
-        .fold(0, |sum, (count, each)| {
-            sum.saturating_add(count.saturating_mul(each))
-        })
+        .fold(0, u64::saturating_add)
+    }
+
+    /// About the bytes that may be written, without asking for room, until all that is owed is
+    /// settled: by clients that come back, take what waits for them, and go.
+    pub fn settling_bytes(&self) -> u64 {
+        let settling = self.deliveries.saturating_mul(SETTLING_BYTES);
+        settling.saturating_add(self.weight.sessions.bytes())
     }
 
     /// The highest number of a session that ever was.
@@ -248,11 +294,12 @@ fn qos(flags: u8) -> QoS {
     QoS::from_bits(flags & QOS).unwrap_or(QoS::ExactlyOnce)
 }
 
-// What a checkpoint writes of each, in bytes: of a session with a subscription or two.
-const SESSION_BYTES: u64 = 128;
-const DELIVERY_BYTES: u64 = 16;
+// What a checkpoint writes of each, in bytes.
+const DELIVERY_BYTES: u64 = 18;
 const PLACE_BYTES: u64 = 36;
-const TOPIC_BYTES: u64 = 48;
+/// That it is sent and settled: more at QoS 2, and if each has a frame of its own; but what is
+/// written then gives its room back by and by.
+const SETTLING_BYTES: u64 = 48;
 
 const QOS: u8 = 0x03;
 const RETAIN: u8 = 0x04;

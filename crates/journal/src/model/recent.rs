@@ -1,18 +1,12 @@
-//! Messages that came lately, in order of their names, which is that of their coming: found
-//! quickly near the end, and forgotten from the front.
+//! Messages that came lately, in rows: one for each millisecond in which some came, and in it one
+//! place for each name that was given. Names are counted, so a message is found by its name without
+//! a search, and its name takes no room.
 
 use std::collections::VecDeque;
 
-use super::messages::Known;
+use types::MessageRef;
 
-/// A message that came lately.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Recent {
-    pub(super) message: u64,
-    /// When it came.
-    pub(super) since: u64,
-    pub(super) known: Packed,
-}
+use super::messages::{Known, Slot};
 
 /// [`Known`], in 24 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -42,102 +36,220 @@ impl Packed {
     }
 }
 
+/// The messages of one millisecond.
+#[derive(Debug)]
+pub(super) struct Row {
+    millis: u64,
+    /// The count in the name of the first.
+    first: u32,
+    /// When the last of them came.
+    since: u64,
+    /// [`Slot::EMPTY`] where there is none.
+    slots: Vec<Slot>,
+}
+
+impl Row {
+    /// The messages, each with its name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        let first = (self.millis << MessageRef::COUNT_BITS).saturating_add(u64::from(self.first));
+        (first..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| !slot.is_empty())
+    }
+
+    /// Nobody waits any more for those that nobody refers to.
+    pub(super) fn end_limbo(&mut self) {
+        for slot in &mut self.slots {
+            slot.end_limbo();
+        }
+    }
+
+    fn place(&self, message: u64) -> Option<usize> {
+        usize::try_from(count(message).checked_sub(self.first)?).ok()
+    }
+
+    /// Makes a place for a message, unless it is too far from the others.
+    fn place_for(&mut self, message: u64) -> Option<usize> {
+        let count = count(message);
+        if count < self.first {
+            let before = usize::try_from(self.first.saturating_sub(count)).ok()?;
+            if before > MOST_EMPTY {
+                return None;
+            }
+            let empty = std::iter::repeat_n(Slot::EMPTY, before);
+            self.slots.splice(0..0, empty);
+            self.first = count;
+        }
+        let place = self.place(message)?;
+        if place >= self.slots.len() {
+            if place.saturating_sub(self.slots.len()) > MOST_EMPTY {
+                return None;
+            }
+            self.slots.resize(place.saturating_add(1), Slot::EMPTY);
+        }
+        Some(place)
+    }
+}
+
 /// The messages that came lately.
 #[derive(Debug, Default)]
 pub(super) struct RecentMessages {
-    list: VecDeque<Recent>,
+    /// Ascending.
+    rows: VecDeque<Row>,
+    count: usize,
 }
 
 impl RecentMessages {
+    /// How many messages.
     pub(super) fn len(&self) -> usize {
-        self.list.len()
+        self.count
     }
 
-    /// Adds a message. Names come nearly in order; one that does not is not taken.
-    #[inline]
-    pub(super) fn push(&mut self, recent: Recent) -> bool {
-        if self
-            .list
-            .back()
-            .is_none_or(|last| last.message < recent.message)
-        {
-            self.list.push_back(recent);
-            return true;
-        }
-        match self.find(recent.message) {
-            Err(place) if self.list.len().saturating_sub(place) <= DISORDER => {
-                self.list.insert(place, recent);
-                true
-            }
-            _ => false,
-        }
+    /// A place was filled.
+    pub(super) fn has_come(&mut self) {
+        self.count = self.count.saturating_add(1);
     }
 
-    /// The place of a message, or where it would be. Quick for the latest.
+    /// Places were emptied.
+    pub(super) fn have_gone(&mut self, count: usize) {
+        self.count = self.count.saturating_sub(count);
+    }
+
+    /// The row of a millisecond, or where it would be. Quick for the latest.
     #[inline]
-    fn find(&self, message: u64) -> Result<usize, usize> {
-        if self
-            .list
-            .front()
-            .is_none_or(|first| message < first.message)
-        {
+    fn find(&self, millis: u64) -> Result<usize, usize> {
+        let last = self.rows.len().wrapping_sub(1);
+        match self.rows.get(last) {
+            None => return Err(0),
+            Some(row) if row.millis == millis => return Ok(last),
+            Some(row) if row.millis < millis => return Err(self.rows.len()),
+            _ => {}
+        }
+        let (Some(front), Some(back)) = (self.rows.front(), self.rows.back()) else {
             return Err(0);
-        }
-        let mut high = self.list.len();
-        let mut step = 16_usize;
-        let mut low = high.saturating_sub(step);
-        while low > 0 && self.list.get(low).is_some_and(|it| it.message > message) {
-            high = low;
-            step = step.saturating_mul(2);
-            low = low.saturating_sub(step);
-        }
+        };
+        // Its place follows from the time, but for the milliseconds in which nothing came.
+        let Some(most) = place_after(front.millis, millis) else {
+            return Err(0);
+        };
+        let all = place_after(front.millis, back.millis).unwrap_or(usize::MAX);
+        let skipped = all.saturating_sub(last);
+        let mut low = most.saturating_sub(skipped);
+        let mut high = most.saturating_add(1).min(last);
         while low < high {
             let middle = low.midpoint(high);
-            match self.list.get(middle) {
-                Some(it) if it.message == message => return Ok(middle),
-                Some(it) if it.message < message => low = middle.saturating_add(1),
+            match self.rows.get(middle) {
+                Some(row) if row.millis == millis => return Ok(middle),
+                Some(row) if row.millis < millis => low = middle.saturating_add(1),
                 _ => high = middle,
             }
         }
         Err(low)
     }
 
+    /// What is known of a message, if it came lately.
     #[inline]
-    pub(super) fn message(&self, message: u64) -> Option<&Recent> {
-        self.list.get(self.find(message).ok()?)
+    pub(super) fn slot(&self, message: u64) -> Option<&Slot> {
+        let row = self
+            .rows
+            .get(self.find(MessageRef(message).millis()).ok()?)?;
+        let slot = row.slots.get(row.place(message)?)?;
+        (!slot.is_empty()).then_some(slot)
     }
 
-    pub(super) fn message_mut(&mut self, message: u64) -> Option<&mut Recent> {
-        let place = self.find(message).ok()?;
-        self.list.get_mut(place)
+    /// The same to be changed, and when the row's last message came.
+    #[inline]
+    pub(super) fn slot_mut(&mut self, message: u64) -> Option<(&mut Slot, u64)> {
+        let at = self.find(MessageRef(message).millis()).ok()?;
+        let row = self.rows.get_mut(at)?;
+        let place = row.place(message)?;
+        let slot = row.slots.get_mut(place)?;
+        (!slot.is_empty()).then_some((slot, row.since))
     }
 
-    pub(super) fn first(&self) -> Option<&Recent> {
-        self.list.front()
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Recent> {
-        let popped = self.list.pop_front();
-        let capacity = self.list.capacity();
-        if capacity > MANY && self.list.len() < capacity / 8 {
-            self.list.shrink_to(capacity / 4);
+    /// The place of a message that comes now, empty or not. Names come nearly in order; one that
+    /// does not has none.
+    #[inline]
+    pub(super) fn slot_for(&mut self, message: u64, now: u64) -> Option<&mut Slot> {
+        let millis = MessageRef(message).millis();
+        let at = match self.find(millis) {
+            Ok(at) => at,
+            Err(at) if self.rows.len().saturating_sub(at) <= DISORDER => {
+                self.begin_row(at, message, now);
+                at
+            }
+            Err(_) => return None,
+        };
+        let row = self.rows.get_mut(at)?;
+        let place = row.place_for(message)?;
+        let slot = row.slots.get_mut(place)?;
+        if slot.is_empty() {
+            row.since = row.since.max(now);
         }
-        popped
+        Some(slot)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Recent> {
-        self.list.iter()
+    fn begin_row(&mut self, at: usize, message: u64, now: u64) {
+        // Much alike the one before.
+        let before = at.checked_sub(1).and_then(|before| self.rows.get(before));
+        let room = before.map_or(1, |row| row.slots.len()).clamp(1, MOST_EMPTY);
+        let row = Row {
+            millis: MessageRef(message).millis(),
+            first: count(message),
+            since: now,
+            slots: Vec::with_capacity(room),
+        };
+        if at == self.rows.len() {
+            self.rows.push_back(row);
+        } else {
+            self.rows.insert(at, row);
+        }
     }
 
-    pub(super) fn retain(&mut self, keep: impl FnMut(&Recent) -> bool) {
-        self.list.retain(keep);
+    /// When the last message of the first row came.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.rows.front().map(|row| row.since)
+    }
+
+    /// Takes the first row out.
+    pub(super) fn pop(&mut self) -> Option<Row> {
+        let row = self.rows.pop_front()?;
+        self.count = self.count.saturating_sub(row.iter().count());
+        Some(row)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Slot)> {
+        self.rows.iter().flat_map(Row::iter)
+    }
+
+    pub(super) fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        let slots = self.rows.iter_mut().flat_map(|row| row.slots.iter_mut());
+        slots.filter(|slot| !slot.is_empty())
+    }
+
+    /// Takes all rows out.
+    pub(super) fn take(&mut self) -> VecDeque<Row> {
+        self.count = 0;
+        std::mem::take(&mut self.rows)
     }
 }
 
-/// So far from the end a message may come that others have overtaken.
+/// How many milliseconds one is behind another; `None` if it is before it.
+fn place_after(first: u64, millis: u64) -> Option<usize> {
+    millis
+        .checked_sub(first)
+        .map(|after| usize::try_from(after).unwrap_or(usize::MAX))
+}
+
+/// The lower bits of a name, which count within its millisecond.
+fn count(message: u64) -> u32 {
+    u32::try_from(message & ((1 << MessageRef::COUNT_BITS) - 1)).unwrap_or(u32::MAX)
+}
+
+/// So many rows from the end a message may come that others have overtaken.
 const DISORDER: usize = 1_024;
-/// Room for fewer messages is not worth giving back.
-const MANY: usize = 65_536;
+/// So many places may be kept free before the first or behind the last message of a row.
+const MOST_EMPTY: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -147,7 +259,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::GRACE;
-    use super::super::messages::{Known, Messages};
+    use super::super::messages::{Hurry, Known, Messages};
     use crate::record::BodyPlace;
 
     /// A message, plainly.
@@ -190,7 +302,7 @@ mod tests {
                         }
                     }
                     4 | 5 => {
-                        prop_assert!(!messages.refer(message, now) || one.place.is_some());
+                        prop_assert!(!messages.refer(message) || one.place.is_some());
                         one.references += 1;
                     }
                     6 | 7 if one.references > 0 => {
@@ -201,7 +313,7 @@ mod tests {
                     8 => now += u64::from(number),
                     _ => {}
                 }
-                messages.tidy(now, false);
+                messages.tidy(now, Hurry::No);
                 let mut bytes = 0;
                 for (&message, one) in &mut plain {
                     let found = messages.known(message).map(|known| known.place);
@@ -219,7 +331,7 @@ mod tests {
             for one in plain.values() {
                 now = now.max(one.idle + GRACE);
             }
-            messages.tidy(now, false);
+            messages.tidy(now, Hurry::No);
             let referred = plain.values().filter(|one| one.references > 0);
             let count = u64::try_from(referred.clone().count()).unwrap();
             prop_assert_eq!(messages.needed(), count);

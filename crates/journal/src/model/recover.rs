@@ -10,6 +10,7 @@ use types::{ClientId, DeliveryNumber, MessageRef, PacketId, StoredBody, StoredSe
 
 use super::queue::Entry;
 use super::session::Session;
+use super::weight::{group_bytes, publisher_bytes};
 use super::{Cleared, Model, Phase, RETAIN, qos};
 use crate::record::{Link, NEVER, StoreClock};
 
@@ -24,12 +25,18 @@ pub struct Losses {
     pub retained: Vec<Arc<str>>,
     /// Messages on their way between members of a group.
     pub passed: u64,
+    /// Clients of which records are lost, in order of their names, and how many deliveries those
+    /// were about at most: some may have been acknowledged.
+    pub suspects: Vec<(ClientId, u64)>,
 }
 
 impl Losses {
     /// Whether all is there.
     pub fn is_empty(&self) -> bool {
-        self.deliveries == 0 && self.retained.is_empty() && self.passed == 0
+        self.deliveries == 0
+            && self.retained.is_empty()
+            && self.passed == 0
+            && self.suspects.is_empty()
     }
 }
 
@@ -61,15 +68,27 @@ impl Model {
         for session in self.sessions.values_mut() {
             // The workers of this run never hear of these.
             session.expired = 0;
+            session.break_off();
             if session.details.link == Link::Connected {
+                let before = session.details.bytes();
                 session.details.set_link(left(session, now));
+                let after = session.details.bytes();
+                self.weight.sessions.replace(before, after);
             }
         }
-        let losses = if self.messages.misses_some() {
+        let mut losses = if self.messages.misses_some() {
             self.drop_missing(now)
         } else {
             Losses::default()
         };
+        let suspects = self.gaps.take().into_iter();
+        losses.suspects = suspects
+            .filter_map(|(number, lost)| {
+                let session = self.sessions.get(&number)?;
+                Some((session.details.client.clone(), lost))
+            })
+            .collect();
+        losses.suspects.sort_unstable();
         self.messages.forget_idle();
         for cleared in &mut self.cleared {
             cleared.since = now;
@@ -89,6 +108,9 @@ impl Model {
         for topic in missing {
             if let Some(known) = self.retained.get_mut(&topic) {
                 let message = std::mem::take(&mut known.message);
+                let publisher = known.publisher.take();
+                let bytes = publisher_bytes(publisher.as_deref());
+                self.weight.topics.take(bytes);
                 self.cleared.push_back(Cleared {
                     topic: Arc::clone(&topic),
                     sequence: known.sequence,
@@ -103,7 +125,8 @@ impl Model {
         let mut passing = self.passing();
         passing.retain(|&message| self.is_missing(message));
         for message in passing {
-            for _ in self.passed.remove(&message).unwrap_or_default() {
+            for group in self.passed.remove(&message).unwrap_or_default() {
+                self.weight.topics.take(group_bytes(&group));
                 self.messages.release(message, now);
                 losses.passed = losses.passed.saturating_add(1);
             }
@@ -154,6 +177,7 @@ impl Model {
                     topic: Arc::clone(topic),
                     body: self.body(known.message, clock)?,
                     sequence: known.sequence,
+                    publisher: known.publisher.clone(),
                 })
             })
             .collect();
@@ -211,6 +235,7 @@ impl Model {
                 .filter_map(|entry| self.delivery(entry, clock))
                 .collect(),
             next: session.next,
+            unsure: session.unsure(),
             received: session.details.received().to_vec(),
             begun: session.details.begun().to_vec(),
         }

@@ -8,6 +8,7 @@ use store::{RecoveredBegun, RecoveredWill};
 use types::{ClientId, DeliveryNumber, PacketId, StoredSession, SubscriptionFilter};
 
 use super::queue::Queue;
+use super::weight::{RECORD, Sum, group_bytes, length};
 use crate::record::{Link, SessionFields, SessionStateParts, StoredSessions, WillFields};
 
 /// A subscription of a session.
@@ -36,12 +37,30 @@ pub(super) struct Details {
     pub(super) expiry: Duration,
     pub(super) will: Option<Box<RecoveredWill>>,
     pub(super) link: Link,
+    /// What comes before this delivery, and has no packet identifier, may have been sent: its
+    /// client was connected when a run ended, and that record was lost.
+    pub(super) unsure: DeliveryNumber,
     /// Sorted by filter.
     subscriptions: Vec<Subscription>,
     /// Sorted.
     received: Vec<PacketId>,
     /// Sorted by identifier, and the sessions of each. Nearly always empty.
     begun: Vec<(PacketId, RecoveredBegun)>,
+    /// Of the three lists, as records.
+    listed: Sum,
+}
+
+/// Whether there was what should be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    Done,
+    Unknown,
+}
+
+impl From<bool> for Changed {
+    fn from(is_done: bool) -> Self {
+        if is_done { Self::Done } else { Self::Unknown }
+    }
 }
 
 impl Session {
@@ -52,6 +71,19 @@ impl Session {
             expired: 0,
             details: Box::new(Details::new(fields)?),
         })
+    }
+
+    /// The connection is over, and nobody said so: what was sent last may not be recorded.
+    pub(super) fn break_off(&mut self) {
+        self.details.unsure = self.unsure();
+    }
+
+    /// What comes before this delivery may have been sent, if the run ended here.
+    pub(super) fn unsure(&self) -> DeliveryNumber {
+        match self.details.link {
+            Link::Connected => self.next,
+            Link::Away { .. } => self.details.unsure,
+        }
     }
 
     pub(super) fn state(&self, session: StoredSession) -> SessionStateParts<'_> {
@@ -66,6 +98,7 @@ impl Session {
             },
             link: details.link,
             next: self.next,
+            unsure: details.unsure,
             received: &details.received,
         }
     }
@@ -79,10 +112,25 @@ impl Details {
             expiry: fields.expiry,
             will: fields.will.as_ref().map(own),
             link: Link::Connected,
+            unsure: DeliveryNumber::FIRST,
             subscriptions: Vec::new(),
             received: Vec::new(),
             begun: Vec::new(),
+            listed: Sum::default(),
         })
+    }
+
+    /// About the bytes that a checkpoint takes for it, without what it is owed.
+    pub(super) fn bytes(&self) -> u64 {
+        let user = self.user.as_deref().map_or(0, str::len);
+        let will = self.will.as_deref().map_or(0, |will| {
+            let parts = [will.topic.len(), will.properties.len(), will.payload.len()];
+            parts.into_iter().fold(WILL, usize::saturating_add)
+        });
+        let text = self.client.as_str().len().saturating_add(user);
+        length(text.saturating_add(will))
+            .saturating_add(STATE)
+            .saturating_add(self.listed.bytes())
     }
 
     /// A connection began, or the expiry changed. A will of an earlier connection is no more.
@@ -99,18 +147,20 @@ impl Details {
         Ok(())
     }
 
-    pub(super) fn set_link(&mut self, link: Link) {
+    pub(super) fn set_link(&mut self, link: Link) -> Changed {
         self.link = link;
         if matches!(link, Link::Away { will: None, .. }) {
             self.will = None;
         }
+        Changed::Done
     }
 
     pub(super) fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
     }
 
-    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+    pub(super) fn subscribe(&mut self, subscription: Subscription) -> Changed {
+        let bytes = group_bytes(&subscription.filter);
         let place = self
             .subscriptions
             .binary_search_by(|known| known.filter.cmp(&subscription.filter));
@@ -121,6 +171,7 @@ impl Details {
                 }
             }
             Err(place) => {
+                self.listed.add(bytes);
                 // Most sessions have one or two.
                 if self.subscriptions.len() < 4 {
                     self.subscriptions.reserve_exact(1);
@@ -128,17 +179,19 @@ impl Details {
                 self.subscriptions.insert(place, subscription);
             }
         }
+        Changed::Done
     }
 
     /// Whether there was such a subscription.
-    pub(super) fn unsubscribe(&mut self, filter: &SubscriptionFilter) -> bool {
+    pub(super) fn unsubscribe(&mut self, filter: &SubscriptionFilter) -> Changed {
         let place = self
             .subscriptions
             .binary_search_by(|known| known.filter.cmp(filter));
         if let Ok(place) = place {
             self.subscriptions.remove(place);
+            self.listed.take(group_bytes(filter));
         }
-        place.is_ok()
+        Changed::from(place.is_ok())
     }
 
     pub(super) fn received(&self) -> &[PacketId] {
@@ -151,22 +204,29 @@ impl Details {
     }
 
     /// Sessions have a message that is not received as a whole.
-    pub(super) fn begin_receiving(&mut self, id: PacketId, owed: StoredSessions<'_>) {
+    pub(super) fn begin_receiving(&mut self, id: PacketId, owed: StoredSessions<'_>) -> Changed {
         if let Some(begun) = self.begun_with(id) {
+            let before = begun.sessions.len();
             begun.sessions.extend(owed);
             // Not an unstable one: of sorted pieces it makes one quickly.
             begun.sessions.sort();
             begun.sessions.dedup();
+            let more = length(begun.sessions.len().saturating_sub(before));
+            self.listed.add(more.saturating_mul(NUMBER));
         }
+        Changed::Done
     }
 
     /// A member of a group has a message that is not received as a whole.
-    pub(super) fn begin_in_group(&mut self, id: PacketId, group: SubscriptionFilter) {
+    pub(super) fn begin_in_group(&mut self, id: PacketId, group: SubscriptionFilter) -> Changed {
         if let Some(begun) = self.begun_with(id)
             && let Err(place) = begun.groups.binary_search(&group)
         {
+            let bytes = group_bytes(&group);
             begun.groups.insert(place, group);
+            self.listed.add(bytes);
         }
+        Changed::Done
     }
 
     fn begun_with(&mut self, id: PacketId) -> Option<&mut RecoveredBegun> {
@@ -174,6 +234,7 @@ impl Details {
             Ok(place) => place,
             Err(place) => {
                 self.begun.insert(place, (id, RecoveredBegun::default()));
+                self.listed.add(RECORD);
                 place
             }
         };
@@ -183,26 +244,33 @@ impl Details {
     fn forget_begun(&mut self, id: PacketId) -> bool {
         let place = self.begun.binary_search_by_key(&id, |begun| begun.0);
         if let Ok(place) = place {
-            self.begun.remove(place);
+            let (_, begun) = self.begun.remove(place);
+            let sessions = length(begun.sessions.len()).saturating_mul(NUMBER);
+            let groups = begun.groups.iter().map(group_bytes);
+            self.listed.take(groups.fold(RECORD, u64::saturating_add));
+            self.listed.take(sessions);
         }
         place.is_ok()
     }
 
     /// A message is received as a whole.
-    pub(super) fn receive(&mut self, id: PacketId) {
+    pub(super) fn receive(&mut self, id: PacketId) -> Changed {
         self.forget_begun(id);
         if let Err(place) = self.received.binary_search(&id) {
             self.received.insert(place, id);
+            self.listed.add(NUMBER);
         }
+        Changed::Done
     }
 
     /// Whether the identifier was in use.
-    pub(super) fn release(&mut self, id: PacketId) -> bool {
+    pub(super) fn release(&mut self, id: PacketId) -> Changed {
         let place = self.received.binary_search(&id);
         if let Ok(place) = place {
             self.received.remove(place);
+            self.listed.take(NUMBER);
         }
-        self.forget_begun(id) || place.is_ok()
+        Changed::from(self.forget_begun(id) || place.is_ok())
     }
 }
 
@@ -231,3 +299,10 @@ fn borrow(will: &RecoveredWill) -> WillFields<'_> {
         durability: will.durability,
     }
 }
+
+/// What a checkpoint takes for any session, with the record of its queue.
+const STATE: u64 = 72;
+/// What a will has besides its texts.
+const WILL: usize = 24;
+/// A session or a packet identifier in a list.
+const NUMBER: u64 = 4;

@@ -126,7 +126,7 @@ impl Fed {
         let at = FrameAt {
             segment: 1,
             offset: self.offset,
-            sequence: self.offset,
+            sequence: self.offset / 1_000,
             time: self.now,
         };
         self.model.apply(at, payload).unwrap();
@@ -369,22 +369,25 @@ fn a_clearing_is_remembered_for_changes_that_come_late() {
         message: message(1),
         topic,
         sequence: 4,
+        publisher: None,
     });
     assert_eq!(fed.model.counts().retained, 0);
     // So it is in a checkpoint.
     let mut out = Vec::new();
-    encode_retained_state(None, 7, topic, &mut out);
+    encode_retained_state(None, 7, topic, None, &mut out);
     fed.apply(&out);
     fed.record(&Record::Retained {
         message: message(1),
         topic,
         sequence: 6,
+        publisher: None,
     });
     assert_eq!(fed.model.counts().retained, 0);
     fed.record(&Record::Retained {
         message: message(1),
         topic,
         sequence: 8,
+        publisher: None,
     });
     // What is known of the clearings goes, what came after them stays.
     fed.pass_time(2 * MINUTE);
@@ -497,6 +500,7 @@ fn what_refers_to_lost_messages_is_dropped_and_reported() {
         message: message(2),
         topic: "t",
         sequence: 1,
+        publisher: None,
     });
     fed.record(&Record::Passed {
         message: message(1),
@@ -512,6 +516,7 @@ fn what_refers_to_lost_messages_is_dropped_and_reported() {
         clients: clients.to_vec(),
         retained: vec![Arc::from("t")],
         passed: 1,
+        suspects: Vec::new(),
     };
     assert_eq!(losses, expected);
     assert_eq!(fed.model.counts().deliveries, 1);
@@ -523,6 +528,36 @@ fn what_refers_to_lost_messages_is_dropped_and_reported() {
         .map(|session| session.deliveries.len())
         .collect();
     assert_eq!(queues, [0, 1, 0]);
+}
+
+#[test]
+fn numbers_tell_what_was_in_lost_frames() {
+    let mut fed = Fed::new();
+    fed.model = Model::new(1);
+    for session in 1..=4 {
+        fed.session(session, EVER, None);
+    }
+    for number in 1..=3 {
+        fed.keep(message(number));
+        fed.owe(message(number), 1, number, None);
+        fed.owe(message(number), 2, number, None);
+    }
+    // A frame is lost, and a second one.
+    fed.offset += 1_000;
+    fed.keep(message(9));
+    fed.owe(message(9), 2, 4, None);
+    fed.offset += 1_000;
+    fed.owe(message(9), 1, 6, None);
+    fed.owe(message(9), 1, 7, None);
+    fed.owe(message(9), 3, 2, None);
+    let losses = fed.model.end_replay(fed.now);
+    let suspects = [("c1", 2), ("c3", 1)].map(|(id, lost)| (ClientId::new(id).unwrap(), lost));
+    assert_eq!(losses.suspects, suspects);
+    assert!(!losses.is_empty());
+    // From here on there are no frames that are not applied by others.
+    fed.offset += 1_000;
+    fed.owe(message(9), 1, 9, None);
+    assert!(fed.model.end_replay(fed.now).is_empty());
 }
 
 #[test]
@@ -565,14 +600,16 @@ fn many_messages_of_nobody_are_forgotten_sooner() {
     let count = u64::try_from(LIMBO).unwrap() + 10;
     let mut messages = Messages::new(&|| FixedState::with_seed(1));
     for number in 1..=count {
-        messages.refer(number, fed.now);
+        messages.refer(number);
         messages.release(number, fed.now);
     }
-    messages.tidy(fed.now + HURRIED_GRACE - 1, true);
+    messages.tidy(fed.now + HURRIED_GRACE - 1, Hurry::Yes);
     assert_eq!(messages.references().len(), LIMBO + 10);
-    messages.tidy(fed.now + HURRIED_GRACE, false);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::No);
     assert_eq!(messages.references().len(), LIMBO + 10);
-    messages.tidy(fed.now + HURRIED_GRACE, true);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::IfMany);
     assert_eq!(messages.references().len(), LIMBO);
+    messages.tidy(fed.now + HURRIED_GRACE, Hurry::Yes);
+    assert_eq!(messages.references().len(), 0);
     fed.pass_time(1);
 }

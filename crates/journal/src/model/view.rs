@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use store::RecoveredBegun;
+use store::{Publisher, RecoveredBegun};
 use types::{DeliveryNumber, MessageRef, PacketId, StoredSession, SubscriptionFilter};
 
 use super::messages::Known;
@@ -84,11 +84,17 @@ impl Model {
         self.retained.keys().cloned().collect()
     }
 
-    /// The retained message of a topic (`None` inside: cleared lately), and its sequence.
-    pub(crate) fn retained(&self, topic: &str) -> Option<(Option<MessageRef>, u64)> {
+    /// The retained message of a topic (`None` inside: cleared lately), its sequence, and who
+    /// published it.
+    pub(crate) fn retained(
+        &self,
+        topic: &str,
+    ) -> Option<(Option<MessageRef>, u64, Option<Publisher<'_>>)> {
         let known = self.retained.get(topic)?;
         let message = Some(MessageRef(known.message)).filter(|message| message.0 != 0);
-        Some((message, known.sequence))
+        let publisher = known.publisher.as_ref();
+        let publisher = publisher.map(|publisher| publisher.as_record());
+        Some((message, known.sequence, publisher))
     }
 
     /// The messages on their way, in no order.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::Settled;
+use store::{Publisher, Settled};
 use types::SubscriptionOptions;
 
 use super::body::decode_item;
@@ -115,28 +115,34 @@ fn item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> {
             session: fields.session()?,
             id: fields.packet_id()?,
         },
-        kind::RETAINED => Item::Retained {
+        kind::RETAINED | kind::RETAINED_OF => Item::Retained {
             message: fields.message()?,
             sequence: fields.varint()?,
             topic: fields.text()?,
+            publisher: match kind {
+                kind::RETAINED => None,
+                _ => Some(publisher(&mut fields)?),
+            },
         },
         kind::CLEARED => Item::Cleared {
             sequence: fields.varint()?,
             topic: fields.text()?,
         },
-        kind::PASSED => Item::Passed {
-            message: fields.message()?,
-            group: fields.text()?,
-        },
-        kind::ARRIVED => Item::Arrived {
-            message: fields.message()?,
-            group: fields.text()?,
-        },
+        kind::PASSED | kind::ARRIVED => passing_item(kind, &mut fields)?,
         kind::SESSION..=kind::UNSUBSCRIBED => session_item(kind, &mut fields)?,
         _ => return checkpoint_item(kind, fields),
     };
     fields.end()?;
     Ok(item)
+}
+
+/// A message on its way in a group, from one member to another.
+fn passing_item<'a>(kind: u8, fields: &mut Reader<'a>) -> Result<Item<'a>, Fault> {
+    let (message, group) = (fields.message()?, fields.text()?);
+    Ok(match kind {
+        kind::PASSED => Item::Passed { message, group },
+        _ => Item::Arrived { message, group },
+    })
 }
 
 fn session_item<'a>(kind: u8, fields: &mut Reader<'a>) -> Result<Item<'a>, Fault> {
@@ -198,6 +204,13 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
             message: Some(fields.message()?).filter(|message| message.0 != 0),
             sequence: fields.varint()?,
             topic: fields.text()?,
+            publisher: None,
+        },
+        kind::RETAINED_STATE_OF => Item::RetainedState {
+            message: Some(fields.message()?).filter(|message| message.0 != 0),
+            sequence: fields.varint()?,
+            topic: fields.text()?,
+            publisher: Some(publisher(&mut fields)?),
         },
         kind::PASSED_STATE => Item::PassedState {
             message: fields.message()?,
@@ -210,6 +223,23 @@ fn checkpoint_item(kind: u8, mut fields: Reader<'_>) -> Result<Item<'_>, Fault> 
     };
     fields.end()?;
     Ok(item)
+}
+
+fn publisher<'a>(fields: &mut Reader<'a>) -> Result<Publisher<'a>, Fault> {
+    let flags = fields.u8()?;
+    let client = fields.text()?;
+    if client.is_empty() {
+        return Err("an empty client identifier");
+    }
+    let user = match flags & flag::USER != 0 {
+        true => Some(fields.text()?),
+        false => None,
+    };
+    Ok(Publisher {
+        client,
+        user,
+        granted: flags & flag::GRANTED != 0,
+    })
 }
 
 fn session<'a>(fields: &mut Reader<'a>) -> Result<SessionFields<'a>, Fault> {
@@ -295,10 +325,12 @@ fn session_state<'a>(reader: &mut Reader<'a>) -> Result<SessionState<'a>, Fault>
         _ => return Err("neither connected nor away"),
     };
     let next = reader.number()?;
+    let unsure = reader.number()?;
     Ok(SessionState {
         fields,
         link,
         next,
+        unsure,
         received: PacketIds::read(reader)?,
     })
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use store::{Delivery, Record, Settled, WillParts};
+use store::{Delivery, Publisher, Record, Settled, WillParts};
 use types::{
     DeliveryNumber, Durability, MessageRef, PacketId, QoS, StoredSession, SubscriptionFilter,
     SubscriptionOptions,
@@ -59,6 +59,8 @@ pub struct SessionStateParts<'a> {
     pub link: Link,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// What comes before this one may have been sent, though nothing says so.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers that its client has not released.
     pub received: &'a [PacketId],
 }
@@ -108,11 +110,11 @@ pub fn encode(record: &Record<'_>, clock: StoreClock, out: &mut Vec<u8>) {
             message,
             topic,
             sequence,
-        } => put_record(out, kind::RETAINED, |out| {
-            put_u64(out, message.0);
-            put_varint(out, sequence);
-            put_bytes(out, topic.as_bytes());
-        }),
+            publisher,
+        } => {
+            let kinds = (kind::RETAINED, kind::RETAINED_OF);
+            put_retained(out, kinds, message.0, sequence, topic, publisher);
+        }
         Record::Cleared { topic, sequence } => encode_cleared(topic, sequence, out),
         Record::Passed { message, group } => put_group(out, kind::PASSED, message, group),
         Record::Arrived { message, group } => put_group(out, kind::ARRIVED, message, group),
@@ -320,6 +322,7 @@ pub(crate) fn encode_session_state(state: &SessionStateParts<'_>, out: &mut Vec<
             }
         }
         put_varint(out, state.next.get());
+        put_varint(out, state.unsure.get());
         put_varint(out, u64::try_from(state.received.len()).unwrap_or(u64::MAX));
         for id in state.received {
             put_varint(out, u64::from(id.get()));
@@ -464,12 +467,36 @@ pub(crate) fn encode_retained_state(
     message: Option<MessageRef>,
     sequence: u64,
     topic: &str,
+    publisher: Option<Publisher<'_>>,
     out: &mut Vec<u8>,
 ) {
-    put_record(out, kind::RETAINED_STATE, |out| {
-        put_u64(out, message.map_or(0, |message| message.0));
+    let kinds = (kind::RETAINED_STATE, kind::RETAINED_STATE_OF);
+    let message = message.map_or(0, |message| message.0);
+    put_retained(out, kinds, message, sequence, topic, publisher);
+}
+
+/// One of two kinds: without a publisher, as the first version wrote it, or with one.
+fn put_retained(
+    out: &mut Vec<u8>,
+    (without, with): (u8, u8),
+    message: u64,
+    sequence: u64,
+    topic: &str,
+    publisher: Option<Publisher<'_>>,
+) {
+    let kind = publisher.map_or(without, |_| with);
+    put_record(out, kind, |out| {
+        put_u64(out, message);
         put_varint(out, sequence);
         put_bytes(out, topic.as_bytes());
+        if let Some(publisher) = publisher {
+            let user = when(publisher.user.is_some(), flag::USER);
+            out.push(user | when(publisher.granted, flag::GRANTED));
+            put_bytes(out, publisher.client.as_bytes());
+            if let Some(user) = publisher.user {
+                put_bytes(out, user.as_bytes());
+            }
+        }
     });
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use store::Settled;
+use store::{Publisher, Settled};
 use types::{
     DeliveryNumber, Durability, MessageRef, PacketId, QoS, StoredSession, SubscriptionOptions, Time,
 };
@@ -190,6 +190,8 @@ pub enum Item<'a> {
         sequence: u64,
         /// The topic.
         topic: &'a str,
+        /// Who published it.
+        publisher: Option<Publisher<'a>>,
     },
     /// [`store::Record::Cleared`].
     Cleared {
@@ -249,6 +251,8 @@ pub enum Item<'a> {
         sequence: u64,
         /// The topic.
         topic: &'a str,
+        /// Who published it.
+        publisher: Option<Publisher<'a>>,
     },
     /// A message on its way between members of a group.
     PassedState {
@@ -312,6 +316,8 @@ pub struct SessionState<'a> {
     pub link: Link,
     /// The number of its next delivery.
     pub next: DeliveryNumber,
+    /// What comes before this one may have been sent, though nothing says so.
+    pub unsure: DeliveryNumber,
     /// QoS 2 identifiers that its client has not released.
     pub received: PacketIds<'a>,
 }
@@ -393,6 +399,7 @@ mod kind {
     pub(super) const BEGUN: u8 = 16;
     pub(super) const BEGUN_IN_GROUP: u8 = 17;
     pub(super) const EXPIRED: u8 = 18;
+    pub(super) const RETAINED_OF: u8 = 19;
     pub(super) const CHECKPOINT_BEGINS: u8 = 32;
     pub(super) const SESSION_STATE: u8 = 33;
     pub(super) const QUEUE_STATE: u8 = 34;
@@ -400,6 +407,7 @@ mod kind {
     pub(super) const RETAINED_STATE: u8 = 36;
     pub(super) const PASSED_STATE: u8 = 37;
     pub(super) const CHECKPOINT_ENDS: u8 = 38;
+    pub(super) const RETAINED_STATE_OF: u8 = 39;
 }
 
 /// The bits of the flags.
@@ -415,6 +423,7 @@ mod flag {
     pub(super) const RECEIVED: u8 = 0x40;
     pub(super) const USER: u8 = 0x01;
     pub(super) const WILL: u8 = 0x02;
+    pub(super) const GRANTED: u8 = 0x02;
     pub(super) const ENDS: u8 = 0x01;
     pub(super) const WILL_DUE: u8 = 0x02;
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use store::{Delivery, Record, Settled, WillParts};
+use store::{Delivery, Publisher, Record, Settled, WillParts};
 use types::{
     ClientId, DeliveryNumber, Durability, Message, MessageParts, MessageRef, PacketId, QoS,
     StoredSession, SubscriptionFilter, SubscriptionOptions, Time,
@@ -280,18 +280,22 @@ impl Sample {
             );
         }
         let (topic, sequence) = (self.text.as_str(), self.sequence);
-        check(
-            Record::Retained {
-                message,
-                topic,
-                sequence,
-            },
-            Item::Retained {
-                message,
-                sequence,
-                topic,
-            },
-        );
+        for publisher in publishers(topic) {
+            check(
+                Record::Retained {
+                    message,
+                    topic,
+                    sequence,
+                    publisher,
+                },
+                Item::Retained {
+                    message,
+                    sequence,
+                    topic,
+                    publisher,
+                },
+            );
+        }
         check(
             Record::Cleared { topic, sequence },
             Item::Cleared { sequence, topic },
@@ -366,16 +370,17 @@ impl Sample {
             }
         );
         for message in [None, Some(message).filter(|message| message.0 != 0)] {
-            out.clear();
-            encode_retained_state(message, sequence, topic, &mut out);
-            assert_eq!(
-                one(&out),
-                Item::RetainedState {
+            for publisher in publishers(topic) {
+                out.clear();
+                encode_retained_state(message, sequence, topic, publisher, &mut out);
+                let state = Item::RetainedState {
                     message,
                     sequence,
-                    topic
-                }
-            );
+                    topic,
+                    publisher,
+                };
+                assert_eq!(one(&out), state);
+            }
         }
         out.clear();
         encode_passed_state(message, &self.filter, &mut out);
@@ -423,6 +428,7 @@ impl Sample {
                 },
                 link,
                 next: self.number,
+                unsure: self.number.next(),
                 received: &received,
             };
             let mut out = Vec::new();
@@ -434,6 +440,7 @@ impl Sample {
                 (state.fields, state.link, state.next),
                 (parts.fields, link, self.number)
             );
+            assert_eq!(state.unsure, parts.unsure);
             assert_eq!(state.received.collect::<Vec<_>>(), received);
         }
     }
@@ -660,4 +667,16 @@ fn times_of_this_run_never_mean_never() {
     assert_eq!(CLOCK.time(CLOCK.base - 1), Time::ZERO);
     assert_eq!(CLOCK.time(NEVER), Time::MAX);
     assert_ne!(CLOCK.millis(Time::MAX), NEVER);
+}
+
+/// Nobody, and somebody with and without a user.
+fn publishers(client: &str) -> Vec<Option<Publisher<'_>>> {
+    let somebody = |user, granted| {
+        (!client.is_empty()).then_some(Publisher {
+            client,
+            user,
+            granted,
+        })
+    };
+    vec![None, somebody(None, true), somebody(Some("user"), false)]
 }

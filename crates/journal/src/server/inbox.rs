@@ -1,13 +1,15 @@
 //! What the workers hand over, and what the journal's thread says back.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use store::{Figures, Loaded, Room, Wish};
+use store::{Figures, Loaded, Room, Shortage, Wish};
 use types::{MessageRef, SessionKey, StoredSession, Time, WorkerId};
 
+use super::fares::Fares;
 use crate::record::StoreClock;
 use crate::segment::FrameBuffer;
 
@@ -24,14 +26,19 @@ pub(crate) struct Shared {
     call: Condvar,
     written: AtomicU64,
     synced: AtomicU64,
-    failed: AtomicBool,
-    full: AtomicBool,
-    /// Bytes that are not written yet.
-    backlog: AtomicU64,
+    pub(crate) fares: Fares,
+    /// Bytes that were handed over so far.
+    came: AtomicU64,
+    /// Those of them that are written.
+    went: AtomicU64,
     most_backlog: u64,
+    /// What may be handed over before `limits.store_bytes` is reached, since the start.
+    room_until: AtomicU64,
     references: AtomicU64,
     sessions: AtomicU64,
     pub(crate) damaged: AtomicU64,
+    /// How often a message could not be read.
+    pub(crate) unread: AtomicU64,
     pub(crate) clock: StoreClock,
     figures: Mutex<Figures>,
     wake: Wake,
@@ -136,13 +143,15 @@ impl Shared {
             call: Condvar::new(),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            failed: AtomicBool::new(false),
-            full: AtomicBool::new(false),
-            backlog: AtomicU64::new(0),
+            fares: Fares::default(),
+            came: AtomicU64::new(0),
+            went: AtomicU64::new(0),
             most_backlog: start.most_backlog,
+            room_until: AtomicU64::new(u64::MAX),
             references: AtomicU64::new(start.reference.0),
             sessions: AtomicU64::new(start.session.0),
             damaged: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             clock: start.clock,
             figures: Mutex::new(start.figures),
             wake,
@@ -171,15 +180,15 @@ impl Shared {
         )
     }
 
-    /// A name for a message that came `now`.
-    pub(crate) fn new_reference(&self, now: Time) -> MessageRef {
+    /// Names for messages that came `now`: `count` of them, from this one on.
+    pub(crate) fn new_references(&self, now: Time, count: u64) -> MessageRef {
         let floor = self.clock.millis(now) << MessageRef::COUNT_BITS;
         let mut last = self.references.load(Ordering::Relaxed);
         loop {
             let next = last.saturating_add(1).max(floor);
             let swapped = self.references.compare_exchange_weak(
                 last,
-                next,
+                next.saturating_add(count.saturating_sub(1)),
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             );
@@ -192,16 +201,28 @@ impl Shared {
 
     /// Takes a body. It waits for the batch that refers to it and wakes nobody.
     pub(crate) fn keep(&self, body: &[u8]) {
-        self.backlog.fetch_add(bytes(body.len()), Ordering::Relaxed);
+        self.came.fetch_add(bytes(body.len()), Ordering::Relaxed);
         self.lock().push(body);
     }
 
-    /// Takes a batch and returns its ticket.
-    pub(crate) fn commit(&self, batch: &[u8], worker: WorkerId, wish: Wish) -> u64 {
-        self.backlog
-            .fetch_add(bytes(batch.len()), Ordering::Relaxed);
+    /// Somebody has bytes for [`Shared::keep_frame`] or [`Shared::commit`].
+    pub(crate) fn has_come(&self, length: usize) {
+        self.came.fetch_add(bytes(length), Ordering::Relaxed);
+    }
+
+    /// Takes messages that were counted already. Empties the frame.
+    pub(crate) fn keep_frame(&self, frame: &mut FrameBuffer) {
+        if !frame.is_empty() {
+            self.lock().push_frame(frame);
+            empty(frame);
+        }
+    }
+
+    /// Takes a batch that was counted already, which stays in one piece, and returns its ticket.
+    /// Empties the frame.
+    pub(crate) fn commit(&self, batch: &mut FrameBuffer, worker: WorkerId, wish: Wish) -> u64 {
         let mut inbox = self.lock();
-        inbox.push(batch);
+        inbox.push_frame(batch);
         inbox.ticket = inbox.ticket.saturating_add(1);
         inbox.commits = Commits::Some;
         inbox.waiting.add(worker, wish);
@@ -212,6 +233,7 @@ impl Shared {
         };
         let ticket = inbox.ticket;
         self.call(inbox, least);
+        empty(batch);
         ticket
     }
 
@@ -276,7 +298,13 @@ impl Shared {
 
     /// Whether all that was handed over is written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.backlog.load(Ordering::Relaxed) == 0
+        self.backlog() == 0
+    }
+
+    /// Bytes that are not written yet.
+    fn backlog(&self) -> u64 {
+        let went = self.went.load(Ordering::Relaxed);
+        self.came.load(Ordering::Relaxed).saturating_sub(went)
     }
 
     /// Takes all batches out. The frames of `taken` must have been taken out.
@@ -295,17 +323,17 @@ impl Shared {
 
     /// Gives an emptied frame back to be filled again.
     pub(crate) fn give_back(&self, blank: FrameBuffer) {
-        if blank.capacity() <= FRAME_BYTES.saturating_mul(2) {
-            let mut inbox = self.lock();
-            if inbox.blank.len() < BLANKS {
-                inbox.blank.push(blank);
-            }
+        let mut inbox = self.lock();
+        let kept = inbox.blank.iter().map(FrameBuffer::capacity);
+        let kept = kept.fold(blank.capacity(), usize::saturating_add);
+        if inbox.blank.len() < BLANKS && kept <= BLANK_BYTES {
+            inbox.blank.push(blank);
         }
     }
 
     /// Says that bytes are written, or will never be.
     pub(crate) fn has_written(&self, written: usize) {
-        self.backlog.fetch_sub(bytes(written), Ordering::Relaxed);
+        self.went.fetch_add(bytes(written), Ordering::Relaxed);
     }
 
     pub(crate) fn publish_written(&self, ticket: u64) {
@@ -317,16 +345,30 @@ impl Shared {
     }
 
     /// Tells all workers that the store has failed.
-    pub(crate) fn publish_failed(&self) {
-        self.failed.store(true, Ordering::Release);
+    pub(crate) fn publish_failed(&self, why: &dyn fmt::Display) {
+        self.fares.fail(why);
         let workers = self.lock().workers.clone();
         for worker in workers {
             self.wake(worker);
         }
     }
 
-    pub(crate) fn publish_room(&self, room: Room) {
-        self.full.store(room == Room::Full, Ordering::Relaxed);
+    /// Says how many bytes may still be written, and what there is none of then. A part of them may
+    /// be handed over before this is said again: what is owed takes room in the next checkpoint too.
+    pub(crate) fn publish_left(&self, left: u64, next: Shortage) {
+        self.fares.set_next(next);
+        let went = self.went.load(Ordering::Relaxed);
+        let most = went.saturating_add(left.div_ceil(ON_THE_WAY));
+        self.room_until.store(most, Ordering::Relaxed);
+    }
+
+    /// Why there is no room, or none for what is on its way.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        let room_until = self.room_until.load(Ordering::Relaxed);
+        let over = || self.came.load(Ordering::Relaxed) >= room_until;
+        self.fares
+            .shortage()
+            .or_else(|| if over() { self.fares.next() } else { None })
     }
 
     pub(crate) fn publish_figures(&self, figures: Figures) {
@@ -342,16 +384,19 @@ impl Shared {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.fares.has_failed()
     }
 
     pub(crate) fn room(&self) -> Room {
-        if self.full.load(Ordering::Relaxed) {
-            Room::Full
-        } else if self.backlog.load(Ordering::Relaxed) > self.most_backlog {
-            Room::Behind
-        } else {
-            Room::Enough
+        let shortage = self.shortage();
+        if let Some(shortage) = shortage {
+            self.fares.tell(shortage);
+        }
+        match (shortage, self.backlog() > self.most_backlog) {
+            (Some(_), true) => Room::FullAndBehind,
+            (Some(_), false) => Room::Full,
+            (None, true) => Room::Behind,
+            (None, false) => Room::Enough,
         }
     }
 
@@ -359,8 +404,12 @@ impl Shared {
     pub(crate) fn figures(&self) -> Figures {
         let figures = self.figures.lock().unwrap_or_else(PoisonError::into_inner);
         Figures {
-            backlog_bytes: self.backlog.load(Ordering::Relaxed),
+            backlog_bytes: self.backlog(),
             damaged: self.damaged.load(Ordering::Relaxed),
+            failures: figures
+                .failures
+                .saturating_add(self.unread.load(Ordering::Relaxed)),
+            health: self.fares.health(),
             ..figures.clone()
         }
     }
@@ -390,6 +439,15 @@ impl Inbox {
         if let Some(frame) = self.frames.last_mut() {
             frame.push(records);
         }
+    }
+
+    /// The same with a frame: a long one is taken as it is, for an empty one.
+    fn push_frame(&mut self, frame: &mut FrameBuffer) {
+        if frame.payload().len() < LONG {
+            return self.push(frame.payload());
+        }
+        let blank = self.blank.pop().unwrap_or_default();
+        self.frames.push(std::mem::replace(frame, blank));
     }
 
     /// Whether there is something that `listens` names.
@@ -458,5 +516,20 @@ pub(crate) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// Frames that are kept to be filled again: one is filled while another is written.
-const BLANKS: usize = 3;
+/// Empties a frame, and lets go of what a rare large one took.
+fn empty(frame: &mut FrameBuffer) {
+    if frame.capacity() > FRAME_BYTES.saturating_mul(2) {
+        *frame = FrameBuffer::default();
+    } else {
+        frame.clear();
+    }
+}
+
+/// Frames that are kept to be filled again: some are filled while others are written.
+const BLANKS: usize = 16;
+/// Bytes that they may have together.
+const BLANK_BYTES: usize = 24 << 20;
+/// A batch of so many bytes is cheaper handed over than copied, for it is one write more.
+const LONG: usize = 32 << 10;
+/// One in so many of the bytes that may still be written may be on the way at once.
+const ON_THE_WAY: u64 = 4;

@@ -1,4 +1,4 @@
-//! The threads around an engine: one that writes, one that reads.
+//! The threads around an engine: one that writes, one that reads, and one that watches.
 //!
 //! ```text
 //! worker: append, keep -> commit --> inbox --> journal: write, sync, publish, apply
@@ -11,23 +11,27 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use store::Wish;
 use types::WorkerId;
 
+mod fares;
 mod handle;
 mod inbox;
 mod reader;
+mod watch;
 mod writer;
 
 pub use handle::Handle;
 pub use inbox::Wake;
 use inbox::{Life, Listens};
 pub(crate) use inbox::{Shared, Start};
+use reader::AGAIN;
 pub(crate) use reader::{Read, answer};
+pub use watch::{Change, Tell};
 pub(crate) use writer::{Reach, State, Writer};
 
 use crate::engine::{Engine, Idle};
@@ -55,6 +59,9 @@ pub struct Server {
     shared: Arc<Shared>,
     journal: JoinHandle<Engine>,
     reader: JoinHandle<()>,
+    watch: JoinHandle<()>,
+    /// Dropped, it ends the watch.
+    watching: Sender<()>,
 }
 
 /// How a stopped store was left.
@@ -67,10 +74,11 @@ pub enum Stopped {
 }
 
 impl Server {
-    /// Starts the threads `journal` and `store-reader`.
+    /// Starts the threads `journal`, `store-reader` and `store-watch`.
     ///
     /// `clock` is the time since the start of the run, on the same clock as the [`types::Time`]
-    /// of the workers. `wake` is called by these threads and must not wait.
+    /// of the workers. `wake` is called by these threads and must not wait. `tell` is called by
+    /// the watch.
     ///
     /// # Errors
     ///
@@ -78,8 +86,9 @@ impl Server {
     pub fn start(
         engine: Engine,
         settings: Settings,
-        clock: impl Fn() -> Duration + Send + 'static,
+        clock: impl Fn() -> Duration + Clone + Send + 'static,
         wake: impl Fn(WorkerId) + Send + Sync + 'static,
+        tell: Tell,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared::new(engine.start(settings.backlog), Box::new(wake)));
         let (reads, questions) = channel();
@@ -90,6 +99,12 @@ impl Server {
                 let _alarm = Alarm(&shared);
                 read(&questions, &shared);
             }
+        })?;
+        let (watching, end) = channel();
+        let watch = std::thread::Builder::new().name("store-watch".to_owned());
+        let watch = watch.spawn({
+            let (shared, clock) = (Arc::clone(&shared), clock.clone());
+            move || watch::watch(&shared, &clock, &end, &tell)
         })?;
         let journal = std::thread::Builder::new().name("journal".to_owned());
         let journal = journal.spawn({
@@ -104,6 +119,8 @@ impl Server {
             shared,
             journal,
             reader,
+            watch,
+            watching,
         })
     }
 
@@ -118,8 +135,12 @@ impl Server {
         self.shared.stop();
         let journal = self.journal.join();
         let reader = self.reader.join();
-        match (journal, reader) {
-            (Ok(engine), Ok(())) if engine.is_synced() && self.shared.is_empty() => Stopped::Clean,
+        drop(self.watching);
+        let watch = self.watch.join();
+        match (journal, reader, watch) {
+            (Ok(engine), Ok(()), Ok(())) if engine.is_synced() && self.shared.is_empty() => {
+                Stopped::Clean
+            }
             _ => Stopped::Incomplete,
         }
     }
@@ -131,7 +152,7 @@ struct Alarm<'a>(&'a Shared);
 impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.publish_failed();
+            self.0.publish_failed(&"a thread of the store panicked");
         }
     }
 }
@@ -154,7 +175,7 @@ fn write(
         writer.turn(reach, clock, &mut found);
         if !found.is_empty() && reads.send(found).is_err() {
             // The reader panicked: what was asked for cannot be answered any more.
-            writer.fail();
+            writer.fail(&"the thread that reads has ended");
         }
         if life == Life::Stopping {
             return writer.close();
@@ -167,7 +188,7 @@ fn write(
 fn rest(writer: &Writer, shared: &Shared, clock: &writer::Clock, idle: Idle) -> Life {
     match writer.state() {
         State::Failed => shared.wait(Listens::Loads, None),
-        State::Stuck => shared.wait(Listens::Loads, Some(RETRY)),
+        State::Stuck(_) => shared.wait(Listens::Loads, Some(RETRY)),
         State::Running => {
             if shared.wish().is_none() {
                 let most = match idle {
@@ -189,7 +210,18 @@ fn rest(writer: &Writer, shared: &Shared, clock: &writer::Clock, idle: Idle) -> 
 
 /// The life of the thread `store-reader`.
 fn read(questions: &Receiver<Vec<Read>>, shared: &Shared) {
-    while let Ok(mut reads) = questions.recv() {
+    let mut reads = Vec::new();
+    loop {
+        let more = if reads.is_empty() {
+            questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            questions.recv_timeout(AGAIN)
+        };
+        match more {
+            Ok(mut more) => reads.append(&mut more),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
         answer(&mut reads, shared);
     }
 }

@@ -22,7 +22,14 @@ fn start(disk: &MemoryDisk, settings: Settings) -> (Server, Receiver<WorkerId>) 
     let (woken, wakes) = channel();
     let began = Instant::now();
     let wake = move |worker| woken.send(worker).unwrap_or_default();
-    let server = Server::start(engine, settings, move || began.elapsed(), wake).unwrap();
+    let server = Server::start(
+        engine,
+        settings,
+        move || began.elapsed(),
+        wake,
+        Box::new(|_| ()),
+    )
+    .unwrap();
     (server, wakes)
 }
 

@@ -2,17 +2,18 @@
 //! asked for, and a little housekeeping. The thread and [`crate::by_hand`] run the same turns.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use store::{Room, Wish};
+use store::{Shortage, Wish};
 use types::{Time, WorkerId};
 
 use super::inbox::{Asked, Shared, Slot, Taken};
 use super::reader::Read;
 use crate::engine::{Engine, Idle, Lookup};
 use crate::figures::Histogram;
-use crate::log::{FrameAt, WriteError};
+use crate::log::{FrameAt, WriteError, shortage};
 use crate::segment::FrameBuffer;
 
 /// The one who writes.
@@ -37,7 +38,7 @@ pub(crate) struct Writer {
 pub(crate) enum State {
     Running,
     /// It is full: what was taken is tried again later.
-    Stuck,
+    Stuck(Shortage),
     /// For good.
     Failed,
 }
@@ -82,8 +83,10 @@ impl Writer {
 
     /// The end of a run.
     pub(crate) fn close(mut self) -> Engine {
-        if self.state == State::Running && self.engine.close().is_err() {
-            self.fail();
+        if self.state == State::Running
+            && let Err(error) = self.engine.close()
+        {
+            self.fail(&error);
         }
         self.engine
     }
@@ -94,8 +97,14 @@ impl Writer {
         if self.state != State::Failed {
             let began = clock();
             let now = self.millis(began);
-            self.take();
+            self.shared.fares.begin_disk(now);
+            // First what an earlier turn could not write: what was asked for may lie in the inbox
+            // behind it.
             self.write(now);
+            if self.unwritten.is_empty() {
+                self.take();
+                self.write(now);
+            }
             if self.must_sync(reach, now) {
                 let was_synced = self.engine.is_synced();
                 self.sync();
@@ -115,13 +124,14 @@ impl Writer {
             return Idle::Done;
         }
         let now = self.millis(clock());
+        self.shared.fares.begin_disk(now);
         let done = self.engine.idle(now);
         let idle = match done {
             Ok(idle) => idle,
             // The engine says by its room that the disk is full, and tries again.
             Err(WriteError::Full(_)) => Idle::Done,
-            Err(WriteError::Failed(_)) => {
-                self.fail();
+            Err(error @ WriteError::Failed(_)) => {
+                self.fail(&error);
                 Idle::Done
             }
         };
@@ -130,7 +140,7 @@ impl Writer {
         } else {
             self.unsafe_since.get_or_insert(now);
         }
-        self.publish(now);
+        self.publish(self.millis(clock()));
         idle
     }
 
@@ -153,12 +163,10 @@ impl Writer {
             .millis(Time::from_millis(millis(since_start)))
     }
 
-    /// Takes the inbox, unless something taken earlier has still to be written.
+    /// Takes the inbox. All that was taken earlier must be written.
     fn take(&mut self) {
-        if self.unwritten.is_empty() {
-            self.shared.take(&mut self.taken);
-            self.unwritten.extend(self.taken.frames.drain(..));
-        }
+        self.shared.take(&mut self.taken);
+        self.unwritten.extend(self.taken.frames.drain(..));
     }
 
     fn write(&mut self, now: u64) {
@@ -172,11 +180,11 @@ impl Writer {
                     }
                     self.unsafe_since.get_or_insert(now);
                 }
-                Err(WriteError::Full(_)) => {
-                    self.state = State::Stuck;
+                Err(WriteError::Full(error)) => {
+                    self.state = State::Stuck(shortage(&error));
                     return;
                 }
-                Err(WriteError::Failed(_)) => return self.fail(),
+                Err(error @ WriteError::Failed(_)) => return self.fail(&error),
             }
         }
         if self.shared.written() < self.taken.ticket {
@@ -192,15 +200,15 @@ impl Writer {
         };
         match (self.state, reach) {
             (State::Failed, _) | (_, Reach::Written) => false,
-            (State::Stuck, Reach::Wished) => due(),
+            (State::Stuck(_), Reach::Wished) => due(),
             (State::Running, Reach::Wished) => self.taken.waiting.wish == Wish::Synced || due(),
             (_, Reach::Synced) => true,
         }
     }
 
     fn sync(&mut self) {
-        if self.engine.sync().is_err() {
-            return self.fail();
+        if let Err(error) = self.engine.sync() {
+            return self.fail(&error);
         }
         self.unsafe_since = None;
         if self.unwritten.is_empty() {
@@ -211,9 +219,9 @@ impl Writer {
     }
 
     /// Nothing that waits is ever acknowledged.
-    pub(crate) fn fail(&mut self) {
+    pub(crate) fn fail(&mut self, why: &dyn fmt::Display) {
         self.state = State::Failed;
-        self.shared.publish_failed();
+        self.shared.publish_failed(why);
     }
 
     /// Brings the model to what is written, by the same way as a replay.
@@ -226,7 +234,7 @@ impl Writer {
         }
         if malformed {
             // A restart would refuse it as well: better to stop here, where somebody looks.
-            self.fail();
+            self.fail(&"records were written that cannot be read");
         }
     }
 
@@ -246,15 +254,23 @@ impl Writer {
                 later.push_back(asked);
                 continue;
             }
-            reads.push(Read { asked, lookup });
+            reads.push(Read::new(asked, lookup));
         }
         self.loads = later;
     }
 
     fn publish(&mut self, now: u64) {
-        let full = self.state == State::Stuck || self.engine.room() == Room::Full;
+        self.shared.fares.end_disk(now);
+        self.engine.watch_limit();
+        let stuck = match self.state {
+            State::Stuck(shortage) => Some(shortage),
+            State::Running | State::Failed => None,
+        };
         self.shared
-            .publish_room(if full { Room::Full } else { Room::Enough });
+            .fares
+            .set_shortage(stuck.or_else(|| self.engine.shortage()));
+        let (left, next) = self.engine.left();
+        self.shared.publish_left(left, next);
         let mut figures = self.engine.figures(now);
         figures.commits = self.histogram.counts();
         self.shared.publish_figures(figures);
@@ -267,6 +283,6 @@ fn wake(shared: &Shared, workers: &mut Vec<WorkerId>) {
     }
 }
 
-fn millis(span: Duration) -> u64 {
+pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -16,7 +16,7 @@ mod printer;
 mod properties;
 mod publish;
 mod refused;
-mod store;
+pub(crate) mod store;
 mod subscribe;
 mod url;
 

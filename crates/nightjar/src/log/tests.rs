@@ -43,7 +43,7 @@ impl Write for Pipe {
 fn disconnected(client: &str) -> Event {
     Event::Disconnected {
         client: ClientId::new(client).unwrap(),
-        peer: SocketAddr::from(([127, 0, 0, 1], 5)),
+        peer: SocketAddr::from(([127, 0, 0, 1], 5)).into(),
         reason: CloseReason::Client(ReasonCode::Success),
     }
 }

@@ -14,9 +14,7 @@ pub mod subscriptions;
 
 use std::sync::Arc;
 
-use types::{
-    Body, DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter, Time,
-};
+use types::{Body, DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter};
 
 use self::ahead::Ahead;
 pub use self::inflight::{Acked, Filled, Gate, Released};
@@ -187,7 +185,8 @@ impl Session {
 
     /// Which messages are not in memory among what [`Session::next_to_send`] has to give next,
     /// in order: one reference for each delivery that waits for one. Looks no further than
-    /// `at_most_messages` of `at_most_bytes` ahead, but at one message at least.
+    /// `at_most_messages` of `at_most_bytes` ahead, but at one message at least. What waits in the
+    /// queue and `is_over` is passed over: it goes without being looked at.
     ///
     /// Each is named once for a connection, and expects one call of [`Session::fill`]. While
     /// half of what is allowed is asked for or in memory, nothing is named: it is cheap to ask
@@ -196,13 +195,13 @@ impl Session {
         &mut self,
         at_most_messages: usize,
         at_most_bytes: usize,
-        now: Time,
+        is_over: impl Fn(&Body) -> bool,
     ) -> Vec<MessageRef> {
         let mut missing = Vec::new();
         if let Some(flows) = &mut self.flows {
             let mut ahead = Ahead::new(at_most_messages.max(1), at_most_bytes);
             flows.inflight.missing(&mut ahead, &mut missing);
-            flows.queue.missing(now, &mut ahead, &mut missing);
+            flows.queue.missing(is_over, &mut ahead, &mut missing);
         }
         missing
     }
@@ -348,6 +347,20 @@ impl Session {
         let mut taken = flows.inflight.take_unacknowledged_qos1(&of);
         taken.extend(flows.queue.take(is_shared));
         taken
+    }
+
+    /// The same, of what waits alone.
+    pub fn take_shared_waiting(
+        &mut self,
+        of: impl Fn(&SubscriptionFilter) -> bool,
+    ) -> Vec<Outbound> {
+        let is_shared = |outbound: &Outbound| {
+            let share = outbound.matched.share();
+            share.is_some_and(|share| of(share))
+        };
+        self.flows
+            .as_mut()
+            .map_or_else(Vec::new, |flows| flows.queue.take(is_shared))
     }
 
     /// The connection ended and the session lives on: gives back the memory of what is empty.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use types::limits::QueuePolicy;
-use types::{Body, Limits, Message, MessageRef, QoS, Time};
+use types::{Body, Limits, Message, MessageRef, QoS};
 
 use super::ahead::{Ahead, Extent};
 use super::inflight::Filled;
@@ -100,12 +100,17 @@ impl Queue {
     }
 
     /// Which messages at the front are not in memory and were not asked for.
-    pub(super) fn missing(&mut self, now: Time, ahead: &mut Ahead, missing: &mut Vec<MessageRef>) {
+    pub(super) fn missing(
+        &mut self,
+        is_over: impl Fn(&Body) -> bool,
+        ahead: &mut Ahead,
+        missing: &mut Vec<MessageRef>,
+    ) {
         ahead.skip(self.asked);
         while let Some(outbound) = self.messages.get(self.asked.messages) {
             let wanted = match &outbound.body {
                 // What is late goes without being looked at.
-                Body::Stored(stored) if stored.expires > now => Some(stored.reference),
+                Body::Stored(stored) if !is_over(&outbound.body) => Some(stored.reference),
                 Body::Stored(_) | Body::Here(_) => None,
             };
             if wanted.is_some() && missing.is_empty() && ahead.is_half_used() {

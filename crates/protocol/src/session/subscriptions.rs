@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::ops::Bound::{Excluded, Unbounded};
 
 use types::{SubscriptionFilter, SubscriptionOptions};
 
@@ -19,6 +20,17 @@ pub struct Subscription {
 pub struct Subscriptions {
     list: List,
     shared: u32,
+    bytes: u32,
+}
+
+/// Bytes of the text of a filter, with its share name.
+pub fn size_of_filter(filter: &SubscriptionFilter) -> u32 {
+    let share = filter
+        .share
+        .as_ref()
+        .map_or(0, |share| share.as_str().len());
+    let size = filter.filter.as_str().len().saturating_add(share);
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 /// Few stand in a sorted list: one allocation for the usual client with one or two. Many stand
@@ -104,10 +116,11 @@ impl Subscriptions {
         filter: SubscriptionFilter,
         subscription: Subscription,
     ) -> Option<Subscription> {
-        let is_shared = filter.share.is_some();
+        let (is_shared, size) = (filter.share.is_some(), size_of_filter(&filter));
         let before = self.list.insert(filter, subscription);
-        if is_shared && before.is_none() {
-            self.shared = self.shared.saturating_add(1);
+        if before.is_none() {
+            self.shared = self.shared.saturating_add(u32::from(is_shared));
+            self.bytes = self.bytes.saturating_add(size);
         }
         before
     }
@@ -115,6 +128,7 @@ impl Subscriptions {
     /// Removes; `None` if it was not there.
     pub fn remove(&mut self, filter: &SubscriptionFilter) -> Option<Subscription> {
         let removed = self.list.remove(filter)?;
+        self.bytes = self.bytes.saturating_sub(size_of_filter(filter));
         if filter.share.is_some() {
             self.shared = self.shared.saturating_sub(1);
         }
@@ -143,9 +157,29 @@ impl Subscriptions {
             .chain(many.into_iter().flat_map(|many| many.iter()))
     }
 
+    /// The first behind this filter, or of all.
+    pub fn next_after(
+        &self,
+        filter: Option<&SubscriptionFilter>,
+    ) -> Option<(&SubscriptionFilter, &Subscription)> {
+        let Some(filter) = filter else {
+            return self.iter().next();
+        };
+        match &self.list {
+            List::Few(few) => {
+                let at = match find(few, filter) {
+                    Ok(at) => at.checked_add(1)?,
+                    Err(at) => at,
+                };
+                few.get(at).map(|(filter, known)| (filter, known))
+            }
+            List::Many(many) => many.range((Excluded(filter), Unbounded)).next(),
+        }
+    }
+
     /// Takes all of them out.
     pub fn drain(&mut self) -> impl Iterator<Item = (SubscriptionFilter, Subscription)> + use<> {
-        self.shared = 0;
+        (self.shared, self.bytes) = (0, 0);
         let (few, many) = match std::mem::take(&mut self.list) {
             List::Few(few) => (Some(few), None),
             List::Many(many) => (None, Some(many)),
@@ -160,6 +194,11 @@ impl Subscriptions {
             List::Few(few) => few.len(),
             List::Many(many) => many.len(),
         }
+    }
+
+    /// Bytes of their filters, as [`size_of_filter`] says.
+    pub fn bytes(&self) -> u32 {
+        self.bytes
     }
 
     /// Whether there is none.
@@ -204,8 +243,15 @@ mod tests {
             }
         }
         assert_eq!(subscriptions.len(), 3 * FEW);
+        let sizes = (0..3 * FEW).map(|number| size_of_filter(&filter(number)));
+        assert_eq!(subscriptions.bytes(), sizes.sum::<u32>());
         let filters: Vec<_> = subscriptions.iter().map(|(filter, _)| filter).collect();
         assert!(filters.is_sorted());
+        let mut one_by_one = Vec::new();
+        while let Some((next, _)) = subscriptions.next_after(one_by_one.last().copied()) {
+            one_by_one.push(next);
+        }
+        assert_eq!(one_by_one, filters);
         for number in 0..3 * FEW {
             assert!(subscriptions.any_shared());
             assert_eq!(
@@ -222,6 +268,7 @@ mod tests {
             assert_eq!(subscriptions.iter().count(), subscriptions.len());
         }
         assert!(subscriptions.is_empty() && !subscriptions.any_shared());
+        assert_eq!(subscriptions.bytes(), 0);
     }
 
     #[test]
@@ -233,6 +280,7 @@ mod tests {
             }
             assert_eq!(subscriptions.drain().count(), count);
             assert!(subscriptions.is_empty() && !subscriptions.any_shared());
+            assert_eq!(subscriptions.bytes(), 0);
         }
     }
 }

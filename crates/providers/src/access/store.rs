@@ -50,7 +50,7 @@ impl Store {
                 return Err(AccessError::Storage(format!("{} {why}", file.display())));
             }
             let opened = redb::Builder::new().set_cache_size(CACHE).open(file);
-            opened.map_err(|error| storage(format!("{}: {error}", file.display())))?
+            opened.map_err(|error| not_opened(file, &error))?
         } else {
             create(file)?
         };
@@ -262,6 +262,17 @@ fn damaged(key: &str) -> AccessError {
 
 fn storage(error: impl std::fmt::Display) -> AccessError {
     AccessError::Storage(error.to_string())
+}
+
+/// Why the file was not opened.
+fn not_opened(file: &Path, error: &redb::DatabaseError) -> AccessError {
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => storage(format!(
+            "{} is in use by another server: end that one, or give each its own data folder",
+            file.display()
+        )),
+        error => storage(format!("{}: {error}", file.display())),
+    }
 }
 
 #[cfg(test)]

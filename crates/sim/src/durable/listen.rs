@@ -81,6 +81,9 @@ impl Client {
             other => format!("{other:?}"),
         };
         match packet {
+            // A full store takes no new session that lasts; the link is closed behind this.
+            Packet::ConnAck(connack)
+                if plan.refuses() && self.lasts() && says_full(connack.reason) => {}
             Packet::ConnAck(connack) => {
                 ensure!(
                     connack.reason == ReasonCode::Success,
@@ -104,7 +107,7 @@ impl Client {
             Packet::PubComp(ack) => self.hear_end(&ack, QoS::ExactlyOnce, ledger)?,
             Packet::PubRec(ack) => self.hear_pubrec(&ack, ledger)?,
             Packet::PubRel(ack) => self.hear_pubrel(&ack, rng)?,
-            Packet::SubAck(list) => self.hear_suback(&list, ledger)?,
+            Packet::SubAck(list) => self.hear_suback(&list, plan, ledger)?,
             Packet::UnsubAck(list) => self.hear_unsuback(&list, ledger)?,
             Packet::Disconnect(_) if self.is_five() => {}
             other => return Err(Failure(format!("{} gets {other:?}", self.id))),
@@ -319,13 +322,26 @@ impl Client {
         Ok(())
     }
 
-    fn hear_suback(&mut self, list: &ReasonList<'_>, ledger: &mut Ledger) -> Result<(), Failure> {
+    fn hear_suback(
+        &mut self,
+        list: &ReasonList<'_>,
+        plan: &Plan,
+        ledger: &mut Ledger,
+    ) -> Result<(), Failure> {
         let Some(Question::Subscribe(place, qos)) = self.questions.remove(&list.packet_id) else {
             return Err(Failure(format!(
                 "{}: SUBACK that nobody asked for",
                 self.id
             )));
         };
+        let full = match self.is_five() {
+            true => ReasonCode::QuotaExceeded,
+            false => ReasonCode::UnspecifiedError,
+        };
+        if plan.refuses() && self.lasts() && list.reasons == [full.byte()] {
+            ledger.subscription_refused(self.number, place);
+            return Ok(());
+        }
         ensure!(
             list.reasons == [qos.bits()],
             "{} asked for {qos:?} and got {:?} (MQTT-3.8.4-6)",
@@ -345,4 +361,12 @@ impl Client {
         };
         ledger.unsubscribed(self.number, place, list.reasons.first().copied())
     }
+}
+
+/// Whether CONNACK says that the server has no room.
+fn says_full(reason: ReasonCode) -> bool {
+    matches!(
+        reason,
+        ReasonCode::QuotaExceeded | ReasonCode::ServerUnavailable
+    )
 }

@@ -64,6 +64,9 @@ pub enum End {
     Stop,
     /// Syncs fail, it goes on for a while, then the power is cut (F04).
     SyncsFail,
+    /// Syncs fail, it goes on for a while, then it is killed. The system still shows what the disk
+    /// may not have: a later power cut must not take what the next life goes by.
+    SyncsFailAndKill,
     /// The disk is gone in the middle of what it does; then the process is killed.
     DiskGone,
     /// The same; then the power is cut.
@@ -130,7 +133,7 @@ impl Plan {
         let groups = rng.percent(50);
         let count = rng.between(2, 8);
         let calm = rng.percent(50);
-        Self {
+        let mut plan = Self {
             seed,
             class: if rng.percent(85) {
                 Durability::Disk
@@ -153,7 +156,15 @@ impl Plan {
             calms: if calm { rng.pick(&[2, 10]) } else { 0 },
             full: rng.pick(&[0, 0, 0, 8]),
             rehearsals: rng.pick(&[0, 0, 100]),
+        };
+        // Last, so that seeds stay what they were in everything else.
+        let failing = plan.ends.iter_mut().filter(|end| **end == End::SyncsFail);
+        for end in failing {
+            if rng.percent(50) {
+                *end = End::SyncsFailAndKill;
+            }
         }
+        plan
     }
 
     /// What the server is made with.

@@ -126,7 +126,7 @@ impl Run {
         self.note(format_args!("the end comes: {end:?}"));
         match end {
             End::Kill | End::Cut | End::Stop => {}
-            End::SyncsFail => {
+            End::SyncsFail | End::SyncsFailAndKill => {
                 let fault = self.rng.pick(&[
                     Fault::Once(std::io::ErrorKind::Other),
                     Fault::Always(std::io::ErrorKind::Other),
@@ -142,7 +142,7 @@ impl Run {
             }
         }
         match end {
-            End::Kill | End::DiskGone => self.server.kill(),
+            End::Kill | End::SyncsFailAndKill | End::DiskGone => self.server.kill(),
             End::Cut | End::SyncsFail | End::DiskGoneAndCut => {
                 let seed = self.rng.next_u64();
                 self.server.cut_power(seed);

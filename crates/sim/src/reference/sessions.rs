@@ -210,6 +210,8 @@ impl Reference {
             | CloseReason::ConnectDeadline
             | CloseReason::UnauthenticatedBytes
             | CloseReason::ConnectionLimit
+            | CloseReason::AddressDenied
+            | CloseReason::ConnectionRate
             | CloseReason::Banned
             | CloseReason::Revoked
             | CloseReason::GrantOver

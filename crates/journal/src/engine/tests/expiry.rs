@@ -41,6 +41,7 @@ fn space_comes_back_when_what_nobody_collects_expires() {
             message,
             topic: &topic,
             sequence: number,
+            publisher: None,
         });
         handle.commit(Wish::Synced);
         store.turn(at(now));

@@ -385,6 +385,32 @@ fn an_error_says_the_file_the_place_and_what_to_do() {
     }
 }
 
+#[test]
+fn without_store_id_an_error_says_how_to_write_it_anew() {
+    for text in [None, Some("id 12\n")] {
+        let disk = two_segments();
+        match text {
+            Some(text) => disk.edit("store.id", |bytes| *bytes = text.as_bytes().to_vec()),
+            None => disk.remove("store.id").unwrap(),
+        }
+        let error = start(&disk).unwrap_err().to_string();
+        for part in [
+            "store.id",
+            "\"format 1\"",
+            "32 hex",
+            "nightjar store verify",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!error.contains("--quarantine"), "{error}");
+        disk.put(
+            "store.id",
+            format!("Nightjar store\nformat 1\nid {:032}\n", 1).as_bytes(),
+        );
+        start(&disk).unwrap();
+    }
+}
+
 /// A payload is not ours: it may be full of what looks like frames.
 #[test]
 fn heads_of_frames_in_a_torn_payload_are_no_frames() {

@@ -57,6 +57,27 @@ fn a_sync_that_failed_is_never_tried_again() {
 }
 
 #[test]
+fn what_a_failed_sync_left_with_the_system_is_written_again_by_the_next_start() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::new();
+        let mut log = start(&disk).unwrap().log;
+        append_synced(&mut log, b"safe");
+        append(&mut log, &payload(1, 3000));
+        append(&mut log, b"not safe");
+        disk.fail_syncs(Fault::Once(ErrorKind::Other));
+        assert!(is_failed(log.sync()));
+        disk.kill();
+        // The system shows what the disk does not have, and a sync would succeed.
+        let mut found = start(&disk).unwrap();
+        assert_eq!(sequences(&found.frames), [1, 2, 3]);
+        append_synced(&mut found.log, b"built on that");
+        disk.cut_power(seed);
+        let found = start(&disk).unwrap();
+        assert_eq!(sequences(&found.frames), [1, 2, 3, 4], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_failure_while_a_segment_is_made_is_for_good() {
     for step in 0..3 {
         let disk = MemoryDisk::new();
@@ -215,4 +236,50 @@ fn a_removal_that_fails_loses_no_segment() {
     assert!(log.file(1).is_some());
     log.remove(1).unwrap();
     append_synced(&mut log, b"goes on");
+}
+
+#[test]
+fn a_segment_whose_name_was_not_synced_is_not_missed_later() {
+    for seed in 0..20 {
+        let disk = MemoryDisk::new();
+        let mut log = start(&disk).unwrap().log;
+        append_synced(&mut log, b"safe");
+        disk.fail_folder_syncs(Fault::Once(ErrorKind::Other));
+        assert!(is_failed(log.roll(1000)));
+        disk.kill();
+        // The system shows the name, and never writes it.
+        let mut log = start(&disk).unwrap().log;
+        append_synced(&mut log, b"built on that");
+        disk.cut_power(seed);
+        let found = start(&disk).unwrap();
+        assert_eq!(sequences(&found.frames), [1, 2], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_segment_that_lost_its_name_is_none_any_more() {
+    let disk = MemoryDisk::new();
+    let mut log = start(&disk).unwrap().log;
+    for seed in 1..=2 {
+        append_synced(&mut log, &payload(seed, 9000));
+        log.roll(1000).unwrap();
+    }
+    // There is no room to make a whole one of it, and then the system does not remove it either.
+    disk.full_after(100);
+    let changes = disk.counts().changes;
+    let copy = disk.copy();
+    log.remove(1).unwrap();
+    assert!(log.file(1).is_none());
+    let needed = disk.counts().changes - changes;
+    copy.kill();
+    let mut log = start(&copy).unwrap().log;
+    copy.full_after(100);
+    copy.gone_after(needed - 1);
+    assert!(log.remove(1).is_err());
+    assert!(log.file(1).is_none());
+    copy.heal();
+    // What is left of it is in nobody's way.
+    log.make_spare().unwrap();
+    append_synced(&mut log, &payload(3, 9000));
+    append_synced(&mut log, &payload(4, 9000));
 }

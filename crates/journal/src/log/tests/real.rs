@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::disk::{Folder, FolderError, QUARANTINE};
+use crate::disk::{Folder, FolderError, LOCK, QUARANTINE};
 
 /// A folder that is gone with the test.
 struct Scratch(PathBuf);
@@ -90,6 +90,39 @@ fn a_second_one_is_locked_out() {
     }
     drop(first);
     Folder::open(&path).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_others_have_access_to_is_taken_from_them() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let path = scratch.store();
+    drop(Folder::open(&path).unwrap());
+    let elsewhere = path.with_file_name("elsewhere");
+    std::fs::write(&elsewhere, "").unwrap();
+    let aside = path.join(QUARANTINE);
+    std::fs::create_dir(&aside).unwrap();
+    std::fs::write(aside.join("one"), "").unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let widen = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let wide = [(&path, 0o755), (&aside, 0o770), (&path.join(LOCK), 0o604)];
+    for (path, mode) in wide {
+        widen(path, mode);
+    }
+    widen(&aside.join("one"), 0o644);
+    widen(&elsewhere, 0o644);
+    std::os::unix::fs::symlink(&elsewhere, path.join("link")).unwrap();
+    assert_eq!(Folder::open(&path).unwrap().tightened(), 4);
+    assert_eq!((mode(&path), mode(&aside)), (0o700, 0o700));
+    assert_eq!(
+        (mode(&path.join(LOCK)), mode(&aside.join("one"))),
+        (0o600, 0o600)
+    );
+    assert_eq!(mode(&elsewhere), 0o644, "not ours");
+    assert_eq!(Folder::open(&path).unwrap().tightened(), 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use store::{Delivery, Record, Recovered, Settled, WillParts};
+use store::{Delivery, Publisher, Record, Recovered, Settled, WillParts};
 use types::{
     ClientId, Durability, Message, MessageParts, MessageRef, PacketId, QoS, StoredSession,
     SubscriptionFilter, SubscriptionOptions, Time,
@@ -408,6 +408,7 @@ impl History {
                     message,
                     topic,
                     sequence,
+                    publisher: publisher(sequence),
                 },
                 None => Record::Cleared { topic, sequence },
             });
@@ -500,4 +501,14 @@ fn topic(number: u8) -> &'static str {
 fn filter(number: u8) -> SubscriptionFilter {
     let text = ["a/#", "+", "$share/g/a/b", "c/+/e", "$share/other/#", "g/h"];
     SubscriptionFilter::parse(text[usize::from(number) % text.len()], 128).unwrap()
+}
+
+/// Of some retained messages it is known who published them.
+fn publisher(sequence: u64) -> Option<Publisher<'static>> {
+    let client = ["alice", "bob"].get(usize::try_from(sequence % 3).unwrap_or(0))?;
+    Some(Publisher {
+        client,
+        user: sequence.is_multiple_of(2).then_some("user"),
+        granted: sequence.is_multiple_of(5),
+    })
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use store::{
-    Delivery, Record, Recovered, RecoveredBegun, RecoveredDelivery, RecoveredRetained,
-    RecoveredSession, RecoveredSubscription, RecoveredWill, Settled, Stage, WillParts,
+    Delivery, Publisher, Record, Recovered, RecoveredBegun, RecoveredDelivery, RecoveredPublisher,
+    RecoveredRetained, RecoveredSession, RecoveredSubscription, RecoveredWill, Settled, Stage,
+    WillParts,
 };
 use types::{
     ClientId, DeliveryNumber, Message, MessageRef, PacketId, StoredBody, StoredSession,
@@ -15,6 +16,9 @@ use types::{
 };
 
 use crate::model::Losses;
+
+/// The last change of a topic: its message, its sequence, who published it.
+type Change = (Option<MessageRef>, u64, Option<Arc<RecoveredPublisher>>);
 
 #[derive(Clone, Debug)]
 struct Owed {
@@ -33,6 +37,7 @@ struct Session {
     subscriptions: BTreeMap<SubscriptionFilter, (SubscriptionOptions, Option<NonZeroU32>)>,
     queue: BTreeMap<DeliveryNumber, Owed>,
     next: DeliveryNumber,
+    unsure: DeliveryNumber,
     received: BTreeSet<PacketId>,
     begun: BTreeMap<PacketId, (BTreeSet<StoredSession>, BTreeSet<SubscriptionFilter>)>,
 }
@@ -42,7 +47,7 @@ struct Session {
 pub(crate) struct Plain {
     sessions: BTreeMap<u64, Session>,
     bodies: BTreeMap<MessageRef, (u32, Option<Time>)>,
-    retained: BTreeMap<String, (Option<MessageRef>, u64)>,
+    retained: BTreeMap<String, Change>,
     passed: BTreeSet<(MessageRef, SubscriptionFilter)>,
     last_session: u64,
     sequence: u64,
@@ -95,8 +100,9 @@ impl Plain {
                 message,
                 topic,
                 sequence,
-            } => self.change(topic, Some(message), sequence),
-            Record::Cleared { topic, sequence } => self.change(topic, None, sequence),
+                publisher,
+            } => self.change(topic, Some(message), sequence, publisher),
+            Record::Cleared { topic, sequence } => self.change(topic, None, sequence, None),
             Record::Passed { message, group } => {
                 self.passed.insert((message, group.clone()));
             }
@@ -120,13 +126,16 @@ impl Plain {
                     subscriptions: BTreeMap::new(),
                     queue: BTreeMap::new(),
                     next: DeliveryNumber::FIRST,
+                    unsure: DeliveryNumber::FIRST,
                     received: BTreeSet::new(),
                     begun: BTreeMap::new(),
                 });
                 known.user = user.map(String::from);
                 known.expiry = expiry;
                 known.will = will.map(own);
-                known.away = None;
+                if known.away.take().is_none() {
+                    known.unsure = known.next;
+                }
             }
             Record::SessionEnded { session } => {
                 self.sessions.remove(&session.0);
@@ -135,11 +144,18 @@ impl Plain {
         }
     }
 
-    fn change(&mut self, topic: &str, message: Option<MessageRef>, sequence: u64) {
+    fn change(
+        &mut self,
+        topic: &str,
+        message: Option<MessageRef>,
+        sequence: u64,
+        publisher: Option<Publisher<'_>>,
+    ) {
         self.sequence = self.sequence.max(sequence);
         let known = self.retained.entry(topic.to_owned()).or_default();
         if known.1 < sequence {
-            *known = (message, sequence);
+            let publisher = publisher.map(|publisher| Arc::new(publisher.into()));
+            *known = (message, sequence, publisher);
         }
     }
 
@@ -224,7 +240,7 @@ impl Plain {
             });
         }
         let mut topics = Vec::new();
-        for (topic, (message, _)) in &mut self.retained {
+        for (topic, (message, _, _)) in &mut self.retained {
             if is_over(*message) {
                 *message = None;
                 topics.push(topic.clone());
@@ -255,14 +271,10 @@ impl Plain {
                 ..body
             })
         };
-        let mut recovered = Recovered {
-            sequence: self.sequence,
-            ..Recovered::default()
-        };
-        for (&number, session) in &self.sessions {
-            if session.expiry.is_zero() {
-                continue;
-            }
+        let mut recovered = Recovered::default();
+        let sessions = self.sessions.iter();
+        let lasting = sessions.filter(|(_, session)| !session.expiry.is_zero());
+        for (&number, session) in lasting {
             let mut deliveries = Vec::new();
             for owed in session.queue.values() {
                 match stage(owed, &body) {
@@ -287,30 +299,34 @@ impl Plain {
                 subscriptions: subscriptions(session),
                 deliveries,
                 next: session.next,
+                unsure: session.away.map_or(session.next, |_| session.unsure),
                 received: session.received.iter().copied().collect(),
                 begun: begun(session),
             });
         }
         losses.clients.sort_unstable();
         losses.clients.dedup();
-        for (topic, &(message, sequence)) in &self.retained {
+        for (topic, (message, sequence, publisher)) in &self.retained {
             let topic: Arc<str> = Arc::from(topic.as_str());
             match message.map(body) {
                 Some(Some(body)) => recovered.retained.push(RecoveredRetained {
                     topic,
                     body,
-                    sequence,
+                    sequence: *sequence,
+                    publisher: publisher.clone(),
                 }),
                 Some(None) => losses.retained.push(topic),
                 None => {}
             }
         }
-        for (message, group) in &self.passed {
-            match body(*message) {
-                Some(body) => recovered.passed.push((body, Arc::new(group.clone()))),
-                None => losses.passed += 1,
-            }
-        }
+        let passed = self.passed.iter();
+        let passed = passed.map(|(message, group)| body(*message).map(|body| (body, group)));
+        losses.passed = passed.clone().filter(Option::is_none).count() as u64;
+        let passed = passed.flatten();
+        recovered.passed = passed
+            .map(|(body, it)| (body, Arc::new(it.clone())))
+            .collect();
+        recovered.sequence = self.sequence;
         (recovered, losses)
     }
 }

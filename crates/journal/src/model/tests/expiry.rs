@@ -146,11 +146,12 @@ fn a_retained_message_that_expired_is_cleared() {
             message: message(count),
             topic,
             sequence: count,
+            publisher: None,
         });
     }
     fed.expire(at(101));
-    assert_eq!(fed.model.retained("a"), Some((None, 1)));
-    assert_eq!(fed.model.retained("b"), Some((Some(message(2)), 2)));
+    assert_eq!(fed.model.retained("a"), Some((None, 1, None)));
+    assert_eq!(fed.model.retained("b"), Some((Some(message(2)), 2, None)));
     assert_eq!(fed.model.counts().retained, 1);
     assert_eq!(fed.model.soonest(), Some(CLOCK.base + 900));
     fed.pass_time(2 * MINUTE);

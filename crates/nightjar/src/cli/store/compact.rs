@@ -11,6 +11,7 @@ use journal::log;
 use journal::segment::spare_number;
 
 use super::target::Where;
+use super::verify::Checked;
 use super::{Failure, print, show_bytes, wall_millis};
 
 /// Write what lives in the store once more, and give the space of the rest back
@@ -27,6 +28,15 @@ pub(super) struct CompactArgs {
 pub(super) fn run(args: &CompactArgs) -> Result<ExitCode, Failure> {
     let target = args.place.target()?;
     let disk = target.lock()?;
+    // Of what is damaged nothing is to be lost without a word.
+    let checked = Checked::check(&disk).map_err(|it| target.about(it))?;
+    if let Some(fault) = checked.survey.faults.first() {
+        return Err(target.about(Failure(format!(
+            "it is damaged, and nothing was done: {fault}; see what is lost with {}",
+            target.command("verify")
+        ))));
+    }
+    drop(checked);
     let (before, after) = compact(disk, target.options).map_err(|it| target.about(it))?;
     print(&format!(
         "The store {} takes {} on the disk; it took {}.\n",

@@ -26,6 +26,8 @@ mod target;
 mod transfer;
 mod verify;
 
+pub(crate) use self::target::words;
+
 /// Check, count, copy or shrink the store: what the server keeps on the disk
 ///
 /// The store is the folder `store` in the server's data folder. verify, stats and export only

@@ -8,6 +8,7 @@ use journal::disk::Disk;
 use journal::model::Counts;
 use journal::record::StoreClock;
 use serde_json::json;
+use store::{RecoveredDelivery, Stage};
 
 use super::survey::{Depth, Survey, spares, steadily};
 use super::target::Where;
@@ -44,8 +45,8 @@ pub(super) fn run(args: &StatsArgs) -> Result<ExitCode, Failure> {
     match survey.faults.first() {
         None => Ok(ExitCode::SUCCESS),
         Some(fault) => Err(about(Failure(format!(
-            "it is damaged, and the figures may be wrong: {fault}; `nightjar store verify` says \
-             more"
+            "it is damaged, and the figures may be wrong: {fault}; {} says more",
+            target.command("verify")
         )))),
     }
 }
@@ -67,8 +68,16 @@ pub(super) struct Figures {
     /// The store's clock, in milliseconds since 1970: now, and when the oldest message came.
     now: u64,
     oldest: Option<u64>,
-    /// The sessions with the most deliveries, most first.
-    longest: Vec<(String, u64)>,
+    /// The sessions with most bytes waiting, most first.
+    longest: Vec<Queue>,
+}
+
+/// What waits for one session. A message that waits for several counts for each of them.
+#[derive(Debug)]
+struct Queue {
+    client: String,
+    deliveries: u64,
+    bytes: u64,
 }
 
 impl Figures {
@@ -85,12 +94,16 @@ impl Figures {
             .sessions
             .iter()
             .map(|it| it.subscriptions.len() as u64);
-        let queues = recovered.sessions.iter().map(|session| {
-            let client = session.client.as_str().to_owned();
-            (client, session.deliveries.len() as u64)
+        let queues = recovered.sessions.iter().map(|session| Queue {
+            client: session.client.as_str().to_owned(),
+            deliveries: session.deliveries.len() as u64,
+            bytes: session.deliveries.iter().map(waiting_bytes).sum(),
         });
-        let mut longest: Vec<_> = queues.filter(|(_, waiting)| *waiting > 0).collect();
-        longest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let mut longest: Vec<_> = queues.filter(|queue| queue.deliveries > 0).collect();
+        longest.sort_by(|a, b| {
+            let sizes = (b.bytes, b.deliveries).cmp(&(a.bytes, a.deliveries));
+            sizes.then_with(|| a.client.cmp(&b.client))
+        });
         longest.truncate(LONGEST);
         Ok(Self {
             id: survey.id().to_owned(),
@@ -148,8 +161,13 @@ impl Figures {
         if !self.longest.is_empty() {
             text.push_str("most wait for\n");
         }
-        for (client, waiting) in &self.longest {
-            text.push_str(&format!("{waiting:>9}  {}\n", client.escape_debug()));
+        for queue in &self.longest {
+            text.push_str(&format!(
+                "{:>9}  {:>9}  {}\n",
+                queue.deliveries,
+                show_bytes(queue.bytes),
+                queue.client.escape_debug()
+            ));
         }
         text
     }
@@ -158,7 +176,13 @@ impl Figures {
         let longest: Vec<_> = self
             .longest
             .iter()
-            .map(|(client, waiting)| json!({"client": client, "deliveries": waiting}))
+            .map(|queue| {
+                json!({
+                    "client": queue.client,
+                    "deliveries": queue.deliveries,
+                    "bytes": queue.bytes,
+                })
+            })
             .collect();
         let object = json!({
             "folder": folder,
@@ -181,6 +205,14 @@ impl Figures {
             "longest_queues": longest,
         });
         format!("{object}\n")
+    }
+}
+
+/// The bytes of the message that a delivery waits with, if it still has one.
+fn waiting_bytes(delivery: &RecoveredDelivery) -> u64 {
+    match delivery.stage {
+        Stage::Waiting(body) | Stage::Sent(_, body) => body.size.into(),
+        Stage::Received(_) => 0,
     }
 }
 

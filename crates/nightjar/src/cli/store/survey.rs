@@ -1,6 +1,6 @@
 //! What is in a store, and what is wrong with it. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -209,6 +209,8 @@ pub(super) struct Lost {
     pub(super) clients: BTreeSet<ClientId>,
     /// Topics that lose their retained message, as far as they are known.
     pub(super) retained: BTreeSet<Arc<str>>,
+    /// Clients that may have lost deliveries, records and all, and how many at most.
+    pub(super) suspects: BTreeMap<ClientId, u64>,
 }
 
 impl Lost {
@@ -217,6 +219,7 @@ impl Lost {
         self.owed += losses.deliveries + losses.passed + losses.retained.len() as u64;
         self.clients.extend(losses.clients);
         self.retained.extend(losses.retained);
+        self.suspects.extend(losses.suspects);
     }
 }
 

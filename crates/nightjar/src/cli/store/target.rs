@@ -1,5 +1,7 @@
 //! Which store is meant, and its lock.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(super) struct Target {
     pub(super) folder: PathBuf,
     /// What the server's configuration says of it.
     pub(super) options: Options,
+    /// The words that name it, for commands that are advised.
+    words: String,
 }
 
 impl Where {
@@ -62,8 +66,24 @@ impl Where {
                 store_bytes: config.limits.store_bytes,
                 ..Options::default()
             },
+            words: self.words(),
         })
     }
+
+    /// The options as a shell takes them, each with a space before it.
+    fn words(&self) -> String {
+        words(self.config.as_deref(), self.data_dir.as_deref())
+    }
+}
+
+/// What names a store to `nightjar store`, as a shell takes it, with a space before each option.
+pub(crate) fn words(config: Option<&Path>, data_dir: Option<&Path>) -> String {
+    let named = [("--config", config), ("--data-dir", data_dir)];
+    let named = named.into_iter().filter_map(|(option, path)| {
+        let path = path?.to_string_lossy();
+        Some(format!(" {option} {}", quoted(&path)))
+    });
+    named.collect()
 }
 
 impl Target {
@@ -73,9 +93,7 @@ impl Target {
     ///
     /// There is none.
     pub(super) fn look(&self) -> Result<Arc<dyn Disk>, Failure> {
-        if !self.folder.is_dir() {
-            return Err(self.missing());
-        }
+        self.reach()?;
         Ok(Arc::new(Look::new(&self.folder)))
     }
 
@@ -85,6 +103,7 @@ impl Target {
     ///
     /// There is none, or somebody else has it.
     pub(super) fn lock(&self) -> Result<Arc<dyn Disk>, Failure> {
+        self.reach()?;
         match Folder::open_existing(&self.folder) {
             Ok(folder) => Ok(Arc::new(folder)),
             Err(FolderError::Missing(_)) => Err(self.missing()),
@@ -92,13 +111,42 @@ impl Target {
         }
     }
 
+    /// Looks whether there is a folder, and whether this user may look into it.
+    fn reach(&self) -> Result<(), Failure> {
+        let error = match fs::read_dir(&self.folder) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Err(self.missing()),
+            io::ErrorKind::PermissionDenied => Err(self.about(Failure(format!(
+                "cannot be read: {error}; run this as the user that the server runs as"
+            )))),
+            _ => Err(self.about(Failure(format!("cannot be read: {error}")))),
+        }
+    }
+
     /// What to say if there is no store.
     pub(super) fn missing(&self) -> Failure {
+        // Whoever names the store itself is told what to name.
+        let above = self.folder.parent().filter(|it| it.join(IDENTITY).exists());
+        let meant =
+            above
+                .and_then(Path::parent)
+                .map_or_else(String::new, |data_dir| match data_dir.as_os_str() {
+                    name if name.is_empty() => String::from(": perhaps ."),
+                    _ => format!(": perhaps {}", data_dir.display()),
+                });
         Failure(format!(
-            "there is no store in {}; name the server's data folder with --data-dir, or its \
+            "there is no store in {}; name the server's data folder with --data-dir{meant}, or its \
              configuration with --config",
             self.folder.display()
         ))
+    }
+
+    /// A command of `nightjar store` about this store, to be typed as it is.
+    pub(super) fn command(&self, task: &str) -> String {
+        format!("`nightjar store {task}{}`", self.words)
     }
 
     /// An error with the folder that it is about.
@@ -110,6 +158,19 @@ impl Target {
         ))
     }
 }
+
+/// A word of a command line.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The file by which a store is known.
+const IDENTITY: &str = "store.id";
 
 /// Why a folder was not locked, with the name of who has it.
 pub(super) fn locked(error: FolderError) -> Failure {
@@ -126,7 +187,6 @@ pub(super) fn locked(error: FolderError) -> Failure {
 /// The process that has the lock, where the system tells.
 #[cfg(target_os = "linux")]
 fn holder(folder: &Path) -> Option<String> {
-    use std::fs;
     use std::os::unix::fs::MetadataExt;
 
     let lock = fs::metadata(folder.join(journal::disk::LOCK)).ok()?;
@@ -146,4 +206,20 @@ fn holder(folder: &Path) -> Option<String> {
 #[cfg(not(target_os = "linux"))]
 fn holder(_: &Path) -> Option<String> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_typed_as_it_is_advised() {
+        let place = Where {
+            config: Some("/etc/nightjar.toml".into()),
+            data_dir: Some("/mnt/plant 7/it's".into()),
+        };
+        let words = " --config /etc/nightjar.toml --data-dir '/mnt/plant 7/it'\\''s'";
+        assert_eq!(place.words(), words);
+        assert_eq!(Where::default().words(), "");
+    }
 }

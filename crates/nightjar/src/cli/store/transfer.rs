@@ -1,5 +1,6 @@
 //! `nightjar store export` and `nightjar store import`.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -47,13 +48,14 @@ pub(super) struct ImportArgs {
 pub(super) fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let target = args.place.target()?;
     let disk = target.look()?;
+    let verify = target.command("verify");
     let Some(path) = &args.output else {
-        let survey = survey(&disk).map_err(|failure| target.about(failure))?;
+        let survey = survey(&disk, &verify).map_err(|failure| target.about(failure))?;
         let mut out = BufWriter::new(io::stdout().lock());
-        write_lines(&survey, &mut out).map_err(|failure| target.about(failure))?;
+        write_lines(&survey, &verify, &mut out).map_err(|failure| target.about(failure))?;
         return Ok(ExitCode::SUCCESS);
     };
-    let counts = export_to(&disk, path).map_err(|failure| target.about(failure))?;
+    let counts = export_to(&disk, &verify, path).map_err(|failure| target.about(failure))?;
     print(&format!(
         "exported {} to {}\n",
         show(&counts),
@@ -62,8 +64,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exports to a file: all of it, or the file stays as it was.
-pub(super) fn export_to(disk: &Arc<dyn Disk>, path: &Path) -> Result<LineCounts, Failure> {
+/// Exports to a file: all of it, or the file stays as it was. `verify` is the command to advise if
+/// the store is damaged.
+fn export_to(disk: &Arc<dyn Disk>, verify: &str, path: &Path) -> Result<LineCounts, Failure> {
     let refused = |error: io::Error| {
         Failure(format!(
             "the export cannot be written to {}: {error}",
@@ -78,10 +81,10 @@ pub(super) fn export_to(disk: &Arc<dyn Disk>, path: &Path) -> Result<LineCounts,
     let part = path.with_file_name(part);
     // A message that moves while it is read fails once.
     let attempt = || {
-        let survey = survey(disk)?;
+        let survey = survey(disk, verify)?;
         let file = own_file(&part).map_err(refused)?;
         let mut out = BufWriter::new(file);
-        let counts = write_lines(&survey, &mut out)?;
+        let counts = write_lines(&survey, verify, &mut out)?;
         let file = out
             .into_inner()
             .map_err(|error| refused(error.into_error()))?;
@@ -105,8 +108,8 @@ pub(super) fn export_to(disk: &Arc<dyn Disk>, path: &Path) -> Result<LineCounts,
     }
 }
 
-/// A store that is whole.
-fn survey(disk: &Arc<dyn Disk>) -> Result<Survey, Failure> {
+/// A store that is whole. `verify` is the command to advise if it is not.
+fn survey(disk: &Arc<dyn Disk>, verify: &str) -> Result<Survey, Failure> {
     let survey = steadily(
         || Survey::take(Arc::clone(disk), Depth::State),
         |survey| &survey.faults,
@@ -114,12 +117,12 @@ fn survey(disk: &Arc<dyn Disk>) -> Result<Survey, Failure> {
     match survey.faults.first() {
         None => Ok(survey),
         Some(fault) => Err(Failure(format!(
-            "it is damaged, and an export would not be whole: {fault}; {ADVICE}"
+            "it is damaged, and an export would not be whole: {fault}; see what is lost with {verify}"
         ))),
     }
 }
 
-fn write_lines(survey: &Survey, out: &mut dyn Write) -> Result<LineCounts, Failure> {
+fn write_lines(survey: &Survey, verify: &str, out: &mut dyn Write) -> Result<LineCounts, Failure> {
     let exported = survey.export(wall_millis(), &mut |line| {
         out.write_all(line.as_bytes())?;
         out.write_all(b"\n")
@@ -129,14 +132,12 @@ fn write_lines(survey: &Survey, out: &mut dyn Write) -> Result<LineCounts, Failu
         .map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => Failure(format!(
                 "{error}, and an export would not be whole; if a server runs, it may have moved \
-                 it: try again, else {ADVICE}"
+                 it: try again, else see what is lost with {verify}"
             )),
             _ => Failure(format!("the export cannot be written: {error}")),
         })?;
     Ok(counts)
 }
-
-const ADVICE: &str = "see what is lost with `nightjar store verify`";
 
 /// A file for its owner alone, empty.
 fn own_file(path: &Path) -> io::Result<File> {
@@ -302,9 +303,7 @@ pub(super) fn write(
         if read == 0 {
             break;
         }
-        import
-            .line(&text, frame.records())
-            .map_err(|error| Failure(format!("the export is not valid: {error}")))?;
+        import.line(&text, frame.records()).map_err(invalid)?;
         if engine.is_none() {
             let time = import.header().map_or(0, |header| header.time);
             let wall = wall_millis().max(time);
@@ -316,9 +315,7 @@ pub(super) fn write(
             commit(engine, &mut frame)?;
         }
     }
-    let counts = import
-        .end()
-        .map_err(|error| Failure(format!("the export is not valid: {error}")))?;
+    let counts = import.end().map_err(invalid)?;
     if let Some(mut engine) = engine {
         commit(&mut engine, &mut frame)?;
         engine.close()?;
@@ -329,11 +326,16 @@ pub(super) fn write(
 fn commit(engine: &mut Engine, frame: &mut FrameBuffer) -> Result<(), Failure> {
     let now = engine.clock().base;
     let at = engine.write(frame, now)?;
-    engine
-        .apply(at, frame.payload())
-        .map_err(|error| Failure(format!("the export is not valid: {error}")))?;
+    engine.apply(at, frame.payload()).map_err(invalid)?;
     frame.clear();
     Ok(())
+}
+
+/// What is wrong with an export. The new store goes then, and the old one was never touched.
+fn invalid(error: impl Display) -> Failure {
+    Failure(format!(
+        "the export is not valid: {error}; nothing was imported"
+    ))
 }
 
 fn create_folder(path: &Path) -> io::Result<()> {

@@ -39,6 +39,12 @@ pub(super) fn run(args: VerifyArgs) -> Result<ExitCode, Failure> {
         let checked = steadily(|| Checked::check(&disk), |checked| &checked.survey.faults);
         let checked = checked.map_err(about)?;
         print(&checked.report(&target.folder))?;
+        if !checked.survey.faults.is_empty() {
+            print(&format!(
+                "  restore it from an export, or go on without what is damaged: {}\n",
+                target.command("verify --quarantine")
+            ))?;
+        }
         return Ok(checked.code());
     }
     let disk = target.lock()?;
@@ -115,7 +121,7 @@ impl Checked {
         }
         if self.lost.owed > 0 {
             line(format_args!(
-                "lost: {} that cannot be read any more",
+                "lost, counted once for each client or topic: {}",
                 counted(self.lost.owed, "message")
             ));
         }
@@ -125,16 +131,17 @@ impl Checked {
                 show(client.as_str())
             ));
         }
+        for (client, &most) in &self.lost.suspects {
+            line(format_args!(
+                "client that may have lost {}: {}",
+                counted(most, "message"),
+                show(client.as_str())
+            ));
+        }
         for topic in &self.lost.retained {
             line(format_args!(
                 "retained message that is lost: {}",
                 show(topic)
-            ));
-        }
-        if !survey.faults.is_empty() {
-            line(format_args!(
-                "restore it from an export, or go on without what is damaged: `nightjar store \
-                 verify --quarantine`"
             ));
         }
         text
@@ -157,11 +164,18 @@ impl Mended {
             ));
         }
         text.push_str(&format!(
-            "given up, because it cannot be read: {}\n",
+            "given up, counted once for each client or topic: {}\n",
             counted(self.lost.owed, "message")
         ));
         for client in &self.lost.clients {
             text.push_str(&format!("  owed to {}\n", show(client.as_str())));
+        }
+        for (client, &most) in &self.lost.suspects {
+            text.push_str(&format!(
+                "  perhaps {} more owed to {}\n",
+                counted(most, "message"),
+                show(client.as_str())
+            ));
         }
         for topic in &self.lost.retained {
             text.push_str(&format!("  retained for {}\n", show(topic)));

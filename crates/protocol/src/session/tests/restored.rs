@@ -1,6 +1,6 @@
 //! What an earlier run left.
 
-use super::stored::stored;
+use super::stored::{never, stored};
 use super::*;
 
 fn sent(number: u16, text: &str) -> Restored {
@@ -127,7 +127,7 @@ fn what_was_restored_is_loaded_before_it_is_sent_again() {
         Restored::Waiting(stored(3, QoS::AtLeastOnce).1),
     ]);
     assert!(matches!(next(&mut session, 9), Some(Next::Missing)));
-    let asked = session.missing(9, 1000, Time::ZERO);
+    let asked = session.missing(9, 1000, never);
     assert_eq!(asked, [1, 2, 3].map(MessageRef));
     let ready = session.fill(MessageRef(1), Some(stored(1, QoS::ExactlyOnce).0));
     assert!(matches!(ready, Filled::Ready));
@@ -158,7 +158,7 @@ fn an_answer_that_comes_after_the_flow_is_done_is_unwanted() {
         Restored::Sent(id(1), stored(1, QoS::AtLeastOnce).1),
         Restored::Sent(id(2), stored(2, QoS::AtLeastOnce).1),
     ]);
-    assert_eq!(session.missing(9, 1000, Time::ZERO).len(), 2);
+    assert_eq!(session.missing(9, 1000, never).len(), 2);
     // The client had it from the connection before.
     assert_eq!(session.puback(id(1)), Acked::Done(DeliveryNumber::new(1)));
     assert!(matches!(
@@ -169,6 +169,6 @@ fn an_answer_that_comes_after_the_flow_is_done_is_unwanted() {
     assert!(matches!(ready, Filled::Ready));
     // A resume asks again for what did not come, and only that.
     session.resume();
-    assert_eq!(session.missing(9, 1000, Time::ZERO), []);
+    assert_eq!(session.missing(9, 1000, never), []);
     assert_eq!(written(&mut session), [(2, "2".to_owned())]);
 }

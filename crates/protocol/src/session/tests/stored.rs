@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use types::Time;
+
 use super::*;
 
 /// A message with this reference, which is its text and its number too, and the delivery of it
@@ -53,6 +55,11 @@ fn sent(session: &mut Session) -> Vec<String> {
     }
 }
 
+/// Nothing is given up.
+pub(super) fn never(_: &Body) -> bool {
+    false
+}
+
 fn references(numbers: impl IntoIterator<Item = u64>) -> Vec<MessageRef> {
     numbers.into_iter().map(MessageRef).collect()
 }
@@ -66,14 +73,14 @@ fn a_stored_message_is_loaded_before_it_is_sent() {
         next(&mut session, 0).is_none(),
         "without room nothing is missing"
     );
-    assert_eq!(session.missing(2, 1000, Time::ZERO), references([1, 2]));
-    assert_eq!(session.missing(2, 1000, Time::ZERO), [], "asked already");
+    assert_eq!(session.missing(2, 1000, never), references([1, 2]));
+    assert_eq!(session.missing(2, 1000, never), [], "asked already");
     // In any order.
     fill(&mut session, 2);
     assert_eq!(sent(&mut session), [""; 0]);
     fill(&mut session, 1);
     assert_eq!(sent(&mut session), ["1", "2"]);
-    assert_eq!(session.missing(2, 1000, Time::ZERO), references([3]));
+    assert_eq!(session.missing(2, 1000, never), references([3]));
     fill(&mut session, 3);
     assert_eq!(sent(&mut session), ["3"]);
     assert_eq!((session.queued_len(), session.queued_bytes()), (0, 0));
@@ -83,13 +90,13 @@ fn a_stored_message_is_loaded_before_it_is_sent() {
 #[test]
 fn what_is_asked_for_stays_within_the_bounds_but_is_never_nothing() {
     let mut session = queued(1..=9);
-    assert_eq!(session.missing(99, 6, Time::ZERO), references([1, 2, 3]));
+    assert_eq!(session.missing(99, 6, never), references([1, 2, 3]));
     let mut session = queued(1..=9);
-    assert_eq!(session.missing(99, 1, Time::ZERO), references([1]));
+    assert_eq!(session.missing(99, 1, never), references([1]));
     fill(&mut session, 1);
-    assert_eq!(session.missing(99, 1, Time::ZERO), []);
+    assert_eq!(session.missing(99, 1, never), []);
     assert_eq!(sent(&mut session), ["1"]);
-    assert_eq!(session.missing(0, 0, Time::ZERO), references([2]));
+    assert_eq!(session.missing(0, 0, never), references([2]));
     // What is in memory counts.
     let mut session = queued([]);
     let limits = Limits::default();
@@ -104,13 +111,13 @@ fn what_is_asked_for_stays_within_the_bounds_but_is_never_nothing() {
         };
         session.enqueue(outbound, &limits, |_| panic!("dropped"));
     }
-    assert_eq!(session.missing(3, 1000, Time::ZERO), references([2]));
+    assert_eq!(session.missing(3, 1000, never), references([2]));
 }
 
 #[test]
 fn asking_goes_on_in_large_pieces() {
     let mut session = queued(1..=10);
-    assert_eq!(session.missing(4, 1000, Time::ZERO), references(1..=4));
+    assert_eq!(session.missing(4, 1000, never), references(1..=4));
     for number in 1..=4 {
         fill(&mut session, number);
     }
@@ -120,7 +127,7 @@ fn asking_goes_on_in_large_pieces() {
             panic!("it is in memory")
         };
         session.puback(id);
-        pieces.push(session.missing(4, 1000, Time::ZERO).len());
+        pieces.push(session.missing(4, 1000, never).len());
     }
     assert_eq!(pieces, [0, 0, 3, 0]);
 }
@@ -128,7 +135,7 @@ fn asking_goes_on_in_large_pieces() {
 #[test]
 fn a_lost_message_is_handed_back_and_makes_way() {
     let mut session = queued(1..=3);
-    assert_eq!(session.missing(9, 1000, Time::ZERO).len(), 3);
+    assert_eq!(session.missing(9, 1000, never).len(), 3);
     for number in [2, 1] {
         let Filled::Lost(lost) = session.fill(MessageRef(number), None) else {
             panic!("it waited")
@@ -147,7 +154,7 @@ fn a_lost_message_is_handed_back_and_makes_way() {
 #[test]
 fn each_delivery_of_one_message_asks_for_itself() {
     let mut session = queued([7, 8, 7]);
-    assert_eq!(session.missing(9, 1000, Time::ZERO), references([7, 8, 7]));
+    assert_eq!(session.missing(9, 1000, never), references([7, 8, 7]));
     fill(&mut session, 7);
     fill(&mut session, 8);
     assert_eq!(sent(&mut session), ["7", "8"]);
@@ -158,10 +165,10 @@ fn each_delivery_of_one_message_asks_for_itself() {
 #[test]
 fn a_resume_asks_again() {
     let mut session = queued(1..=3);
-    assert_eq!(session.missing(9, 1000, Time::ZERO).len(), 3);
+    assert_eq!(session.missing(9, 1000, never).len(), 3);
     fill(&mut session, 1);
     session.resume();
-    assert_eq!(session.missing(9, 1000, Time::ZERO), references([2, 3]));
+    assert_eq!(session.missing(9, 1000, never), references([2, 3]));
     // The answers to both: the second ones are unwanted.
     for number in [2, 3] {
         fill(&mut session, number);
@@ -190,7 +197,8 @@ fn an_expired_message_goes_without_being_loaded_mqtt_3_3_2_5() {
         session.enqueue(expiring(number, at), &limits, |_| panic!("dropped"));
     }
     let now = Time::from_millis(5);
-    assert_eq!(session.missing(9, 1000, now), references([2]));
+    let is_over = |body: &Body| body.is_expired(now);
+    assert_eq!(session.missing(9, 1000, is_over), references([2]));
     let mut late = Vec::new();
     let mut sent = Vec::new();
     loop {
@@ -208,9 +216,26 @@ fn an_expired_message_goes_without_being_loaded_mqtt_3_3_2_5() {
 }
 
 #[test]
+fn a_message_that_waited_too_long_goes_without_being_loaded() {
+    let mut session = queued(1..=4);
+    // By its name it is known when a message came.
+    let is_over = |body: &Body| body.reference().is_some_and(|one| one < MessageRef(3));
+    assert_eq!(session.missing(9, 1000, is_over), references([3, 4]));
+    let mut late = Vec::new();
+    let dropped = |outbound: Outbound| late.push(outbound.number.unwrap().get());
+    let next = session.next_to_send(9, true, is_over, |_| When::Now, dropped);
+    assert!(matches!(next, Some(Next::Missing)), "{next:?}");
+    assert_eq!(late, [1, 2]);
+    for number in [3, 4] {
+        fill(&mut session, number);
+    }
+    assert_eq!(sent(&mut session), ["3", "4"]);
+}
+
+#[test]
 fn a_full_queue_drops_the_oldest_though_it_was_asked_for() {
     let mut session = queued(1..=3);
-    assert_eq!(session.missing(2, 1000, Time::ZERO), references([1, 2]));
+    assert_eq!(session.missing(2, 1000, never), references([1, 2]));
     let limits = Limits {
         queued_messages: 3,
         ..Limits::default()
@@ -226,7 +251,7 @@ fn a_full_queue_drops_the_oldest_though_it_was_asked_for() {
     assert!(matches!(late, Filled::Unwanted));
     fill(&mut session, 2);
     assert_eq!(sent(&mut session), ["2"]);
-    assert_eq!(session.missing(2, 1000, Time::ZERO), references([3, 4]));
+    assert_eq!(session.missing(2, 1000, never), references([3, 4]));
 }
 
 #[test]
@@ -240,7 +265,7 @@ fn a_shared_message_is_handed_over_from_the_store_mqtt_4_8_2_4() {
         }
         session.enqueue(outbound, &Limits::default(), |_| panic!("dropped"));
     }
-    assert_eq!(session.missing(3, 1000, Time::ZERO), references([1, 2, 3]));
+    assert_eq!(session.missing(3, 1000, never), references([1, 2, 3]));
     fill(&mut session, 1);
     assert!(matches!(next(&mut session, 9), Some(Next::Publish(..))));
     let taken = session.take_shared(|filter| *filter == *group);
@@ -253,7 +278,7 @@ fn a_shared_message_is_handed_over_from_the_store_mqtt_4_8_2_4() {
     assert!(matches!(filled, Filled::Unwanted));
     fill(&mut session, 3);
     assert_eq!(sent(&mut session), ["3"]);
-    assert_eq!(session.missing(3, 1000, Time::ZERO), references([4]));
+    assert_eq!(session.missing(3, 1000, never), references([4]));
 }
 
 /// Filling looks at no more than what was asked for: a hundred thousand messages take about as
@@ -264,7 +289,7 @@ fn a_long_queue_drains_in_order() {
     let mut loading = VecDeque::new();
     let (mut expected, mut asks) = (1, 0);
     while session.has_waiting() {
-        let missing = session.missing(512, 1 << 20, Time::ZERO);
+        let missing = session.missing(512, 1 << 20, never);
         asks += usize::from(!missing.is_empty());
         loading.extend(missing);
         match next(&mut session, 100) {

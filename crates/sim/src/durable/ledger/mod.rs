@@ -214,6 +214,8 @@ impl Ledger {
         }
         for session in &mut self.sessions {
             session.give_up();
+            // Nor does a group know to whom it gave a message, and who had it: it may give it again.
+            session.got.clear();
         }
         self.current.fill(None);
         self.ghosts.fill(Ghost::Perhaps);

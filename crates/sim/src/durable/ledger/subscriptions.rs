@@ -195,6 +195,17 @@ impl Ledger {
         }
     }
 
+    /// SUBACK said that the store is full: what was there before is as it was, though nothing is
+    /// asked of it from here on.
+    pub fn subscription_refused(&mut self, client: usize, place: usize) {
+        let step = self.tick();
+        if let Some(session) = self.session_mut(client) {
+            let one = &mut session.subscriptions[place];
+            one.until = one.until.or(Some(step));
+            one.gone = one.gone.or(Some(step));
+        }
+    }
+
     /// Some subscription that a client has, with its place.
     pub fn some_subscription(&self, client: usize, rng: &mut Rng) -> Option<(usize, &'static str)> {
         let session = &self.sessions[self.current[client]?];

@@ -1,0 +1,18 @@
+//! What is the same for each route.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`serve`] | connections: how many, how large a header, how long idle, how they end |
+//! | [`guard`] | a request before and after its route: permission, how many, how long, audit |
+//! | [`state`] | [`State`](state::State): what routes work with |
+//! | [`input`] | what comes in: bodies, queries, names; what is wrong with it in plain words |
+//! | [`refusal`] | [`Refusal`](refusal::Refusal): what is answered when something is wrong |
+//! | [`upload`] | a body that is read as it comes |
+
+pub(crate) mod guard;
+pub(crate) mod input;
+pub(crate) mod refusal;
+#[cfg(unix)]
+pub(crate) mod serve;
+pub(crate) mod state;
+pub(crate) mod upload;

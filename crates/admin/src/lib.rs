@@ -1,0 +1,76 @@
+//! The control plane: an HTTP API on a Unix control socket, the audit log, recent denials.
+//!
+//! **Never:** no work on a worker (what only workers know is asked by mail, and answered later), no
+//! state of the broker's, no change that is not in the audit log first, no answer without a bound,
+//! no route without a line in the one table that says who may call it. Passwords are in no
+//! answer, no log and no `Debug` (S71); nothing here loads code (S94).
+//!
+//! Entry types: [`Api::start`] with a [`Server`], and [`client::Client`] for the command line.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`api`] | [`Api`]: the thread that serves |
+//! | [`server`] | [`Server`]: what the API needs of the running server, subject by subject |
+//! | [`audit`] | [`Audit`]: who changed what, as lines of JSON |
+//! | [`denials`] | [`Denials`]: the newest ones, bounded, never in a worker's way |
+//! | [`client`] | [`client::Client`]: asks a running server, for the command line |
+//! | [`failure`] | [`Failure`]: why the server did not do what it was asked |
+//! | [`problem`] | [`Problem`]: why the API cannot start |
+//! | [`page`] | [`Page`], [`Listed`], [`Rows`]: lists in pieces |
+//! | [`password`] | [`Password`]: comes in, never goes out |
+//! | [`stamp`] | [`Stamp`]: a point in time, as people and scripts write it |
+//! | [`import`] | users from a file of Mosquitto's or from CSV |
+//! | [`openapi`](openapi()) | the API as an OpenAPI document |
+//! | `caller` | who calls, and what he may |
+//! | `control` | the control socket |
+//! | `http` | connections, bounds, permission, audit: what is the same for each route |
+//! | `routes` | the one table of routes, and a module for each subject |
+
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::panic
+    )
+)]
+
+pub mod api;
+pub mod audit;
+mod caller;
+#[cfg(unix)]
+pub mod client;
+#[cfg(unix)]
+mod control;
+pub mod denials;
+pub mod failure;
+mod http;
+pub mod import;
+pub mod page;
+pub mod password;
+pub mod problem;
+mod routes;
+pub mod server;
+pub mod stamp;
+#[cfg(all(test, unix))]
+mod tests;
+
+pub use api::{Api, Settings};
+pub use audit::{Audit, Record};
+pub use denials::Denials;
+pub use failure::Failure;
+pub use page::{Listed, Page, Rows};
+pub use password::Password;
+pub use problem::Problem;
+pub use routes::docs::openapi;
+pub use server::{Answer, Server};
+pub use stamp::Stamp;

@@ -1,0 +1,142 @@
+//! The one table of routes, and a module for each subject.
+
+mod audit;
+mod authentication;
+mod bans;
+pub(crate) mod check;
+mod clients;
+mod denials;
+pub(crate) mod docs;
+mod explain;
+mod groups;
+mod listeners;
+mod roles;
+mod status;
+mod users;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use crate::caller::Rights;
+use crate::http::guard::{Guard, guard, nothing, other_method};
+use crate::http::state::State;
+
+/// A route. There is none but those of the table, so that none is without rights to ask for.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Where, with names in braces.
+    pub(crate) path: &'static str,
+    /// The rights that a caller needs.
+    pub(crate) rights: Rights,
+    /// Whether it changes something.
+    pub(crate) effect: Effect,
+    /// What it does, for the audit log.
+    pub(crate) operation: &'static str,
+    /// How long it may take, if it is not as long as others.
+    pub(crate) time_limit: Option<Duration>,
+    serve: fn() -> MethodRouter<State>,
+}
+
+/// Whether a route changes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It does not.
+    None,
+    /// It does: each attempt has a line in the audit log.
+    Change,
+}
+
+/// Most bytes of a body, unless it is one that is read as it comes.
+const BODY: usize = 1024 * 1024;
+
+use Rights::{Admin, Operator, Viewer};
+
+#[rustfmt::skip]
+pub(crate) const TABLE: &[Route] = &[
+    look("/api/v5/status", Viewer, || get(status::show)),
+    look("/api/v5/api-docs.json", Viewer, || get(docs::show)),
+    look("/api/v5/authentication", Viewer, || get(authentication::show)),
+    look("/api/v5/authentication/database/users", Viewer, || get(users::list)),
+    change("/api/v5/authentication/database/users", Admin, "user.create", || post(users::create)),
+    slow(change("/api/v5/authentication/database/users/import", Admin, "user.import", || {
+        // It counts by itself, and is read as it comes.
+        post(users::import).layer(DefaultBodyLimit::disable())
+    })),
+    look("/api/v5/authentication/database/users/{user_id}", Viewer, || get(users::show)),
+    change("/api/v5/authentication/database/users/{user_id}", Admin, "user.change", || put(users::change)),
+    change("/api/v5/authentication/database/users/{user_id}", Admin, "user.delete", || delete(users::remove)),
+    change("/api/v5/authentication/database/users/{user_id}/groups", Admin, "user.groups", || put(users::set_groups)),
+    look("/api/v5/authorization/groups", Viewer, || get(groups::list)),
+    look("/api/v5/authorization/groups/{name}", Viewer, || get(groups::show)),
+    change("/api/v5/authorization/groups/{name}", Admin, "group.put", || put(groups::set)),
+    change("/api/v5/authorization/groups/{name}", Admin, "group.delete", || delete(groups::remove)),
+    look("/api/v5/authorization/roles", Viewer, || get(roles::list)),
+    look("/api/v5/authorization/roles/{name}", Viewer, || get(roles::show)),
+    change("/api/v5/authorization/roles/{name}", Admin, "role.put", || put(roles::set)),
+    change("/api/v5/authorization/roles/{name}", Admin, "role.delete", || delete(roles::remove)),
+    look("/api/v5/authorization/explain", Viewer, || post(explain::explain)),
+    look("/api/v5/authorization/denials", Viewer, || get(denials::list)),
+    change("/api/v5/authorization/denials", Operator, "denials.clear", || delete(denials::clear)),
+    change("/api/v5/authorization/cache", Operator, "cache.purge", || delete(authentication::purge)),
+    look("/api/v5/banned", Viewer, || get(bans::list)),
+    change("/api/v5/banned", Operator, "ban.create", || post(bans::create)),
+    look("/api/v5/banned/{as}/{who}", Viewer, || get(bans::show)),
+    change("/api/v5/banned/{as}/{who}", Operator, "ban.delete", || delete(bans::remove)),
+    look("/api/v5/clients/{clientid}", Viewer, || get(clients::show)),
+    change("/api/v5/clients/{clientid}", Operator, "client.kick", || delete(clients::kick)),
+    look("/api/v5/listeners", Viewer, || get(listeners::list)),
+    look("/api/v5/audit", Admin, || get(audit::list)),
+];
+
+/// All routes, guarded.
+pub(crate) fn router(state: &State) -> Router {
+    let mut router = Router::new();
+    for route in TABLE {
+        let state = state.clone();
+        let layer = from_fn_with_state(Guard { state, route }, guard);
+        router = router.route(route.path, (route.serve)().route_layer(layer));
+    }
+    router
+        .layer(DefaultBodyLimit::max(BODY))
+        .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
+        .with_state(state.clone())
+}
+
+const fn look(path: &'static str, rights: Rights, serve: fn() -> MethodRouter<State>) -> Route {
+    Route {
+        path,
+        rights,
+        effect: Effect::None,
+        operation: "",
+        time_limit: None,
+        serve,
+    }
+}
+
+const fn change(
+    path: &'static str,
+    rights: Rights,
+    operation: &'static str,
+    serve: fn() -> MethodRouter<State>,
+) -> Route {
+    Route {
+        path,
+        rights,
+        effect: Effect::Change,
+        operation,
+        time_limit: None,
+        serve,
+    }
+}
+
+const fn slow(route: Route) -> Route {
+    Route {
+        time_limit: Some(Duration::from_secs(600)),
+        ..route
+    }
+}

@@ -1,0 +1,109 @@
+//! The API as an OpenAPI document, from the routes and types themselves.
+
+use axum::Json;
+use utoipa::OpenApi;
+
+use super::{
+    audit, authentication, bans, clients, denials, explain, groups, listeners, roles, status, users,
+};
+use crate::http::refusal::Trouble;
+
+/// The API as an OpenAPI document, as `docs/openapi.json` has it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// This document
+#[utoipa::path(get, path = "/api/v5/api-docs.json", tag = "Server", operation_id = "api-docs",
+    responses((status = 200, description = "This document")))]
+pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi())
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Nightjar",
+        description = "What can be seen and changed of a running server. Lists answer \
+            `{data, meta}`, with `page` from 1 and `limit` rows; what goes wrong is \
+            `{code, message}`. Every attempt to change something is a line of the audit log."
+    ),
+    paths(
+        status::show,
+        show,
+        listeners::list,
+        audit::list,
+        authentication::show,
+        authentication::purge,
+        users::list,
+        users::create,
+        users::import,
+        users::show,
+        users::change,
+        users::remove,
+        users::set_groups,
+        groups::list,
+        groups::show,
+        groups::set,
+        groups::remove,
+        roles::list,
+        roles::show,
+        roles::set,
+        roles::remove,
+        explain::explain,
+        denials::list,
+        denials::clear,
+        bans::list,
+        bans::create,
+        bans::show,
+        bans::remove,
+        clients::show,
+        clients::kick,
+    ),
+    components(schemas(Trouble))
+)]
+struct Document;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::routes::TABLE;
+
+    #[test]
+    fn the_committed_document_is_this_one() {
+        let text = format!("{}\n", openapi().to_pretty_json().unwrap());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
+        if std::env::var_os("NIGHTJAR_WRITE_DOCS").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "docs/openapi.json is old; `make docs` writes it anew"
+        );
+    }
+
+    #[test]
+    fn the_document_has_each_route_of_the_table_and_no_other() {
+        let document = serde_json::to_value(openapi()).unwrap();
+        let methods = |(path, item): (&String, &Value)| -> Vec<String> {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(|method| format!("{method} {path}")).collect()
+        };
+        let paths = document["paths"].as_object().unwrap();
+        let documented: BTreeSet<String> = paths.iter().flat_map(methods).collect();
+        let wanted = documented.len();
+        assert_eq!(wanted, TABLE.len());
+        for route in TABLE {
+            let found = documented
+                .iter()
+                .any(|one| one.ends_with(&format!(" {}", route.path)));
+            assert!(found, "{}", route.path);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the API needs of the running server, subject by subject. The binary implements it.
+//!
+//! Methods that answer at once may wait for a disk: they are called on a thread that may. Methods
+//! that ask workers answer later.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`users`] | [`Users`]: the built-in database of users |
+//! | [`roles`] | [`Roles`]: groups, and roles with their rules |
+//! | [`bans`] | [`Bans`]: who is not let in |
+//! | [`clients`] | [`Clients`]: who is connected or away, and how to end that |
+//! | [`explain`] | [`Explain`]: why |
+//! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
+//! | [`listeners`] | [`Listeners`]: doors, their certificates, their figures |
+//! | [`status`] | [`Status`]: what runs |
+
+pub mod authentication;
+pub mod bans;
+pub mod clients;
+pub mod explain;
+pub mod listeners;
+pub mod roles;
+pub mod status;
+pub mod users;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::Failure;
+
+pub use authentication::{Authentication, Chain, Selector};
+pub use bans::{Ban, BanOn, Bans, NewBan, Until};
+pub use clients::{Client, Clients};
+pub use explain::{Explain, ExplainRequest, Explained};
+pub use listeners::{Listener, Listeners};
+pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};
+pub use status::Status;
+pub use users::{NewUser, User, UserChange, Users};
+
+/// An answer that comes later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// The running server. Each subject may be a part of its own.
+pub trait Server: Send + Sync {
+    /// What runs. Answers at once, from memory.
+    fn status(&self) -> Status;
+
+    /// The database of users.
+    fn users(&self) -> &dyn Users;
+
+    /// Groups and roles.
+    fn roles(&self) -> &dyn Roles;
+
+    /// Bans.
+    fn bans(&self) -> &dyn Bans;
+
+    /// Clients.
+    fn clients(&self) -> &dyn Clients;
+
+    /// Explanations.
+    fn explain(&self) -> &dyn Explain;
+
+    /// The chain of providers.
+    fn authentication(&self) -> &dyn Authentication;
+
+    /// The listeners.
+    fn listeners(&self) -> &dyn Listeners;
+}

@@ -1,0 +1,197 @@
+//! From `[[listener]]` to sockets.
+
+use std::fmt;
+use std::io;
+
+use auth::rules;
+use broker::{Knows, ListenerRules, Mount};
+use config::{
+    Certificate, CertificateOrigin, ClientCertificate, Config, Listener as Wanted, Protocol,
+};
+use net::{
+    Address, CertificateFiles, ClientAuth, ClientCa, Listener, ListenerConfig, Network, Origins,
+    ProxyProtocol, ServerTls, TlsDoor, TlsError, TlsFiles, TlsVersion, WebSocket,
+};
+
+use super::certificates::Watched;
+
+/// Why a listener cannot be opened.
+#[derive(Debug)]
+pub(crate) enum ListenError {
+    /// The system refuses the address.
+    Bind(config::Address, io::Error),
+    /// Certificates, keys or lists are not as they must be.
+    Tls(config::Address, TlsError),
+    /// This version cannot do what is asked.
+    Unsupported(config::Address, &'static str),
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(address, error) if error.kind() == io::ErrorKind::AddrInUse => write!(
+                f,
+                "cannot listen on {address}: the port is in use, perhaps by another MQTT server; \
+                 end that one, or choose another port with --listen"
+            ),
+            Self::Bind(address, error) => {
+                let advice = match error.kind() {
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; this machine has no such address, try 0.0.0.0 (all that it has) or \
+                         127.0.0.1 (this machine only)"
+                    }
+                    io::ErrorKind::PermissionDenied => {
+                        "; low ports are for the superuser, choose one above 1023"
+                    }
+                    _ => "",
+                };
+                write!(f, "cannot listen on {address}: {error}{advice}")
+            }
+            Self::Tls(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Unsupported(address, what) => write!(f, "cannot listen on {address}: {what}"),
+        }
+    }
+}
+
+/// Open listeners: the sockets, where they listen, and the certificates to watch.
+pub(crate) struct Opened {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) watched: Vec<Watched>,
+}
+
+/// Opens all doors, or none.
+///
+/// # Errors
+/// The first that cannot be opened.
+pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
+    let mut doors = Opened {
+        listeners: Vec::new(),
+        addresses: Vec::new(),
+        watched: Vec::new(),
+    };
+    for wanted in &config.listeners {
+        let failed = |error| ListenError::Bind(wanted.address.clone(), error);
+        let (how, watched) = listener(config, wanted)?;
+        let listener = Listener::bind(&how).map_err(failed)?;
+        doors.addresses.push(listener.address().clone());
+        doors.listeners.push(listener);
+        doors.watched.extend(watched);
+    }
+    Ok(doors)
+}
+
+fn listener(
+    config: &Config,
+    wanted: &Wanted,
+) -> Result<(ListenerConfig, Option<Watched>), ListenError> {
+    let mut how = ListenerConfig::new(address(wanted));
+    if !wanted.proxy.is_empty() {
+        let trusted = wanted.proxy.iter();
+        let trusted = trusted.filter_map(|one| Network::new(one.address(), one.prefix()));
+        how.proxy = ProxyProtocol::From(trusted.collect());
+    }
+    if wanted.protocol == Protocol::Quic {
+        let what = "this version does not speak QUIC yet; choose mqtts, or wss for browsers";
+        return Err(ListenError::Unsupported(wanted.address.clone(), what));
+    }
+    if wanted.protocol.is_websocket() {
+        how.websocket = Some(WebSocket {
+            paths: wanted.path.clone(),
+            origins: origins(&wanted.origins),
+        });
+    }
+    if !wanted.protocol.has_tls() {
+        return Ok((how, None));
+    }
+    let files = tls_files(config, wanted)?;
+    let tls =
+        ServerTls::load(&files).map_err(|error| ListenError::Tls(wanted.address.clone(), error))?;
+    let door = TlsDoor::new(tls);
+    how.tls = Some(door.clone());
+    Ok((how, Some(Watched::new(&wanted.name, files, door))))
+}
+
+/// What the broker holds the links of each listener to.
+pub(crate) fn rules(config: &Config) -> Vec<ListenerRules> {
+    config.listeners.iter().map(listener_rules).collect()
+}
+
+fn listener_rules(wanted: &Wanted) -> ListenerRules {
+    let networks = |listed: &[config::Network]| {
+        let network = |one: &config::Network| rules::Network::new(one.address(), one.prefix()).ok();
+        listed.iter().filter_map(network).collect()
+    };
+    ListenerRules {
+        name: wanted.name.as_str().into(),
+        knows: match wanted.proxy.is_empty() {
+            true => Knows::AtAccept,
+            false => Knows::FromProxy,
+        },
+        allow: networks(&wanted.allow),
+        deny: networks(&wanted.deny),
+        connections: wanted.connections.map_or(0, |most| most as usize),
+        connection_rate: wanted.connection_rate,
+        message_rate: wanted.message_rate,
+        byte_rate: wanted.byte_rate,
+        mount: wanted.mount.as_deref().and_then(Mount::new),
+    }
+}
+
+fn address(wanted: &Wanted) -> Address {
+    match &wanted.address {
+        config::Address::Ip(address) => Address::Tcp(*address),
+        config::Address::Unix(path) => Address::Unix {
+            path: path.clone(),
+            mode: u32::from(wanted.socket_mode.0),
+        },
+    }
+}
+
+fn origins(listed: &[String]) -> Origins {
+    match listed {
+        [] => Origins::SameHost,
+        [one] if one == "*" => Origins::Any,
+        several => Origins::Listed(several.to_vec()),
+    }
+}
+
+fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> {
+    let mut certificates = Vec::new();
+    for name in &wanted.certificates {
+        let named = config.certificates.iter().find(|one| one.name == *name);
+        match named {
+            Some(Certificate {
+                origin: CertificateOrigin::Files(files),
+                ..
+            }) => certificates.push(CertificateFiles {
+                chain: files.chain.clone(),
+                key: files.key.clone(),
+            }),
+            // The configuration knows each name.
+            Some(_) | None => {
+                let what = "this version does not fetch certificates by ACME yet; let another \
+                            program do so and name its files, which are watched";
+                return Err(ListenError::Unsupported(wanted.address.clone(), what));
+            }
+        }
+    }
+    let ca = || ClientCa {
+        roots: wanted.client_ca.iter().cloned().collect(),
+        crls: wanted.crl.clone(),
+        ..ClientCa::default()
+    };
+    Ok(TlsFiles {
+        certificates,
+        client: match wanted.client_certificate {
+            ClientCertificate::Off => ClientAuth::Off,
+            ClientCertificate::Optional => ClientAuth::Optional(ca()),
+            ClientCertificate::Required => ClientAuth::Required(ca()),
+        },
+        oldest: match wanted.tls_minimum {
+            config::TlsVersion::V1_2 => TlsVersion::Tls12,
+            config::TlsVersion::V1_3 => TlsVersion::Tls13,
+        },
+        ..TlsFiles::default()
+    })
+}
