@@ -60,6 +60,8 @@ mod http;
 mod jwt;
 #[cfg(feature = "ldap")]
 mod ldap;
+#[cfg(feature = "link")]
+mod link;
 #[cfg(feature = "mongodb")]
 mod mongodb;
 #[cfg(feature = "mysql")]

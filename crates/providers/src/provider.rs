@@ -100,7 +100,7 @@ impl Provider {
             }
             #[cfg(feature = "mongodb")]
             Kind::MongoDb(mongodb) => {
-                let users = MongoDb::new(mongodb, settings.concurrency)?;
+                let users = MongoDb::new(mongodb)?;
                 Self::MongoDb(Box::new(Table::new(users, mongodb.hash, name)))
             }
             #[cfg(feature = "ldap")]

@@ -17,17 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Secret;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, BufStream};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
+use crate::link::{Link, Target};
 use crate::pool::Pool;
 use crate::question::Question;
 use crate::rules;
 use crate::table::{self, Extras, Row, Users};
 use crate::template::Template;
-use crate::{Problem, settings, tls, url};
+use crate::{Problem, settings, url};
 use resp::Reply;
 
 /// Asks Redis.
@@ -36,29 +33,21 @@ pub(crate) struct Redis {
     server: Server,
     user: Command,
     rules: Option<Command>,
-    pool: Pool<Connection>,
+    pool: Pool<Link>,
 }
 
 /// Where it is, and who we are there.
 struct Server {
-    host: String,
-    port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    target: Target,
     login: Option<(Option<String>, Secret)>,
     database: Option<String>,
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        self.target.fmt(f)
     }
 }
-
-type Connection = BufStream<Box<dyn Stream>>;
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A command with placeholders.
 #[derive(Debug)]
@@ -117,7 +106,7 @@ impl Redis {
         self.settle(connection, reply.map_err(|error| said(&error))?)
     }
 
-    fn settle(&self, connection: Connection, reply: Reply) -> Result<Option<Reply>, Arc<str>> {
+    fn settle(&self, connection: Link, reply: Reply) -> Result<Option<Reply>, Arc<str>> {
         self.pool.put(connection);
         match reply {
             Reply::Error(code) => Err(format!("Redis: {code}").into()),
@@ -186,16 +175,9 @@ impl Server {
             Some((login, authority)) => (Some(login), authority),
             None => (None, rest),
         };
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
-            _ => (authority, 6379),
-        };
-        let host = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
+        let target = Target::parse(authority, 6379).ok_or_else(bad)?;
         let digits = |it: &str| it.bytes().all(|byte| byte.is_ascii_digit());
-        if host.is_empty() || !database.is_none_or(digits) {
+        if !database.is_none_or(digits) {
             return Err(bad());
         }
         let login = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
@@ -207,39 +189,24 @@ impl Server {
                 Some((name, Secret::new(password.as_bytes())))
             }
         };
-        let tls = match scheme {
-            "redis" => None,
-            "rediss" => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| bad())?;
-                let config = Arc::new(tls::client(&settings.tls)?);
-                Some((TlsConnector::from(config), name))
+        let target = match scheme {
+            "redis" if settings.tls.ca.is_some() => {
+                return Err(Problem::new("ca is for an address with rediss://"));
             }
+            "redis" => target,
+            "rediss" => target.with_tls(&settings.tls)?,
             _ => return Err(bad()),
         };
         Ok(Self {
-            host,
-            port,
-            tls,
+            target,
             login,
             database: database.map(String::from),
         })
     }
 
-    async fn connect(&self) -> Result<Connection, Arc<str>> {
-        let connecting = TcpStream::connect((self.host.as_str(), self.port));
-        let stream = match tokio::time::timeout(CONNECT, connecting).await {
-            Ok(stream) => stream.map_err(|error| said(&error))?,
-            Err(_) => return Err("Redis: no connection in time".into()),
-        };
-        stream.set_nodelay(true).map_err(|error| said(&error))?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(stream),
-            Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), stream).await;
-                Box::new(stream.map_err(|error| said(&error))?)
-            }
-        };
-        let mut connection = BufStream::new(stream);
+    async fn connect(&self) -> Result<Link, Arc<str>> {
+        let connected = self.target.connect(CONNECT).await;
+        let mut connection = connected.map_err(|error| said(&error))?;
         if let Some((name, password)) = &self.login {
             let mut arguments = vec![b"AUTH".as_slice()];
             arguments.extend(name.as_deref().map(str::as_bytes));
@@ -254,11 +221,7 @@ impl Server {
     }
 }
 
-async fn greet(
-    connection: &mut Connection,
-    arguments: &[&[u8]],
-    why: &str,
-) -> Result<(), Arc<str>> {
+async fn greet(connection: &mut Link, arguments: &[&[u8]], why: &str) -> Result<(), Arc<str>> {
     match resp::call(connection, arguments).await {
         Ok(Reply::Simple(_)) => Ok(()),
         Ok(_) => Err(format!("Redis: {why}").into()),

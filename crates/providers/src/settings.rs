@@ -271,7 +271,7 @@ pub struct Redis {
 /// MongoDB.
 #[derive(Clone, Debug)]
 pub struct MongoDb {
-    /// Where: `mongodb://` or `mongodb+srv://`, with the database as its path.
+    /// Where: `mongodb://`, several hosts perhaps, with the database as its path.
     pub url: Address,
     /// The collection of users.
     pub collection: String,

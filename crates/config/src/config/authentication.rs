@@ -326,7 +326,8 @@ pub struct Redis {
 /// never for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MongoDb {
-    /// Where it is, with `mongodb` or `mongodb+srv`, and the database as its path.
+    /// Where it is: scheme, user, hosts and database, such as
+    /// `mongodb://nightjar:${PASSWORD}@one.example,two.example/devices?tls=true`.
     pub url: Url,
     /// The collection that the user is in.
     pub collection: String,

@@ -188,7 +188,7 @@ const MONGODB: &[Column] = &[
     key!(
         MongoDb,
         url,
-        Kind::Url(&["mongodb", "mongodb+srv"]),
+        Kind::Url(&["mongodb"]),
         Need::Required("\"mongodb://…\"")
     ),
     key!(

@@ -202,6 +202,14 @@ fn s69_settings_that_make_no_sense_refuse_the_start() {
             "{command}"
         );
     }
+    let open = settings::Redis {
+        tls: Tls {
+            ca: Some("ca.pem".into()),
+            identity: None,
+        },
+        ..settings("redis://h", "GET x")
+    };
+    assert!(Redis::new(&open).is_err(), "s79");
     let wrong = settings::Redis {
         rules_command: Some("GET x".into()),
         ..settings("redis://h", "GET x")
