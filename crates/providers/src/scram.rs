@@ -8,10 +8,11 @@
 //! | client, AUTH | `c=biws,r=nonce and more,p=proof` |
 //! | server, CONNACK | `v=signature` |
 //!
-//! Channel binding is not offered, and who asks to act for somebody else is refused. Names and
-//! passwords are compared byte for byte; they are not prepared (SASLprep), which makes a difference
-//! only beyond ASCII. A user who is not there, or who has nothing that SCRAM could verify, gets
-//! a salt that is always the same and a refusal at the end, as after a wrong password (S65).
+//! Channel binding is not offered, and who asks to act for somebody else is refused. Passwords
+//! are prepared (SASLprep) when they are kept, as clients do before they prove; names are compared
+//! byte for byte, as everywhere: rules and bans name the same users. A user who is not there, or who
+//! has nothing that SCRAM could verify, gets a salt that is always the same and a refusal at the
+//! end, as after a wrong password (S65).
 
 use std::fmt;
 use std::sync::Arc;
