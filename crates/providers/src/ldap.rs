@@ -78,6 +78,9 @@ impl Ldap {
                 "the address is neither ldap://host nor ldaps://host",
             ));
         }
+        if settings.tls.ca.is_some() && !url.starts_with("ldaps://") {
+            return Err(Problem::new("ca is for an address with ldaps://"));
+        }
         let template = |key: &str, text: &str, parse: fn(&str) -> _| {
             let template: Result<Template, _> = parse(text);
             template.map_err(|error| Problem::new(format!("{key}: {error}")))

@@ -1,14 +1,15 @@
 //! MySQL and MariaDB. Names compare as the column's collation says, which often is without regard
 //! to upper and lower case, and rules and bans compare exactly: write `BINARY name = ${username}`,
 //! or select the name `AS username`, which then is the user. TLS is used if the address says
-//! `?require_ssl=true`, or if authorities are given.
+//! `?require_ssl=true`, or if authorities are given. Certificates are always verified.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{
-    Conn, Error, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row, SslOpts, Value,
+    ClientIdentity, Conn, Error, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, Row,
+    SslOpts, Value,
 };
 
 use crate::question::Question;
@@ -35,21 +36,19 @@ impl MySql {
             .map_err(|_| Problem::new("the address is not mysql://user:password@host/database"))?;
         // Read once now, so that what is wrong with it refuses the start (S79).
         tls::client(&settings.tls)?;
-        let ssl = match (&settings.tls.ca, opts.ssl_opts()) {
-            (Some(ca), ssl) => {
-                let ssl = ssl.cloned().unwrap_or_else(SslOpts::default);
-                let ssl = ssl.with_root_certs(vec![ca.clone().into()]);
-                Some(ssl.with_disable_built_in_roots(true))
-            }
-            (None, ssl) => ssl.cloned(),
-        };
+        let ssl = ssl(&settings.tls, &opts)?;
         let most = usize::try_from(concurrency.max(1)).unwrap_or(usize::MAX);
         let constraints = PoolConstraints::new(0, most)
             .ok_or_else(|| Problem::new("no connection is allowed"))?;
         let pool = PoolOpts::default()
             .with_constraints(constraints)
             .with_inactive_connection_ttl(IDLE);
-        let builder = OptsBuilder::from_opts(opts).ssl_opts(ssl).pool_opts(pool);
+        // Otherwise it leaves the host that was named for a socket of this machine.
+        let names_socket = opts.socket().is_some();
+        let builder = OptsBuilder::from_opts(opts)
+            .prefer_socket(names_socket)
+            .ssl_opts(ssl)
+            .pool_opts(pool);
         Ok(Self {
             pool: Pool::new(builder),
             queries: Queries::new(settings, Marks::Question)?,
@@ -71,6 +70,30 @@ impl MySql {
         let rows = connection.exec(query.text.as_str(), parameters).await;
         rows.map(Some).map_err(|error| said(&error))
     }
+}
+
+/// TLS, if the address or the settings want it.
+fn ssl(tls: &settings::Tls, opts: &Opts) -> Result<Option<SslOpts>, Problem> {
+    let wanted = opts.ssl_opts().cloned();
+    if wanted
+        .as_ref()
+        .is_some_and(|it| it.accept_invalid_certs() || it.skip_domain_validation())
+    {
+        let why = "certificates are always verified; leave verify_ca and verify_identity out";
+        return Err(Problem::new(why));
+    }
+    if wanted.is_none() && tls.ca.is_none() && tls.identity.is_none() {
+        return Ok(None);
+    }
+    let mut ssl = wanted.unwrap_or_default();
+    if let Some(ca) = &tls.ca {
+        ssl = ssl
+            .with_root_certs(vec![ca.clone().into()])
+            .with_disable_built_in_roots(true);
+    }
+    let identity = tls.identity.clone();
+    let identity = identity.map(|(chain, key)| ClientIdentity::new(chain.into(), key.into()));
+    Ok(Some(ssl.with_client_identity(identity)))
 }
 
 impl Users for MySql {
@@ -187,6 +210,14 @@ mod tests {
         let problem = with("mysql://u:pa55@h/db?nothing=1", query).unwrap_err();
         assert!(!problem.contains("pa55"), "s71: {problem}");
         assert!(with("mysql://h/db", "SELECT '${username}'").is_err());
+        for off in ["verify_ca=false", "verify_identity=false"] {
+            let url = format!("mysql://u:pa55@h/db?require_ssl=true&{off}");
+            let problem = with(&url, query).unwrap_err();
+            assert!(
+                problem.starts_with("certificates are always verified"),
+                "s79"
+            );
+        }
     }
 
     #[test]

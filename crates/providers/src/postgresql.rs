@@ -1,6 +1,6 @@
 //! PostgreSQL. Parameters are bound as text; `${ip}::inet` makes an address of one. TLS is what the
 //! address says: `?sslmode=require` refuses a server without, `disable` uses none; without it a
-//! server that has none is taken.
+//! server that has none is taken, unless authorities are given. Certificates are always verified.
 
 use std::future::Future;
 use std::io;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row};
@@ -37,6 +38,14 @@ impl PostgreSql {
         let mut config: Config = settings.url.reveal().parse().map_err(|_| {
             Problem::new("the address is not postgresql://user:password@host/database")
         })?;
+        // Who names authorities means them.
+        match (settings.tls.ca.is_some(), config.get_ssl_mode()) {
+            (true, SslMode::Disable) => {
+                return Err(Problem::new("ca is for an address without sslmode=disable"));
+            }
+            (true, _) => config.ssl_mode(SslMode::Require),
+            (false, _) => &mut config,
+        };
         config.connect_timeout(CONNECT);
         config.application_name("nightjar");
         let tls = tls::client(&settings.tls)?;
@@ -284,6 +293,22 @@ mod tests {
         assert!(PostgreSql::new(&settings("postgresql://u:pa55@h/db?sslmode=require")).is_ok());
         let problem = PostgreSql::new(&settings("postgresql://u:pa55@h:x/db")).unwrap_err();
         assert!(!problem.to_string().contains("pa55"), "s71: {problem}");
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.pem");
+        let made = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let trusting = |url: &str| {
+            PostgreSql::new(&settings::Sql {
+                tls: Tls {
+                    ca: Some(ca.clone()),
+                    identity: None,
+                },
+                ..settings(url)
+            })
+        };
+        let made = trusting("postgresql://h/db").unwrap();
+        assert_eq!(made.config.get_ssl_mode(), SslMode::Require, "s79");
+        assert!(trusting("postgresql://h/db?sslmode=disable").is_err());
         let quoted = settings::Sql {
             rules_query: Some("SELECT '${username}'".into()),
             ..settings("postgresql://h/db")

@@ -55,6 +55,14 @@ fn s69_settings_that_make_no_sense_refuse_the_start() {
         let made = made.unwrap_or_else(|problem| panic!("{url}: {problem}"));
         assert!(!format!("{made:?}").contains("pa55"), "s71");
     }
+    let open = settings::Ldap {
+        tls: Tls {
+            ca: Some("ca.pem".into()),
+            identity: None,
+        },
+        ..settings("ldap://h", name("uid=${username}"))
+    };
+    assert!(Ldap::new(&open).is_err(), "s79");
     for url in ["h", "ldap://", "http://h", "ldap://u:pa55@h"] {
         let problem = Ldap::new(&settings(url, name("x")))
             .unwrap_err()
