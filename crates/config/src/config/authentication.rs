@@ -249,7 +249,7 @@ pub enum TokenIn {
     Username,
 }
 
-/// A web service. docs/security.md says what it is asked and how it answers.
+/// A web service. docs/authentication.md says what it is asked and how it answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
     /// Where it is asked, with `https` or `http`. Redirects are not followed.
