@@ -169,7 +169,7 @@ fn the_keys_of_each_database_are_read() {
     assert_eq!(redis.rules_command.as_deref(), Some("GET b"));
     let mongodb = method(
         "mongodb",
-        "type = \"mongodb\"\nurl = \"mongodb://one:1,two:2/db?tls=true\"\ncollection = \"users\"\n\
+        "type = \"mongodb\"\nurl = \"mongodb://one:1,two:2/db\"\ncollection = \"users\"\n\
          rules_collection = \"rules\"\nrules_filter = '{ \"u\": \"${username}\" }'\n",
     );
     let Method::MongoDb(mongodb) = mongodb else {
