@@ -62,5 +62,5 @@ count: ## Count the instructions for each message, and hold them against what is
 fmt: ## Format all code
 	$(CARGO) fmt --all
 
-docs: ## Write the tables in docs/ from the code
-	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config docs::
+docs: ## Write the tables in docs/ and docs/openapi.json from the code
+	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config -p admin docs::

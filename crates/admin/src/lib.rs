@@ -16,7 +16,7 @@
 //! | [`client`] | [`client::Client`]: asks a running server, for the command line |
 //! | [`failure`] | [`Failure`]: why the server did not do what it was asked |
 //! | [`problem`] | [`Problem`]: why the API cannot start |
-//! | [`page`] | [`Page`], [`Listed`], [`Rows`]: lists in pieces |
+//! | [`page`] | [`Page`], [`Listed`], [`Rows`], [`Piece`], [`Pieces`]: lists in pieces |
 //! | [`password`] | [`Password`]: comes in, never goes out |
 //! | [`stamp`] | [`Stamp`]: a point in time, as people and scripts write it |
 //! | [`import`] | users from a file of Mosquitto's or from CSV |
@@ -68,7 +68,7 @@ pub use api::{Api, Settings};
 pub use audit::{Audit, Record};
 pub use denials::Denials;
 pub use failure::Failure;
-pub use page::{Listed, Page, Rows};
+pub use page::{Listed, Page, Piece, Pieces, Rows};
 pub use password::Password;
 pub use problem::Problem;
 pub use routes::docs::openapi;

@@ -40,6 +40,11 @@ impl Page {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
+    /// The same number, as it is answered.
+    pub(crate) fn rows(self) -> u32 {
+        self.limit
+    }
+
     /// Rows before this page.
     pub fn offset(self) -> u64 {
         u64::from(self.number.saturating_sub(1)).saturating_mul(u64::from(self.limit))
@@ -102,6 +107,50 @@ impl<T> Rows<T> {
         };
         Self {
             data: listed.rows,
+            meta,
+        }
+    }
+}
+
+/// A piece of a list whose order only its owner knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where to go on; `None`: this was all.
+    pub cursor: Option<String>,
+}
+
+/// A piece of a list, as it is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Pieces<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// How to go on.
+    pub meta: Onward,
+}
+
+/// How to go on in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Onward {
+    /// Most rows of a piece.
+    pub limit: u32,
+    /// What to ask with for the next piece; absent: this was all.
+    pub cursor: Option<String>,
+    /// Whether there may be another piece.
+    pub hasnext: bool,
+}
+
+impl<T> Pieces<T> {
+    /// A piece as it is answered, of at most `limit` rows.
+    pub fn new(limit: u32, piece: Piece<T>) -> Self {
+        let meta = Onward {
+            limit,
+            hasnext: piece.cursor.is_some(),
+            cursor: piece.cursor,
+        };
+        Self {
+            data: piece.rows,
             meta,
         }
     }

@@ -86,6 +86,8 @@ pub(crate) const TABLE: &[Route] = &[
     change("/api/v5/banned", Operator, "ban.create", || post(bans::create)),
     look("/api/v5/banned/{as}/{who}", Viewer, || get(bans::show)),
     change("/api/v5/banned/{as}/{who}", Operator, "ban.delete", || delete(bans::remove)),
+    look("/api/v5/clients", Viewer, || get(clients::list)),
+    look("/api/v5/clients/{clientid}/subscriptions", Viewer, || get(clients::subscriptions)),
     look("/api/v5/clients/{clientid}", Viewer, || get(clients::show)),
     change("/api/v5/clients/{clientid}", Operator, "client.kick", || delete(clients::kick)),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),

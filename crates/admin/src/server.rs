@@ -30,7 +30,7 @@ use crate::Failure;
 
 pub use authentication::{Authentication, Chain, Selector};
 pub use bans::{Ban, BanOn, Bans, NewBan, Until};
-pub use clients::{Client, Clients};
+pub use clients::{Client, ClientFilter, Clients, Subscription};
 pub use explain::{Explain, ExplainRequest, Explained};
 pub use listeners::{Listener, Listeners};
 pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};

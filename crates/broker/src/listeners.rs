@@ -65,7 +65,7 @@ impl Mount {
     }
 
     /// A topic or filter of a client, as the server knows it; `None` if it begins with `$`.
-    pub(crate) fn mounted(&self, text: &str) -> Option<String> {
+    pub fn mounted(&self, text: &str) -> Option<String> {
         (!text.starts_with('$')).then(|| [&self.0, text].concat())
     }
 
@@ -108,6 +108,11 @@ impl Listener {
             return Err(CloseReason::ConnectionLimit);
         }
         Ok(())
+    }
+
+    /// How many there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// One less.

@@ -125,6 +125,8 @@ pub enum Selector {
     Client(Arc<str>),
     /// All of this user.
     User(Arc<str>),
+    /// All of these users.
+    Users(Arc<BTreeSet<Arc<str>>>),
     /// All that are connected from this address.
     Address(IpAddr),
     /// All.
@@ -136,6 +138,10 @@ impl Selector {
         match self {
             Self::Client(id) => **id == *who.client_id,
             Self::User(name) => who.identity.user() == Some(name),
+            Self::Users(names) => {
+                let user = who.identity.user();
+                user.is_some_and(|user| names.contains(user))
+            }
             Self::Address(address) => who.address == Some(*address),
             Self::All => true,
         }

@@ -4,11 +4,14 @@
 //! says how to go on; a worker answers few questions in a turn.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Grant, Identity};
 use types::{
     ClientId, LinkInfo, ProtocolVersion, QoS, SessionKey, SubscriptionFilter, SubscriptionOptions,
+    Time,
 };
 
 /// A question, and where its answer goes.
@@ -37,6 +40,15 @@ pub enum Question {
         /// Most filters, up to [`Question::MOST`].
         most: usize,
     },
+    /// Clients at home here, connected and away. For each worker.
+    Clients {
+        /// Which.
+        wanted: Box<Wanted>,
+        /// [`Clients::next`] of the answer before.
+        after: Option<SessionKey>,
+        /// Most clients, up to [`Question::MOST`].
+        most: usize,
+    },
     /// Who at home here would get a message, and which groups. For each worker.
     Subscribers {
         /// The message's topic, with the mount of a listener.
@@ -52,7 +64,33 @@ pub enum Question {
     },
 }
 
+/// Which clients are listed: those for which all of this holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The client identifier contains this.
+    pub like: Option<Box<str>>,
+    /// Of this user.
+    pub user: Option<Box<str>>,
+    /// Connected from this address.
+    pub address: Option<IpAddr>,
+    /// Connected by this listener.
+    pub listener: Option<u16>,
+    /// Connected, or away.
+    pub presence: Option<Presence>,
+}
+
+/// Whether a client is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is connected.
+    Connected,
+    /// Its session waits for it.
+    Away,
+}
+
 impl Question {
+    /// A worker looks at no more clients than this for one answer, whether they are wanted or not.
+    pub const LOOKS: usize = 10_000;
     /// An answer has no more entries than this.
     pub const MOST: usize = 1_000;
 }
@@ -62,8 +100,19 @@ impl Question {
 pub enum Findings {
     /// The client; `None` if there is none such here.
     Client(Option<Box<ClientFacts>>),
+    /// Clients.
+    Clients(Clients),
     /// Who would get the message; `None` if the topic is none.
     Subscribers(Option<Subscribers>),
+}
+
+/// Some of the clients at home here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clients {
+    /// They, without their subscriptions.
+    pub clients: Vec<ClientFacts>,
+    /// Where to go on; `None`: this was all.
+    pub next: Option<SessionKey>,
 }
 
 /// What is known of a client.
@@ -77,6 +126,8 @@ pub struct ClientFacts {
     pub grant: Option<Arc<Grant>>,
     /// How it is connected, if it is.
     pub link: Option<LinkFacts>,
+    /// How long its session outlives the connection.
+    pub expiry: Duration,
     /// How many messages wait for it.
     pub waiting: usize,
     /// How many are inflight towards it.
@@ -84,7 +135,18 @@ pub struct ClientFacts {
     /// How many subscriptions it has.
     pub subscription_count: usize,
     /// Some of them, by filter.
-    pub subscriptions: Vec<(SubscriptionFilter, SubscriptionOptions)>,
+    pub subscriptions: Vec<SubscriptionFacts>,
+}
+
+/// What is known of a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionFacts {
+    /// For what.
+    pub filter: SubscriptionFilter,
+    /// How.
+    pub options: SubscriptionOptions,
+    /// Whether each message is asked about, because a rule denies a part of the filter.
+    pub in_part: bool,
 }
 
 /// How a client is connected.
@@ -96,6 +158,8 @@ pub struct LinkFacts {
     pub version: ProtocolVersion,
     /// In seconds; zero is none.
     pub keep_alive: u16,
+    /// When what it was granted is over, if ever.
+    pub granted_until: Option<Time>,
 }
 
 /// Who would get a message.

@@ -239,6 +239,11 @@ impl Shared {
         )
     }
 
+    /// Connections of one listener, by its number.
+    pub fn listener_connections(&self, number: u16) -> usize {
+        self.listener(number).map_or(0, |one| one.connections())
+    }
+
     /// What CONNACK says about a class of durability.
     pub(crate) fn class_property(&self, class: Durability) -> UserProperties<'_> {
         self.classes

@@ -32,6 +32,15 @@ impl Config {
         text
     }
 
+    /// The value of a key such as `limits.inflight`, as the file would write it; `None` if there is
+    /// no such key, or it is not set.
+    pub fn shown(&self, name: &str) -> Option<String> {
+        let (section, name) = name.rsplit_once('.').unwrap_or(("", name));
+        let mut keys = KEYS.iter();
+        let key = keys.find(|key| key.section == section && key.name == name)?;
+        key.kind.show(&(key.read)(self))
+    }
+
     fn render_section(&self, section: &str, text: &mut String) {
         for key in KEYS.iter().filter(|key| key.section == section) {
             if let Some(value) = key.kind.show(&(key.read)(self)) {

@@ -157,14 +157,14 @@ impl Acceptor {
 
     fn turn_away(&mut self, counters: &Counters) {
         if self.reserve.take().is_some() {
-            for listener in &self.listeners {
+            for (place, listener) in (0..).zip(&self.listeners) {
                 for _ in 0..TURNED_AWAY_AT_ONCE {
                     // Another thread may have been faster to take the descriptor.
                     let Ok(_closed_at_once) = listener.accept() else {
                         break;
                     };
-                    counters.accepted.add_one();
-                    counters.refused.add_one();
+                    counters.count_accepted(place);
+                    counters.count_refused(place);
                 }
             }
         }

@@ -52,6 +52,22 @@ impl Counters {
         self.listeners.get(usize::from(place))
     }
 
+    /// A connection was accepted at a listener.
+    pub(crate) fn count_accepted(&self, place: u16) {
+        self.accepted.add_one();
+        if let Some(listener) = self.listener(place) {
+            listener.accepted.add_one();
+        }
+    }
+
+    /// A connection of a listener was closed at once.
+    pub(crate) fn count_refused(&self, place: u16) {
+        self.refused.add_one();
+        if let Some(listener) = self.listener(place) {
+            listener.refused.add_one();
+        }
+    }
+
     /// Connections accepted, whatever became of them.
     pub fn accepted(&self) -> u64 {
         self.accepted.load()
@@ -92,6 +108,8 @@ impl Counters {
 /// Counts of one listener, all since the start.
 #[derive(Debug, Default)]
 pub struct ListenerCounters {
+    pub(crate) accepted: Count,
+    pub(crate) refused: Count,
     pub(crate) full: Count,
     pub(crate) resumed: Count,
     failed: [Count; HandshakeFailure::ALL.len()],
@@ -102,6 +120,24 @@ pub struct ListenerCounters {
 }
 
 impl ListenerCounters {
+    /// Connections accepted, whatever became of them.
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load()
+    }
+
+    /// Connections closed at once, as in [`Counters::refused`].
+    pub fn refused(&self) -> u64 {
+        self.refused.load()
+    }
+
+    /// Handshakes of TLS, WebSocket or PROXY that failed, and connections that spoke another
+    /// protocol.
+    pub fn failed(&self) -> u64 {
+        let tls = self.failed.iter().map(Count::load).sum::<u64>();
+        let others = [&self.foreign, &self.proxy_refused, &self.websocket_refused];
+        tls + others.into_iter().map(Count::load).sum::<u64>()
+    }
+
     /// TLS handshakes that made a new session.
     pub fn handshakes_full(&self) -> u64 {
         self.full.load()

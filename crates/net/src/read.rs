@@ -187,7 +187,7 @@ impl<C: Core> Worker<C> {
         match door.transport(peer) {
             Ok(transport) => Some(transport),
             Err(_untrusted) => {
-                shell.counters.refused.add_one();
+                shell.counters.count_refused(listener);
                 let why =
                     Refusal::Proxy("it may not speak for others: it is in no trusted network");
                 shell.notify_refused(listener, peer, why);

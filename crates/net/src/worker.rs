@@ -242,11 +242,11 @@ impl<C: Core> Worker<C> {
                     peer,
                     resumed,
                 } => {
-                    shell.counters.accepted.add_one();
+                    let listener = u16::try_from(number).unwrap_or(u16::MAX);
+                    shell.counters.count_accepted(listener);
                     if resumed {
                         (shell.notices)(Notice::AcceptResumed { worker: shell.id });
                     }
-                    let listener = u16::try_from(number).unwrap_or(u16::MAX);
                     let Some(transport) = self.admit(listener, peer) else {
                         refuse(socket);
                         continue;
@@ -295,7 +295,7 @@ impl<C: Core> Worker<C> {
         let shell = &mut self.shell;
         let now = shell.now;
         let Some(conn) = self.core.handle_open(info.clone(), now) else {
-            shell.counters.refused.add_one();
+            shell.counters.count_refused(info.listener);
             return refuse(socket);
         };
         assert!(conn.slot < Token::INDEXES, "a core names dense slots");

@@ -23,7 +23,8 @@ use std::sync::mpsc::Sender;
 use auth::{Authenticator, Policy};
 use broker::Mail;
 use config::Config;
-use net::{Address, Listener, Mailboxes};
+use net::{Address, Listener, Mailboxes, TlsDoor};
+use providers::{Access, Figures, Purge};
 
 use self::certificates::Watched;
 use self::identities::{Identities, IdentityError};
@@ -55,17 +56,27 @@ impl fmt::Display for DoorError {
     }
 }
 
+impl Open {
+    /// The sockets, for the workers; the second time there are none.
+    pub(crate) fn sockets(&mut self) -> Vec<Listener> {
+        std::mem::take(&mut self.listeners)
+    }
+}
+
 /// The doors of a server.
 pub(crate) struct Doors {
     permissions: Arc<Permissions>,
     identities: Arc<Identities>,
     addresses: Vec<Address>,
-    /// Until the workers have them.
+    /// What TLS goes by, of each listener that has it.
+    tls: Vec<Option<TlsDoor>>,
+}
+
+/// What of the doors is for others to take.
+pub(crate) struct Open {
     listeners: Vec<Listener>,
-    /// Until they are watched.
     watched: Vec<Watched>,
-    /// Until they are followed.
-    changes: Option<Changes>,
+    changes: Changes,
 }
 
 impl Doors {
@@ -74,7 +85,7 @@ impl Doors {
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub(crate) fn open(config: &Config, data_dir: &Path) -> Result<Self, DoorError> {
+    pub(crate) fn open(config: &Config, data_dir: &Path) -> Result<(Self, Open), DoorError> {
         let (permissions, changes) =
             Permissions::open(config, data_dir).map_err(DoorError::Permissions)?;
         let identities = Identities::start(config, permissions.access());
@@ -82,21 +93,21 @@ impl Doors {
         let Opened {
             listeners,
             addresses,
+            tls,
             watched,
         } = listeners::open(config).map_err(DoorError::Listen)?;
-        Ok(Self {
+        let doors = Self {
             permissions,
             identities,
             addresses,
+            tls,
+        };
+        let open = Open {
             listeners,
             watched,
-            changes: Some(changes),
-        })
-    }
-
-    /// The sockets, for the workers.
-    pub(crate) fn take_listeners(&mut self) -> Vec<Listener> {
-        std::mem::take(&mut self.listeners)
+            changes,
+        };
+        Ok((doors, open))
     }
 
     /// Where the listeners listen, in their order.
@@ -114,17 +125,35 @@ impl Doors {
         self.permissions.policy()
     }
 
+    /// The database of users.
+    pub(crate) fn access(&self) -> &Access {
+        self.permissions.access()
+    }
+
+    /// What TLS of a listener goes by, if it has it.
+    pub(crate) fn tls(&self, listener: usize) -> Option<&TlsDoor> {
+        self.tls.get(listener)?.as_ref()
+    }
+
+    /// What providers were asked, if there are any.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        self.identities.figures()
+    }
+
+    /// Forgets who was let in lately.
+    pub(crate) fn forget(&self, whom: Purge<'_>) {
+        self.identities.forget(whom);
+    }
+
     /// From now on the workers hear of answers and changes; until the sender is dropped,
     /// certificates are watched.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub(crate) fn join(&mut self, mailboxes: &Mailboxes<Mail>) -> io::Result<Sender<()>> {
+    pub(crate) fn join(&self, open: Open, mailboxes: &Mailboxes<Mail>) -> io::Result<Sender<()>> {
         self.identities.join(mailboxes);
-        if let Some(changes) = self.changes.take() {
-            self.permissions.follow(changes, mailboxes.clone())?;
-        }
-        certificates::watch(std::mem::take(&mut self.watched), mailboxes.clone())
+        self.permissions.follow(open.changes, mailboxes.clone())?;
+        certificates::watch(open.watched, mailboxes.clone())
     }
 
     /// Puts other rules and identities in force.

@@ -9,6 +9,7 @@
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
 //! | [`doors`] | who comes in and what he may do there |
+//! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
 //! | [`log`] | the log: its thread, its forms, its level |
 //! | [`events`] | events of the broker as lines of the log |
@@ -27,6 +28,7 @@ mod plan;
 mod process;
 mod serve;
 mod signals;
+mod steer;
 mod storage;
 mod trouble;
 

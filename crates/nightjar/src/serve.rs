@@ -22,6 +22,7 @@ use crate::doors::{self, DoorError, Doors};
 use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
+use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
 use crate::{banner, process};
 
@@ -49,6 +50,8 @@ enum StartError {
     Store(StorageError),
     /// Nobody could come in, or the wrong ones could.
     Doors(DoorError),
+    /// Nobody could steer it.
+    Api(admin::Problem),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
 }
@@ -59,6 +62,7 @@ impl fmt::Display for StartError {
             Self::Plan(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Doors(error) => error.fmt(f),
+            Self::Api(error) => error.fmt(f),
             Self::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -94,7 +98,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     // Before a door opens: whoever sees the server listen may ask it to end.
     let (requests, inbox) = mpsc::channel();
     signals::forward(requests.clone())?;
-    let mut doors = Doors::open(&plan.config, &plan.data_dir).map_err(StartError::Doors)?;
+    let (doors, mut open) = Doors::open(&plan.config, &plan.data_dir).map_err(StartError::Doors)?;
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
@@ -108,27 +112,30 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         log.finish();
         return Ok(ExitCode::SUCCESS);
     };
+    let seen = Arc::new(Seen::new(&plan.config.limits));
     let events = Arc::new(Alarmed {
         log: log.events(),
+        seen: Arc::clone(&seen),
         requests: requests.clone(),
     });
     let shared = Shared::new(broker_config(&plan, &doors, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
-    // Wills that are due go out in the first turn: to subscriptions of all workers.
-    let restored = Arc::new(Barrier::new(usize::from(plan.workers)));
-    let setups = (0..plan.workers)
-        .map(WorkerId)
-        .zip(shared.restore(recovered))
-        .map(|(id, part)| {
-            let restored = Arc::clone(&restored);
-            worker(id, Arc::clone(&shared), storage.handle(id), part, restored)
-        })
-        .collect();
-    let runtime = Runtime::start(doors.take_listeners(), setups, Clock::new(start))?;
+    let setups = setups(&plan, &shared, &storage, recovered);
+    let runtime = Runtime::start(open.sockets(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
-    let watching = doors.join(&mailboxes)?;
+    let watching = doors.join(open, &mailboxes)?;
+    let doors = Arc::new(doors);
+    let parts = steer::Parts {
+        shared,
+        mailboxes: mailboxes.clone(),
+        counters: runtime.counters(),
+        doors: Arc::clone(&doors),
+        config: plan.config.clone(),
+        start,
+    };
+    let (api, steer) = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
     announce(&plan, doors.addresses(), form);
 
@@ -137,10 +144,13 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         sources: plan.sources,
         mailboxes,
         doors,
+        steer,
         log,
         descriptors,
     };
     let code = server.attend(&inbox);
+    // Nobody changes anything any more.
+    drop(api);
     drop((memory, watching));
     let stored = storage.close();
     server.log.finish();
@@ -247,6 +257,25 @@ fn strategy(configured: SharedStrategy) -> Strategy {
     }
 }
 
+/// All workers, each with its part of what was recovered.
+fn setups(
+    plan: &Plan,
+    shared: &Arc<Shared>,
+    storage: &Storage,
+    recovered: Recovered,
+) -> Vec<WorkerSetup<Worker>> {
+    // Wills that are due go out in the first turn: to subscriptions of all workers.
+    let restored = Arc::new(Barrier::new(usize::from(plan.workers)));
+    (0..plan.workers)
+        .map(WorkerId)
+        .zip(shared.restore(recovered))
+        .map(|(id, part)| {
+            let restored = Arc::clone(&restored);
+            worker(id, Arc::clone(shared), storage.handle(id), part, restored)
+        })
+        .collect()
+}
+
 fn worker(
     id: WorkerId,
     shared: Arc<Shared>,
@@ -263,15 +292,18 @@ fn worker(
     WorkerSetup::new(make).notices(notice)
 }
 
-/// Logs every event, and asks for the server's end when the store has failed (F04).
+/// Logs every event, keeps what is asked for later, and asks for the server's end when the store
+/// has failed (F04).
 struct Alarmed {
     log: Arc<dyn EventSink>,
+    seen: Arc<Seen>,
     requests: Sender<Request>,
 }
 
 impl EventSink for Alarmed {
     fn event(&self, event: Event) {
         let failed = matches!(event, Event::StoreFailed { .. });
+        self.seen.event(&event);
         self.log.event(event);
         if failed {
             // If nobody listens any more, the process is ending already.
@@ -382,7 +414,8 @@ struct Server {
     config: Config,
     sources: Sources,
     mailboxes: Mailboxes<Mail>,
-    doors: Doors,
+    doors: Arc<Doors>,
+    steer: Arc<Steer>,
     log: Log,
     /// Files that the process may have open.
     descriptors: Option<u64>,
@@ -429,6 +462,7 @@ impl Server {
             return error!(%problem, "configuration not taken over");
         }
         self.config = next;
+        self.steer.configured(&self.config);
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
@@ -452,6 +486,7 @@ impl Server {
     /// Says goodbye to all clients and waits for the workers' end, but not for ever.
     fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
         info!("ending: a second signal ends at once");
+        self.steer.ending();
         self.tell_all(|| Control::Drain);
         let deadline = Instant::now() + DRAIN;
         loop {

@@ -7,11 +7,13 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`changes`] | [`Changes`]: how all this is changed, and who agrees to it |
 //! | [`records`] | [`User`], [`Group`], [`Role`], [`Ban`]: what is kept, without secrets; their edits |
 //! | [`snapshot`] | [`Snapshot`]: what a policy is made of |
 //! | `store` | tables, keys, transactions |
 //! | `scram` | what SCRAM verifies passwords with |
 
+pub mod changes;
 pub mod records;
 pub(crate) mod scram;
 pub mod snapshot;
@@ -24,18 +26,18 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use auth::rulebook::Members;
 use serde_json::Value;
 
-use crate::hash::{Hash, hash_argon2id};
 use crate::rules::RuleText;
-use records::{Credentials, StoredUser, check_name};
-use scram::Verifier;
+use records::StoredUser;
 use snapshot::Model;
 use store::Store;
 
+pub use changes::{Agree, Changes, Existing, Imported};
 pub use records::{Ban, BanOn, Group, Page, PasswordEdit, Role, User, UserEdit};
 pub use snapshot::Snapshot;
 
@@ -77,6 +79,10 @@ pub enum AccessError {
     Invalid(String),
     /// There is no such thing.
     Missing,
+    /// There is such a thing already.
+    Exists,
+    /// The change was not agreed to; says why.
+    NotAgreed(String),
     /// The file cannot be read or written.
     Storage(String),
 }
@@ -84,7 +90,8 @@ pub enum AccessError {
 impl fmt::Display for AccessError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(why) => f.write_str(why),
+            Self::Invalid(why) | Self::NotAgreed(why) => f.write_str(why),
+            Self::Exists => f.write_str("there is such a thing already"),
             Self::Missing => f.write_str("there is no such thing"),
             Self::Storage(why) => write!(f, "the database of users: {why}"),
         }
@@ -135,6 +142,11 @@ impl Access {
         self.model().snapshot(seconds(now))
     }
 
+    /// Who is in which group and has which role.
+    pub fn members(&self) -> Arc<Members> {
+        self.model().members()
+    }
+
     /// How many changes were ever made.
     pub fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
@@ -158,103 +170,9 @@ impl Access {
         self.store.users(after, limit.min(MOST_ON_A_PAGE))
     }
 
-    /// Makes a user, or changes all of one but, perhaps, the password. Hashing a password takes
-    /// tens of milliseconds.
-    ///
-    /// # Errors
-    /// The name is not fit to be one, a role does not exist, the hash or password is none.
-    pub fn put_user(&self, name: &str, edit: UserEdit) -> Result<Change, AccessError> {
-        check_name(name)?;
-        let credentials = match &edit.password {
-            PasswordEdit::Keep => None,
-            PasswordEdit::Remove => Some(Credentials::default()),
-            PasswordEdit::Set(password) => Some(Credentials {
-                hash: Some(hash_argon2id(password).map_err(invalid)?),
-                scram: match self.scram {
-                    Some(count) => Some(Verifier::new(password.reveal(), count).map_err(invalid)?),
-                    None => None,
-                },
-            }),
-            PasswordEdit::Hash(hash) => {
-                Hash::parse(hash).map_err(invalid)?;
-                Some(Credentials {
-                    hash: Some(hash.clone()),
-                    scram: None,
-                })
-            }
-        };
-        let _writing = self.writing();
-        self.check_roles(&edit.roles)?;
-        let before = self.store.user(name)?;
-        let now = seconds(SystemTime::now());
-        let user = StoredUser::edited(before.as_ref(), edit, credentials, now)?;
-        let revision = self.store.put(store::USERS, name, &user)?;
-        self.model().put_user(name, &user, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("user {name}"),
-            before: before.map(|it| records::value(&it.show(name))),
-            after: Some(records::value(&user.show(name))),
-        }))
-    }
-
-    /// Takes a user away.
-    ///
-    /// # Errors
-    /// There is none of this name.
-    pub fn delete_user(&self, name: &str) -> Result<Change, AccessError> {
-        let _writing = self.writing();
-        let before = self.store.user(name)?.ok_or(AccessError::Missing)?;
-        let revision = self.store.delete(store::USERS, name)?;
-        self.model().delete_user(name, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("user {name}"),
-            before: Some(records::value(&before.show(name))),
-            after: None,
-        }))
-    }
-
     /// All groups that have roles here, in the order of their names.
     pub fn groups(&self) -> Vec<Group> {
         self.model().groups()
-    }
-
-    /// Gives a group its roles. Who is in it is said with the users, or by back ends.
-    ///
-    /// # Errors
-    /// The name is not fit to be one, or a role does not exist.
-    pub fn put_group(&self, group: &Group) -> Result<Change, AccessError> {
-        check_name(&group.name)?;
-        records::check_names(&group.roles, "roles")?;
-        let _writing = self.writing();
-        self.check_roles(&group.roles)?;
-        let before = self.model().group(&group.name);
-        let revision = self.store.put(store::GROUPS, &group.name, group)?;
-        self.model().put_group(group, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("group {}", group.name),
-            before: before.as_ref().map(records::value),
-            after: Some(records::value(group)),
-        }))
-    }
-
-    /// Takes a group's roles away. Its members stay members, which then means nothing.
-    ///
-    /// # Errors
-    /// There is none of this name.
-    pub fn delete_group(&self, name: &str) -> Result<Change, AccessError> {
-        let _writing = self.writing();
-        let before = self.model().group(name).ok_or(AccessError::Missing)?;
-        let revision = self.store.delete(store::GROUPS, name)?;
-        self.model().delete_group(name, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("group {name}"),
-            before: Some(records::value(&before)),
-            after: None,
-        }))
     }
 
     /// All roles, in the order of their names, which is also the order in which policies ask them.
@@ -262,64 +180,9 @@ impl Access {
         self.model().roles()
     }
 
-    /// Makes a role, or gives one other rules.
-    ///
-    /// # Errors
-    /// The name is not fit to be one, or a rule makes no sense.
-    pub fn put_role(&self, role: &Role) -> Result<Change, AccessError> {
-        check_name(&role.name)?;
-        let rules = records::rules(&role.rules, &format!("role {}", role.name))?;
-        let _writing = self.writing();
-        let before = self.model().role(&role.name);
-        let revision = self.store.put(store::ROLES, &role.name, role)?;
-        self.model().put_role(role, rules, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("role {}", role.name),
-            before: before.as_ref().map(records::value),
-            after: Some(records::value(role)),
-        }))
-    }
-
-    /// Takes a role away. Who has it still has its name, which then means nothing, and means
-    /// something again if a role of this name is made.
-    ///
-    /// # Errors
-    /// There is none of this name.
-    pub fn delete_role(&self, name: &str) -> Result<Change, AccessError> {
-        let _writing = self.writing();
-        let before = self.model().role(name).ok_or(AccessError::Missing)?;
-        let revision = self.store.delete(store::ROLES, name)?;
-        self.model().delete_role(name, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("role {name}"),
-            before: Some(records::value(&before)),
-            after: None,
-        }))
-    }
-
     /// The rules that belong to no role, in their order.
     pub fn rules(&self) -> Vec<RuleText> {
         self.model().rule_texts()
-    }
-
-    /// Puts other rules in their place.
-    ///
-    /// # Errors
-    /// A rule makes no sense; there are more than 10,000.
-    pub fn put_rules(&self, texts: &[RuleText]) -> Result<Change, AccessError> {
-        let rules = records::rules(texts, "rules of the database")?;
-        let _writing = self.writing();
-        let before = self.model().rule_texts();
-        let revision = self.store.put(store::META, store::RULES_KEY, &texts)?;
-        self.model().put_rules(texts, rules, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: "rules".into(),
-            before: Some(records::value(&before)),
-            after: Some(records::value(&texts)),
-        }))
     }
 
     /// All bans, those that are over too until they are swept.
@@ -327,40 +190,22 @@ impl Access {
         self.model().bans()
     }
 
-    /// Bans somebody, or says anew until when and why.
+    /// A ban, also one that is over until it is swept.
     ///
     /// # Errors
     /// What it names is no client identifier, user or network.
-    pub fn put_ban(&self, ban: &Ban) -> Result<Change, AccessError> {
-        let (key, banned) = ban.on.check()?;
-        let _writing = self.writing();
-        let before = self.model().ban(&key);
-        let revision = self.store.put(store::BANS, &key, ban)?;
-        self.model().put_ban(&key, ban, banned, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("ban {key}"),
-            before: before.as_ref().map(records::value),
-            after: Some(records::value(ban)),
-        }))
+    pub fn ban(&self, on: &BanOn) -> Result<Option<Ban>, AccessError> {
+        let (key, _) = on.check()?;
+        Ok(self.model().ban(&key))
     }
 
-    /// Takes a ban away.
-    ///
-    /// # Errors
-    /// There is no such ban.
-    pub fn delete_ban(&self, on: &BanOn) -> Result<Change, AccessError> {
-        let (key, _) = on.check()?;
-        let _writing = self.writing();
-        let before = self.model().ban(&key).ok_or(AccessError::Missing)?;
-        let revision = self.store.delete(store::BANS, &key)?;
-        self.model().delete_ban(&key, revision);
-        Ok(self.changed(Change {
-            revision,
-            what: format!("ban {key}"),
-            before: Some(records::value(&before)),
-            after: None,
-        }))
+    /// Changes, of which each is told to `agree` first: when nothing but the disk can refuse it any
+    /// more, and before it is made. If that says no, nothing changes.
+    pub fn changes<'a>(&'a self, agree: Agree<'a>) -> Changes<'a> {
+        Changes {
+            access: self,
+            agree,
+        }
     }
 
     /// Takes bans away that are over; how many. Nobody is told: they were in no snapshot any more.

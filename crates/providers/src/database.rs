@@ -5,6 +5,7 @@ use std::sync::Arc;
 use auth::Secret;
 
 use crate::Access;
+use crate::access::records::StoredUser;
 use crate::chain::Hashing;
 use crate::hash::Hash;
 use crate::question::{Known, Purpose, Question, Verdict};
@@ -68,22 +69,33 @@ fn verify(access: &Access, name: &str, password: &Secret) -> Verdict {
         Err(error) => Verdict::Failed(format!("the user's password: {error}").into()),
         Ok(hash) if !hash.verify(password.reveal()) => Verdict::Wrong("wrong password".into()),
         // Only now: who does not know the password learns nothing by the time that this takes.
-        Ok(_) if user.disabled => Verdict::Wrong("the user is disabled".into()),
-        Ok(_) => Verdict::Known(Known {
-            superuser: user.superuser,
-            ..Known::user(name)
-        }),
+        Ok(_) => look_up_again(access, name, &user),
     }
+}
+
+/// Hashing took its time: who was changed meanwhile is not let in by what was there before.
+fn look_up_again(access: &Access, name: &str, before: &StoredUser) -> Verdict {
+    match access.stored(name) {
+        Ok(Some(user)) if user.credentials.hash == before.credentials.hash => shown(name, &user),
+        Ok(_) => Verdict::Wrong("the password was changed meanwhile".into()),
+        Err(error) => Verdict::Failed(error.to_string().into()),
+    }
+}
+
+fn shown(name: &str, user: &StoredUser) -> Verdict {
+    if user.disabled {
+        return Verdict::Wrong("the user is disabled".into());
+    }
+    Verdict::Known(Known {
+        superuser: user.superuser,
+        ..Known::user(name)
+    })
 }
 
 /// What a user has who is in.
 pub(crate) fn look_up(access: &Access, name: &str) -> Verdict {
     match access.stored(name) {
-        Ok(Some(user)) if user.disabled => Verdict::Wrong("the user is disabled".into()),
-        Ok(Some(user)) => Verdict::Known(Known {
-            superuser: user.superuser,
-            ..Known::user(name)
-        }),
+        Ok(Some(user)) => shown(name, &user),
         Ok(None) => Verdict::Unknown,
         Err(error) => Verdict::Failed(error.to_string().into()),
     }

@@ -6,6 +6,7 @@
 //! | `$7$iterations$salt$hash` | Mosquitto: PBKDF2 with HMAC-SHA-512 |
 //! | `$argon2id$v=19$m=..,t=..,p=..$salt$hash` | argon2id (RFC 9106), as this server writes it |
 //! | `$pbkdf2-sha256$i=..$salt$hash`, `-sha512` | PBKDF2 |
+//! | `$sha256$salt$hash`, `$sha512$..` | SHA of salt and password, both base64: from tables with a salt |
 //! | `$2b$..`, `$2a$..`, `$2y$..` | bcrypt |
 //!
 //! What a hash may cost is bounded, so that no line of a file or a table keeps the processor busy
@@ -119,9 +120,12 @@ impl Hash {
             ("pbkdf2-sha512", [parameters, salt, hash]) => {
                 of_phc(Function::Sha512, parameters, salt, hash)?
             }
+            ("sha256", [salt, hash]) => digested(Function::Sha256, salt, hash)?,
+            ("sha512", [salt, hash]) => digested(Function::Sha512, salt, hash)?,
             ("2a" | "2b" | "2y", [cost, _]) => bcrypt(cost, text)?,
             (
-                "6" | "7" | "argon2id" | "pbkdf2-sha256" | "pbkdf2-sha512" | "2a" | "2b" | "2y",
+                "6" | "7" | "argon2id" | "pbkdf2-sha256" | "pbkdf2-sha512" | "sha256" | "sha512"
+                | "2a" | "2b" | "2y",
                 _,
             ) => {
                 return Err(DAMAGED);
@@ -239,6 +243,29 @@ impl Hash {
             hash: vec![0; OUTPUT].into(),
         })
     }
+}
+
+/// Hexadecimal digits of SHA-256 or SHA-512 of salt and password, as [`Hash::parse`] reads them.
+///
+/// # Errors
+/// They are of neither.
+pub fn salted(digits: &str, salt: &str) -> Result<String, HashError> {
+    let name = match digits.len() {
+        64 => "sha256",
+        128 => "sha512",
+        _ => return Err(UNKNOWN),
+    };
+    let hash = STANDARD.encode(hexadecimal(digits)?);
+    Ok(format!("${name}${}${hash}", STANDARD.encode(salt)))
+}
+
+fn digested(function: Function, salt: &str, hash: &str) -> Result<Form, HashError> {
+    Ok(Form::Digest {
+        function,
+        order: Order::SaltFirst,
+        salt: STANDARD.decode(salt).map_err(|_| DAMAGED)?.into(),
+        hash: of_length(padded(hash)?, function.length())?,
+    })
 }
 
 /// Hashes a new password by argon2id (19 MiB, two passes, one lane), with a salt of its own. It

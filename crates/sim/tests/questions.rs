@@ -3,7 +3,7 @@
 mod hostile;
 
 use broker::BrokerConfig;
-use broker::question::{ClientFacts, Findings, Gets, Question, Subscriber};
+use broker::question::{ClientFacts, Findings, Gets, Presence, Question, Subscriber, Wanted};
 use hostile::*;
 use sim::guard::book;
 use sim::{Peer, Universe};
@@ -85,7 +85,7 @@ fn what_is_known_of_a_client() {
         if more.subscriptions.is_empty() {
             break;
         }
-        all.extend(more.subscriptions.into_iter().map(|(filter, _)| filter));
+        all.extend(more.subscriptions.into_iter().map(|one| one.filter));
     }
     assert_eq!(all.len(), 25);
     peer.hang_up(&mut universe);
@@ -94,6 +94,67 @@ fn what_is_known_of_a_client() {
     let known = facts(&mut universe, "m", usize::MAX).expect("m");
     assert_eq!((known.link, known.waiting), (None, 1));
     assert_eq!(known.subscriptions.len(), 25);
+}
+
+/// The ids of all clients that are wanted, in pages of this size.
+fn clients(universe: &mut Universe, wanted: &Wanted, most: usize) -> Vec<String> {
+    let mut all = Vec::new();
+    for worker in 0..universe.workers() {
+        let worker = WorkerId(u16::try_from(worker).expect("few"));
+        let mut after = None;
+        loop {
+            let question = Question::Clients {
+                wanted: Box::new(wanted.clone()),
+                after,
+                most,
+            };
+            let Findings::Clients(found) = universe.ask(worker, question) else {
+                panic!("no answer");
+            };
+            assert!(found.clients.len() <= most);
+            all.extend(
+                found
+                    .clients
+                    .iter()
+                    .map(|one| one.client.as_str().to_owned()),
+            );
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn which_clients_there_are() {
+    let mut universe = Universe::new(BrokerConfig::open(3, 11));
+    let ids: Vec<String> = (0..20).map(|number| format!("c{number:02}")).collect();
+    for (number, id) in ids.iter().enumerate() {
+        let mut peer = Peer::connect(&mut universe, lasting(id));
+        if number < 5 {
+            peer.hang_up(&mut universe);
+        }
+    }
+    let all = Wanted::default();
+    for most in [1, 3, 1000] {
+        assert_eq!(clients(&mut universe, &all, most), ids);
+    }
+    let some = |change: fn(&mut Wanted)| {
+        let mut wanted = Wanted::default();
+        change(&mut wanted);
+        wanted
+    };
+    let away = some(|it| it.presence = Some(Presence::Away));
+    assert_eq!(clients(&mut universe, &away, 2), ids[..5]);
+    let there = some(|it| it.presence = Some(Presence::Connected));
+    assert_eq!(clients(&mut universe, &there, 2), ids[5..]);
+    let like = some(|it| it.like = Some("1".into()));
+    assert_eq!(clients(&mut universe, &like, 2).len(), 11);
+    let nobodys = some(|it| it.user = Some("u".into()));
+    assert!(clients(&mut universe, &nobodys, 2).is_empty());
 }
 
 #[test]

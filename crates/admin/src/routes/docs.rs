@@ -25,7 +25,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     info(
         title = "Nightjar",
         description = "What can be seen and changed of a running server. Lists answer \
-            `{data, meta}`, with `page` from 1 and `limit` rows; what goes wrong is \
+            `{data, meta}`, with `page` from 1 and `limit` rows, those of clients with a `cursor`; what goes wrong is \
             `{code, message}`. Every attempt to change something is a line of the audit log."
     ),
     paths(
@@ -57,6 +57,8 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         bans::create,
         bans::show,
         bans::remove,
+        clients::list,
+        clients::subscriptions,
         clients::show,
         clients::kick,
     ),

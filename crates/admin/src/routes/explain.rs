@@ -23,6 +23,8 @@ pub(super) async fn explain(
     Body(request): Body<ExplainRequest>,
 ) -> Result<Json<Explained>, Refusal> {
     match request.action {
+        Wish::Connect if request.topic.is_empty() => {}
+        Wish::Connect => return Err(Refusal::bad("topic: who wants to connect names none")),
         Wish::Publish => check::topic(&request.topic)?,
         Wish::Subscribe => check::filter(&request.topic)?,
     }

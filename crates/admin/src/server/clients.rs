@@ -4,10 +4,34 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Answer;
-use crate::Stamp;
+use crate::{Piece, Stamp};
 
 /// Clients. Each is asked of the worker that it is home to.
 pub trait Clients: Send + Sync {
+    /// Some of the clients, connected and away, in an order that stays: at most `limit`, and perhaps
+    /// fewer although there are more. Their subscriptions are not listed.
+    ///
+    /// # Errors
+    /// [`crate::Failure::Invalid`] if the cursor is none, an address is none, or there is no such
+    /// listener; [`crate::Failure::Busy`] if a worker does not answer in time.
+    fn clients(
+        &self,
+        wanted: ClientFilter,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Piece<Client>>;
+
+    /// Subscriptions of a client by filter, from behind this one on.
+    ///
+    /// # Errors
+    /// As [`Clients::client`]; [`crate::Failure::Invalid`] if the cursor is no filter.
+    fn subscriptions(
+        &self,
+        clientid: String,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Piece<Subscription>>;
+
     /// What is known of a client, connected or away.
     ///
     /// # Errors
@@ -20,6 +44,21 @@ pub trait Clients: Send + Sync {
     /// # Errors
     /// Its worker takes no mail.
     fn kick(&self, clientid: String) -> Answer<'_, ()>;
+}
+
+/// Which clients are listed: those for which all of this holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientFilter {
+    /// The client identifier contains this.
+    pub like: Option<String>,
+    /// Of this user.
+    pub username: Option<String>,
+    /// Connected from this address.
+    pub address: Option<String>,
+    /// Connected by the listener of this name.
+    pub listener: Option<String>,
+    /// Connected, or away.
+    pub connected: Option<bool>,
 }
 
 /// A client. What is about a connection is absent while it is away.
@@ -59,7 +98,7 @@ pub struct Client {
     pub queued: u64,
     /// Messages that were sent and not acknowledged.
     pub inflight: u64,
-    /// Its subscriptions, at most 1000 of them.
+    /// Its subscriptions, at most 1000 of them; none in lists.
     pub subscriptions: Vec<Subscription>,
     /// How many subscriptions it has.
     pub subscriptions_count: u64,

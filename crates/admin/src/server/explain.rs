@@ -33,7 +33,9 @@ pub struct ExplainRequest {
     pub listener: Option<String>,
     /// What it wants.
     pub action: Wish,
-    /// The topic, or the filter with `$share/name/` if there is one.
+    /// The topic, or the filter with `$share/name/` if there is one, as the client writes it. Who
+    /// wants to connect needs none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub topic: String,
     /// The QoS, 0 to 2.
     #[serde(default)]
@@ -47,6 +49,8 @@ pub struct ExplainRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Wish {
+    /// To come in.
+    Connect,
     /// To publish.
     Publish,
     /// To subscribe.
@@ -58,19 +62,25 @@ pub enum Wish {
 pub struct Explained {
     /// Who the client is taken for.
     pub authentication: ExplainedIdentity,
+    /// Why it would not be let in, as far as that can be known without its password. Absent: nothing
+    /// is known against it.
+    pub refused: Option<String>,
     /// The ban that keeps it out.
     pub ban: Option<Ban>,
-    /// The rules whose topics have to do with it, in their order, at most 100; the last decides.
+    /// The rules whose topics have to do with it, in their order, at most 100; the last decides
+    /// among the rules.
     pub steps: Vec<Step>,
-    /// What is said.
+    /// What is said: no, also if it would not be let in or goes beyond a limit.
     pub decision: Decision,
+    /// What decides, in one sentence for people.
+    pub why: String,
     /// The rule that decides, in words, with where it stands; absent: no rule matched.
     pub rule: Option<String>,
     /// Limits that it would meet.
     pub limits: Vec<Limit>,
-    /// Who would get the message, if it is one; at most 1000.
+    /// Who subscribed to the message, if it is one; at most 1000.
     pub routing: Vec<Receiver>,
-    /// Whether there are more who would get it.
+    /// Whether there are more who subscribed to it.
     pub routing_more: bool,
 }
 
@@ -143,7 +153,7 @@ pub struct Limit {
     pub exceeded: bool,
 }
 
-/// Who would get a message.
+/// Who subscribed to a message, and what would become of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Receiver {
     /// The client identifier.
@@ -152,4 +162,20 @@ pub struct Receiver {
     pub qos: u8,
     /// The shared subscription of which one member gets it.
     pub share: Option<String>,
+    /// What would become of it.
+    pub gets: Gets,
+}
+
+/// What would become of a message for somebody who subscribed to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Gets {
+    /// It would be sent.
+    Now,
+    /// It would wait until the client is back.
+    Later,
+    /// It would be dropped: QoS 0 is not kept for who is away.
+    Away,
+    /// It would be dropped: the client may not have it.
+    Denied,
 }

@@ -148,7 +148,7 @@ fn what_is_not_right_is_said_in_plain_words() {
         ("/api/v5/clients/%ff", "400", "the path: "),
         ("/api/v5/../../etc/passwd", "404", "NOT_FOUND"),
         ("/api/v5/%2e%2e/%2e%2e/etc/passwd", "404", "NOT_FOUND"),
-        ("/api/v5/clients", "404", "NOT_FOUND"),
+        ("/api/v5/client", "404", "NOT_FOUND"),
         ("/api/v5/banned/clientid", "404", "NOT_FOUND"),
     ] {
         let answer = get(path);

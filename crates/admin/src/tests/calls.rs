@@ -195,6 +195,33 @@ fn a_large_file_is_read_as_it_comes() {
 }
 
 #[test]
+fn clients_are_listed_piece_by_piece() {
+    let house = House::new();
+    let mut ids = Vec::new();
+    let mut query = String::from("limit=2");
+    loop {
+        let piece = house.ask("GET", &format!("/clients?{query}"), None);
+        let rows = piece["data"].as_array().unwrap();
+        ids.extend(
+            rows.iter()
+                .map(|row| row["clientid"].as_str().unwrap().to_owned()),
+        );
+        let Some(cursor) = piece["meta"]["cursor"].as_str() else {
+            assert_eq!(piece["meta"]["hasnext"], false);
+            break;
+        };
+        query = format!("limit=2&cursor={cursor}");
+    }
+    assert_eq!(ids, ["c0", "c1", "c2", "c3", "c4"]);
+    let away = house.ask("GET", "/clients?conn_state=disconnected", None);
+    assert_eq!(away["data"][0]["clientid"], "c0");
+    let of = house.ask("GET", "/clients/x/subscriptions?cursor=1", None);
+    assert_eq!(of["data"][0]["topic"], "x/b");
+    assert_eq!(house.refused("GET", "/clients?cursor=x", None).0, 400);
+    assert_eq!(house.refused("GET", "/clients?conn_state=x", None).0, 400);
+}
+
+#[test]
 fn clients_are_shown_and_kicked() {
     let house = House::new();
     let client = house.ask("GET", &format!("/clients/{}", escaped("a b/c")), None);

@@ -6,11 +6,11 @@ use std::sync::{Mutex, mpsc};
 use tokio::sync::Notify;
 
 use crate::import::{ImportedPassword, ImportedUser};
-use crate::server::explain::{Decision, ExplainedIdentity, Receiver};
+use crate::server::explain::{Decision, ExplainedIdentity, Gets, Receiver};
 use crate::server::status::State;
 use crate::server::users::{Existing, Imported, UserFilter};
 use crate::server::*;
-use crate::{Failure, Listed, Page, Record, Stamp};
+use crate::{Failure, Listed, Page, Piece, Record, Stamp};
 
 #[derive(Default)]
 pub(super) struct Fake {
@@ -294,7 +294,60 @@ impl Bans for Fake {
     }
 }
 
+/// Rows behind those that the cursor counts.
+fn piece<T>(rows: Vec<T>, cursor: Option<String>, limit: usize) -> Result<Piece<T>, Failure> {
+    let wrong = |_| Failure::Invalid("cursor: it is none".into());
+    let first: usize = cursor.map_or(Ok(0), |text| text.parse()).map_err(wrong)?;
+    let all = rows.len();
+    let rows: Vec<T> = rows.into_iter().skip(first).take(limit).collect();
+    let next = first + rows.len();
+    Ok(Piece {
+        rows,
+        cursor: (next < all).then(|| next.to_string()),
+    })
+}
+
 impl Clients for Fake {
+    fn clients(
+        &self,
+        wanted: ClientFilter,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Piece<Client>> {
+        let clients = (0..5).map(|number| Client {
+            clientid: format!("c{number}"),
+            connected: number != 0,
+            ..Client::default()
+        });
+        let clients = clients.filter(|one| {
+            wanted.connected.is_none_or(|it| it == one.connected)
+                && wanted
+                    .like
+                    .as_ref()
+                    .is_none_or(|like| one.clientid.contains(&**like))
+        });
+        let found = piece(clients.collect(), cursor, limit);
+        Box::pin(async { found })
+    }
+
+    fn subscriptions(
+        &self,
+        clientid: String,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> Answer<'_, Piece<Subscription>> {
+        let topics = ["a", "b", "c"].map(|topic| Subscription {
+            topic: format!("{clientid}/{topic}"),
+            qos: 1,
+            nl: false,
+            rap: false,
+            rh: 0,
+            partly: false,
+        });
+        let found = piece(topics.into(), cursor, limit);
+        Box::pin(async { found })
+    }
+
     fn client(&self, clientid: String) -> Answer<'_, Client> {
         Box::pin(async move {
             match &*clientid {
@@ -332,15 +385,18 @@ impl Explain for Fake {
                     username: request.username,
                     ..ExplainedIdentity::default()
                 },
+                refused: None,
                 ban: None,
                 steps: Vec::new(),
                 decision: Decision::Deny,
+                why: String::new(),
                 rule: None,
                 limits: Vec::new(),
                 routing: vec![Receiver {
                     clientid: request.clientid,
                     qos: request.qos,
                     share: None,
+                    gets: Gets::Now,
                 }],
                 routing_more: false,
             })

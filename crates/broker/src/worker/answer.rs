@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use auth::{Access, Verdict};
 use types::{ClientId, QoS, SessionKey, SubscriptionFilter, TopicName};
 
 use super::Worker;
+use crate::client::{Asks, Client};
 use crate::conn::Conn;
 use crate::question::{
-    Ask, ClientFacts, Findings, Gets, LinkFacts, Question, Subscriber, Subscribers,
+    Ask, ClientFacts, Clients, Findings, Gets, LinkFacts, Presence, Question, Subscriber,
+    Subscribers, SubscriptionFacts, Wanted,
 };
+use crate::slots::Slots;
 
 /// Questions answered in one turn, each with at most [`Question::MOST`] entries.
 const QUESTIONS_PER_TURN: usize = 2;
@@ -32,6 +36,14 @@ impl Worker {
                 after,
                 most,
             } => Findings::Client(self.facts_of(client, after.as_ref(), *most)),
+            Question::Clients {
+                wanted,
+                after,
+                most,
+            } => {
+                let most = (*most).clamp(1, Question::MOST);
+                Findings::Clients(self.clients_of(wanted, *after, most))
+            }
             Question::Subscribers {
                 topic,
                 qos,
@@ -47,41 +59,63 @@ impl Worker {
     }
 
     fn facts_of(
-        &self,
+        &mut self,
         client: &str,
         after: Option<&SubscriptionFilter>,
         most: usize,
     ) -> Option<Box<ClientFacts>> {
-        let key = self.by_id.get(&ClientId::new(client)?)?;
-        let client = self.clients.at(*key)?;
-        let conn = client.conn.and_then(|conn| self.conns.at(conn));
-        let link = conn.and_then(|conn| {
-            let open = conn.open()?;
-            Some(LinkFacts {
-                info: conn.info.clone(),
-                version: open.link.version(),
-                keep_alive: open.link.keep_alive(),
-            })
-        });
+        let key = *self.by_id.get(&ClientId::new(client)?)?;
+        let client = self.clients.at(key)?;
+        let mut facts = facts(client, &self.conns);
+        let asks = client.asks;
         let known = &client.session.subscriptions;
-        let mut subscriptions = Vec::new();
         let mut next = known.next_after(after);
         while let Some((filter, subscription)) = next
-            && subscriptions.len() < most.min(Question::MOST)
+            && facts.subscriptions.len() < most.min(Question::MOST)
         {
-            subscriptions.push((filter.clone(), subscription.options));
+            facts.subscriptions.push(SubscriptionFacts {
+                filter: filter.clone(),
+                options: subscription.options,
+                in_part: false,
+            });
             next = known.next_after(Some(filter));
         }
-        Some(Box::new(ClientFacts {
-            client: client.id.clone(),
-            identity: client.identity.clone(),
-            grant: client.grant.clone(),
-            link,
-            waiting: client.session.queued_len(),
-            inflight: client.session.inflight_len(),
-            subscription_count: known.len(),
-            subscriptions,
-        }))
+        // Of others it is known that none is.
+        if matches!(asks, Asks::InPart | Asks::Unreviewed | Asks::Returning) {
+            for one in &mut facts.subscriptions {
+                let access = Access::Subscribe {
+                    filter: &one.filter.filter,
+                    qos: one.options.qos,
+                };
+                one.in_part = self.decide(key, &access).verdict == Verdict::Partly;
+            }
+        }
+        Some(Box::new(facts))
+    }
+
+    fn clients_of(&self, wanted: &Wanted, after: Option<SessionKey>, most: usize) -> Clients {
+        let mut found = Clients::default();
+        let first = after.map_or(0, |after| after.slot.saturating_add(1));
+        for (looks, slot) in (first..).enumerate() {
+            let Some(key) = self.clients.key_at::<SessionKey>(slot) else {
+                found.next = None;
+                return found;
+            };
+            if found.clients.len() >= most || looks >= Question::LOOKS {
+                break;
+            }
+            // Only the slot counts: whoever has it later is behind it, too.
+            found.next = Some(key.unwrap_or(SessionKey {
+                slot,
+                generation: 0,
+            }));
+            let client = key.and_then(|key| self.clients.at(key));
+            let client = client.filter(|client| is_wanted(wanted, client, &self.conns));
+            found
+                .clients
+                .extend(client.map(|client| facts(client, &self.conns)));
+        }
+        found
     }
 
     fn subscribers_of(
@@ -155,4 +189,48 @@ impl Worker {
             gets,
         })
     }
+}
+
+/// What is known of a client, its subscriptions aside.
+fn facts(client: &Client, conns: &Slots<Conn>) -> ClientFacts {
+    let conn = client.conn.and_then(|conn| conns.at(conn));
+    let link = conn.and_then(|conn| {
+        let open = conn.open()?;
+        Some(LinkFacts {
+            info: conn.info.clone(),
+            version: open.link.version(),
+            keep_alive: open.link.keep_alive(),
+            granted_until: open.term.as_ref().and_then(|term| term.ends),
+        })
+    });
+    ClientFacts {
+        client: client.id.clone(),
+        identity: client.identity.clone(),
+        grant: client.grant.clone(),
+        link,
+        expiry: client.expiry,
+        waiting: client.session.queued_len(),
+        inflight: client.session.inflight_len(),
+        subscription_count: client.session.subscriptions.len(),
+        subscriptions: Vec::new(),
+    }
+}
+
+fn is_wanted(wanted: &Wanted, client: &Client, conns: &Slots<Conn>) -> bool {
+    let conn = client.conn.and_then(|conn| conns.at(conn));
+    let presence = match conn {
+        Some(_) => Presence::Connected,
+        None => Presence::Away,
+    };
+    let like = wanted.like.as_deref();
+    let user = wanted.user.as_deref();
+    like.is_none_or(|like| client.id.as_str().contains(like))
+        && user.is_none_or(|user| client.identity.user() == Some(user))
+        && wanted.presence.is_none_or(|wanted| wanted == presence)
+        && wanted
+            .address
+            .is_none_or(|address| conn.is_some_and(|conn| conn.info.peer.ip() == Some(address)))
+        && wanted
+            .listener
+            .is_none_or(|place| conn.is_some_and(|conn| conn.info.listener == place))
 }

@@ -13,7 +13,7 @@ use broker::Mail;
 use config::{Authentication, Config, Location, Method};
 use net::Mailboxes;
 use providers::settings as wanted;
-use providers::{Access, Chain, Notice, Problem, ProviderSettings, Settings};
+use providers::{Access, Chain, Figures, Notice, Problem, ProviderSettings, Purge, Settings};
 use tracing::{info, warn};
 use types::ReasonCode;
 
@@ -94,6 +94,25 @@ impl Identities {
                 *self.asked.write().unwrap_or_else(PoisonError::into_inner) = asked;
                 Ok(())
             }
+        }
+    }
+
+    /// What was asked so far; `None` if nobody is asked.
+    pub(crate) fn figures(&self) -> Option<Figures> {
+        match self.asked() {
+            Asked::Chain(chain) => Some(chain.figures()),
+            Asked::Nobody(_) => None,
+        }
+    }
+
+    /// Forgets who was let in lately.
+    pub(crate) fn forget(&self, whom: Purge<'_>) {
+        match self.asked() {
+            Asked::Chain(chain) => {
+                // How many there were is of no interest.
+                let _forgotten = chain.purge(whom);
+            }
+            Asked::Nobody(_) => {}
         }
     }
 

@@ -53,10 +53,11 @@ impl fmt::Display for ListenError {
     }
 }
 
-/// Open listeners: the sockets, where they listen, and the certificates to watch.
+/// Open listeners: the sockets, where they listen, what their TLS goes by, certificates to watch.
 pub(crate) struct Opened {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) addresses: Vec<Address>,
+    pub(crate) tls: Vec<Option<TlsDoor>>,
     pub(crate) watched: Vec<Watched>,
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
     let mut doors = Opened {
         listeners: Vec::new(),
         addresses: Vec::new(),
+        tls: Vec::new(),
         watched: Vec::new(),
     };
     for wanted in &config.listeners {
@@ -75,6 +77,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
         let (how, watched) = listener(config, wanted)?;
         let listener = Listener::bind(&how).map_err(failed)?;
         doors.addresses.push(listener.address().clone());
+        doors.tls.push(how.tls.clone());
         doors.listeners.push(listener);
         doors.watched.extend(watched);
     }

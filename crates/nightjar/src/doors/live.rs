@@ -29,7 +29,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(crate) struct Permissions {
     access: Arc<Access>,
     rules: Mutex<permissions::Configured>,
+    /// What was made last, and what it was made of.
+    made: Mutex<Made>,
     wake: Sender<()>,
+}
+
+/// A policy, and what it was made of.
+struct Made {
+    /// [`Access::revision`].
+    revision: u64,
+    policy: Arc<dyn Policy>,
 }
 
 /// What is to be done when something has changed; [`Permissions::follow`] does it.
@@ -51,9 +60,11 @@ impl Permissions {
             // Nobody follows any more: the server ends.
             let _ending = told.send(());
         }));
+        let made = Mutex::new(make(&rules, &access.snapshot(SystemTime::now())));
         let permissions = Self {
             access: Arc::new(access),
             rules: Mutex::new(rules),
+            made,
             wake,
         };
         Ok((Arc::new(permissions), Changes(changes)))
@@ -64,10 +75,24 @@ impl Permissions {
         &self.access
     }
 
-    /// Who may do what, at this time.
+    /// Who may do what. A change that was made is in it, also if the workers have yet to hear of it.
     pub(crate) fn policy(&self) -> Arc<dyn Policy> {
-        self.rules()
-            .policy(&self.access.snapshot(SystemTime::now()))
+        if self.made().revision != self.access.revision() {
+            // Nobody has to hear of it by this: the workers do by the change itself.
+            self.renew(&self.access.snapshot(SystemTime::now()));
+        }
+        Arc::clone(&self.made().policy)
+    }
+
+    fn renew(&self, snapshot: &Snapshot) -> Arc<dyn Policy> {
+        let made = make(&self.rules(), snapshot);
+        let policy = Arc::clone(&made.policy);
+        *self.made() = made;
+        policy
+    }
+
+    fn made(&self) -> MutexGuard<'_, Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts other rules in force, soon.
@@ -119,7 +144,7 @@ impl Permissions {
             warn!(%error, "bans that are over stay in the database");
         }
         let snapshot = self.access.snapshot(now);
-        let policy = self.rules().policy(&snapshot);
+        let policy = self.renew(&snapshot);
         for worker in (0..=u16::MAX).map(WorkerId).take(mailboxes.workers()) {
             let mail = Mail::Control(Control::Policy(Arc::clone(&policy)));
             if mailboxes.send(worker, mail).is_err() {
@@ -128,6 +153,13 @@ impl Permissions {
             }
         }
         until_expiry(&snapshot, now)
+    }
+}
+
+fn make(rules: &permissions::Configured, snapshot: &Snapshot) -> Made {
+    Made {
+        revision: snapshot.revision,
+        policy: rules.policy(snapshot),
     }
 }
 

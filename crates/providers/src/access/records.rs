@@ -13,7 +13,7 @@ use super::scram::Verifier;
 use crate::rules::RuleText;
 
 /// A user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// The name that clients give.
     pub name: String,
@@ -214,6 +214,14 @@ impl StoredUser {
             created: before.map_or(now, |it| it.created),
             changed: now,
         })
+    }
+
+    /// What is left when secrets need not be kept.
+    pub(super) fn without_credentials(self) -> Self {
+        Self {
+            credentials: Credentials::default(),
+            ..self
+        }
     }
 
     pub(super) fn show(&self, name: &str) -> User {

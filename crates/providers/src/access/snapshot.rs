@@ -121,6 +121,10 @@ impl Model {
         self.bans.remove(key);
     }
 
+    pub(super) fn members(&self) -> Arc<Members> {
+        Arc::clone(&self.members)
+    }
+
     pub(super) fn groups(&self) -> Vec<Group> {
         self.groups.values().cloned().collect()
     }

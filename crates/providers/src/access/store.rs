@@ -165,21 +165,56 @@ impl Store {
     ) -> Result<u64, AccessError> {
         let transaction = self.database.begin_write().map_err(storage)?;
         act(&transaction)?;
-        let revision = {
-            let mut meta = transaction.open_table(META).map_err(storage)?;
-            let before: u64 = {
-                let found = meta.get(REVISION_KEY).map_err(storage)?;
-                let found = found.ok_or_else(|| damaged(REVISION_KEY))?;
-                parse(REVISION_KEY, found.value())?
-            };
-            let revision = before.saturating_add(1);
-            let json = serde_json::to_vec(&revision).map_err(storage)?;
-            meta.insert(REVISION_KEY, &json[..]).map_err(storage)?;
-            revision
-        };
-        transaction.commit().map_err(storage)?;
-        Ok(revision)
+        commit(transaction)
     }
+
+    /// Begins a change of many users. Nobody else may change anything until it is gone.
+    pub(super) fn batch(&self) -> Result<Batch, AccessError> {
+        let transaction = self.database.begin_write().map_err(storage)?;
+        Ok(Batch(transaction))
+    }
+}
+
+/// A change of many users. Unless it is committed, it was none.
+pub(super) struct Batch(WriteTransaction);
+
+impl Batch {
+    /// A user as it would be.
+    pub(super) fn user(&self, name: &str) -> Result<Option<StoredUser>, AccessError> {
+        let users = self.0.open_table(USERS).map_err(storage)?;
+        let found = users.get(name).map_err(storage)?;
+        found.map(|found| parse(name, found.value())).transpose()
+    }
+
+    pub(super) fn put_user(&self, name: &str, user: &StoredUser) -> Result<(), AccessError> {
+        let json = serde_json::to_vec(user).map_err(storage)?;
+        let mut users = self.0.open_table(USERS).map_err(storage)?;
+        users.insert(name, &json[..]).map_err(storage)?;
+        Ok(())
+    }
+
+    /// Makes it so; the new revision.
+    pub(super) fn commit(self) -> Result<u64, AccessError> {
+        commit(self.0)
+    }
+}
+
+/// Ends a change; the new revision.
+fn commit(transaction: WriteTransaction) -> Result<u64, AccessError> {
+    let revision = {
+        let mut meta = transaction.open_table(META).map_err(storage)?;
+        let before: u64 = {
+            let found = meta.get(REVISION_KEY).map_err(storage)?;
+            let found = found.ok_or_else(|| damaged(REVISION_KEY))?;
+            parse(REVISION_KEY, found.value())?
+        };
+        let revision = before.saturating_add(1);
+        let json = serde_json::to_vec(&revision).map_err(storage)?;
+        meta.insert(REVISION_KEY, &json[..]).map_err(storage)?;
+        revision
+    };
+    transaction.commit().map_err(storage)?;
+    Ok(revision)
 }
 
 /// Makes the file under another name, so that there is never one without its first records.

@@ -7,7 +7,51 @@ use auth::Secret;
 use tempfile::TempDir;
 
 use super::*;
+use crate::hash::Hash;
 use crate::rules::Permission;
+
+/// Changes that everybody agrees to.
+impl Access {
+    fn agreed(&self) -> Changes<'_> {
+        self.changes(&|_| Ok(()))
+    }
+
+    pub(crate) fn put_user(&self, name: &str, edit: UserEdit) -> Result<Change, AccessError> {
+        self.agreed().put_user(name, edit)
+    }
+
+    pub(crate) fn delete_user(&self, name: &str) -> Result<Change, AccessError> {
+        self.agreed().delete_user(name)
+    }
+
+    fn put_group(&self, group: &Group) -> Result<Change, AccessError> {
+        self.agreed().put_group(group)
+    }
+
+    fn delete_group(&self, name: &str) -> Result<Change, AccessError> {
+        self.agreed().delete_group(name)
+    }
+
+    fn put_role(&self, role: &Role) -> Result<Change, AccessError> {
+        self.agreed().put_role(role)
+    }
+
+    fn delete_role(&self, name: &str) -> Result<Change, AccessError> {
+        self.agreed().delete_role(name)
+    }
+
+    fn put_rules(&self, texts: &[RuleText]) -> Result<Change, AccessError> {
+        self.agreed().put_rules(texts)
+    }
+
+    fn put_ban(&self, ban: &Ban) -> Result<Change, AccessError> {
+        self.agreed().put_ban(ban)
+    }
+
+    fn delete_ban(&self, on: &BanOn) -> Result<Change, AccessError> {
+        self.agreed().delete_ban(on)
+    }
+}
 
 fn folder() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -345,4 +389,51 @@ fn a_snapshot_of_many_users_is_quick() {
     }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     println!("change and snapshot: {slowest:?}");
+}
+
+#[test]
+fn what_is_not_agreed_to_does_not_happen() {
+    let (_folder, file) = folder();
+    let access = open(&file);
+    access.put_user("ann", edit(&["g"], &[])).unwrap();
+    let refuse = |_: &Change| Err(String::from("no paper left"));
+    let refused = access.changes(&refuse).put_user("ann", edit(&[], &[]));
+    assert_eq!(refused.unwrap_err().to_string(), "no paper left");
+    let refused = access.changes(&refuse).delete_user("ann");
+    assert!(matches!(refused, Err(AccessError::NotAgreed(_))));
+    assert_eq!(access.user("ann").unwrap().unwrap().groups, ["g"]);
+    assert_eq!(access.revision(), 1);
+}
+
+#[test]
+fn users_are_imported_all_or_none() {
+    let (_folder, file) = folder();
+    let access = open(&file);
+    access.put_user("ann", edit(&["old"], &[])).unwrap();
+    let import = |names: &[&str], existing| {
+        let entries = names
+            .iter()
+            .map(|&name| Ok((name.to_owned(), edit(&["new"], &[]))));
+        let mut entries = entries.collect::<Vec<_>>().into_iter();
+        let about = |name: &str, error| AccessError::Invalid(format!("{name}: {error}"));
+        access
+            .agreed()
+            .import::<AccessError>(&mut entries, existing, about)
+    };
+    let refused = import(&["bob", "ann"], Existing::Refuse).unwrap_err();
+    assert_eq!(refused.to_string(), "ann: there is such a thing already");
+    assert!(import(&["bob", ""], Existing::Keep).is_err());
+    assert_eq!(access.user("bob").unwrap(), None);
+    let groups = |name: &str| access.user(name).unwrap().unwrap().groups;
+    let kept = import(&["bob", "ann"], Existing::Keep).unwrap();
+    assert_eq!((kept.created, kept.replaced, kept.kept), (1, 0, 1));
+    assert_eq!(
+        (groups("ann"), groups("bob")),
+        (vec!["old".into()], vec!["new".into()])
+    );
+    let replaced = import(&["cid", "ann"], Existing::Replace).unwrap();
+    assert_eq!((replaced.created, replaced.replaced), (1, 1));
+    assert_eq!(groups("ann"), ["new"]);
+    let members = access.snapshot(at(1)).members;
+    assert!(members.users.contains_key("bob") && members.users.contains_key("cid"));
 }

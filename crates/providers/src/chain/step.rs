@@ -28,7 +28,7 @@ pub(super) struct Step {
     counters: Arc<Counters>,
     cache: Option<Mutex<Cache>>,
     /// The grant of all its clients that were given nothing in particular.
-    nothing: Option<Arc<Grant>>,
+    nothing: Arc<Grant>,
 }
 
 /// What became of a question.
@@ -64,12 +64,10 @@ impl Step {
             gate: Gate::new(settings.concurrency, settings.queue, provider.is_remote()),
             counters: before.map_or_else(Arc::default, |it| Arc::clone(&it.counters)),
             cache: cache.map(Mutex::new),
-            nothing: refresh_after.map(|_| {
-                Arc::new(Grant {
-                    refresh_after,
-                    provider: Some(Arc::clone(&settings.name)),
-                    ..Grant::default()
-                })
+            nothing: Arc::new(Grant {
+                refresh_after,
+                provider: Some(Arc::clone(&settings.name)),
+                ..Grant::default()
             }),
             provider,
             settings,
@@ -212,8 +210,8 @@ impl Step {
             || known.valid_for.is_some()
             || !known.groups.is_empty();
         let grant = if has_something {
-            let refresh = self.nothing.as_ref().and_then(|it| it.refresh_after);
-            Some(Arc::new(Grant {
+            let refresh = self.nothing.refresh_after;
+            Arc::new(Grant {
                 groups: known.groups,
                 superuser: known.superuser,
                 rules: known.rules,
@@ -221,13 +219,13 @@ impl Step {
                 refresh_after: refresh.filter(|_| known.valid_for.is_none()),
                 valid_for: known.valid_for,
                 provider: Some(Arc::clone(&self.name)),
-            }))
+            })
         } else {
-            self.nothing.clone()
+            Arc::clone(&self.nothing)
         };
         Admitted {
             identity: Identity::of(known.user),
-            grant,
+            grant: Some(grant),
             data: known.data,
         }
     }

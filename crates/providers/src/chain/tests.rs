@@ -188,7 +188,11 @@ fn the_chain_asks_one_after_the_other() {
     let bench = Bench::of(vec![first.provider("first"), second.provider("second")]);
     for name in ["ann", "bob"] {
         let outcome = bench.ask(login(name, &backwards(name)));
-        assert_eq!(admitted(outcome), Admitted::plain(user(name)));
+        let admitted = admitted(outcome);
+        assert_eq!(admitted.identity, user(name));
+        // Whoever is asked again about the client knows whom to ask.
+        let provider = admitted.grant.unwrap().provider.clone().unwrap();
+        assert_eq!(&*provider, ["first", "second"][usize::from(name == "bob")]);
     }
     let (reason, why) = refusal(bench.ask(login("ann", "wrong")));
     assert_eq!(reason, ReasonCode::BadUserNameOrPassword);

@@ -189,3 +189,15 @@ fn s71_a_hash_does_not_show_itself() {
             .contains("pa55")
     );
 }
+
+#[test]
+fn a_salted_digest_of_a_table_is_kept_as_text() {
+    // echo -n "saltpassword" | sha256sum
+    let digits = "13601bda4ea78e55a07b98866d2be6be0744e3866f13c00c811cab608a28f322";
+    let text = salted(digits, "salt").unwrap();
+    let hash = Hash::parse(&text).unwrap();
+    assert!(hash.verify(b"password") && !hash.verify(b"passwore"));
+    let bare = Hash::parse(&salted(digits, "").unwrap()).unwrap();
+    assert!(bare.verify(b"saltpassword"));
+    assert!(salted("abcd", "salt").is_err());
+}

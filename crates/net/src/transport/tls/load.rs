@@ -109,6 +109,8 @@ pub struct CertificateFacts {
     pub issuer: String,
     /// DNS names and addresses of the Subject Alternative Name.
     pub names: Vec<String>,
+    /// When it begins to be valid, in seconds since 1970.
+    pub not_before: i64,
     /// When it ends to be valid, in seconds since 1970.
     pub not_after: i64,
     /// SHA-256 of its DER form, as hexadecimal digits.
@@ -220,6 +222,7 @@ fn facts(path: &Path, first: Option<&CertificateDer<'_>>) -> Result<CertificateF
         subject: distinguished_name(parsed.subject()),
         issuer: distinguished_name(parsed.issuer()),
         names: names.collect(),
+        not_before: begin,
         not_after: end,
         fingerprint: hex(ring::digest::digest(&ring::digest::SHA256, der).as_ref()),
     })

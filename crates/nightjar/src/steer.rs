@@ -1,0 +1,288 @@
+//! What the administration API sees and changes of the running server.
+//!
+//! **Never** on a worker's thread: what only workers know is asked of them by mail, a bounded piece
+//! at a time, and what is asked of a disk is asked on the API's own threads.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`seen`] | [`Seen`]: what is kept of the broker's events |
+//! | [`ask`] | questions to workers, and their answers |
+//! | [`people`] | users |
+//! | [`roles`] | groups and roles |
+//! | [`bans`] | bans |
+//! | [`clients`] | who is connected or away |
+//! | [`explain`] | why |
+//! | [`chain`] | the chain of providers |
+//! | [`listeners`] | listeners and their figures |
+
+mod ask;
+mod bans;
+mod chain;
+mod clients;
+mod explain;
+mod listeners;
+mod people;
+mod roles;
+pub(crate) mod seen;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+
+use admin::server::status::State;
+use admin::server::{
+    Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Users,
+};
+use admin::{Api, Audit, Failure, Record, Stamp, audit};
+use broker::{CloseReason, Control, Mail, Selector, Shared};
+use config::{Config, ControlSocket};
+use net::{Counters, Mailboxes};
+use providers::Purge;
+use providers::access::{AccessError, Change};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tracing::warn;
+use types::{Time, WorkerId};
+
+use crate::doors::Doors;
+use seen::Seen;
+
+/// Of so many users it is looked up one by one what is remembered.
+const FEW: usize = 16;
+
+/// The running server, as the API sees it.
+pub(crate) struct Steer {
+    shared: Arc<Shared>,
+    mailboxes: Mailboxes<Mail>,
+    counters: Arc<Counters>,
+    doors: Arc<Doors>,
+    config: RwLock<Arc<Config>>,
+    start: Instant,
+    started: SystemTime,
+    is_ending: AtomicBool,
+}
+
+/// What the API is made with.
+pub(crate) struct Parts {
+    /// What all workers share.
+    pub(crate) shared: Arc<Shared>,
+    /// The way to the workers.
+    pub(crate) mailboxes: Mailboxes<Mail>,
+    /// What the event loops count.
+    pub(crate) counters: Arc<Counters>,
+    /// Who comes in and what he may do.
+    pub(crate) doors: Arc<Doors>,
+    /// What is configured.
+    pub(crate) config: Config,
+    /// When the clock of the workers was at zero.
+    pub(crate) start: Instant,
+}
+
+/// The control socket of a server with this configuration, if it has one.
+pub(crate) fn socket(config: &Config, data_dir: &Path) -> Option<PathBuf> {
+    match &config.control_socket {
+        ControlSocket::At(path) => Some(data_dir.join(path)),
+        ControlSocket::Off => None,
+    }
+}
+
+/// Begins to serve the API by the control socket, if there is to be one.
+///
+/// # Errors
+/// The audit log or the socket cannot be opened.
+pub(crate) fn serve(
+    parts: Parts,
+    seen: &Seen,
+    data_dir: &Path,
+) -> Result<(Option<Api>, Arc<Steer>), admin::Problem> {
+    let audit = Audit::open(audit::Settings {
+        file: data_dir.join(&parts.config.audit.file),
+        size: parts.config.audit.size,
+        keep: parts.config.audit.keep,
+    })?;
+    let socket = socket(&parts.config, data_dir);
+    let steer = Arc::new(Steer {
+        shared: parts.shared,
+        mailboxes: parts.mailboxes,
+        counters: parts.counters,
+        doors: parts.doors,
+        config: RwLock::new(Arc::new(parts.config)),
+        start: parts.start,
+        started: SystemTime::now() - parts.start.elapsed(),
+        is_ending: AtomicBool::new(false),
+    });
+    let server = Arc::clone(&steer);
+    let denials = Arc::clone(seen.denials());
+    let Some(socket) = socket else {
+        return Ok((None, steer));
+    };
+    match Api::start(admin::Settings::new(socket), server, audit, denials) {
+        Ok(api) => Ok((Some(api), steer)),
+        // Data folders may be deeper than sockets: that is no reason not to serve clients.
+        Err(problem @ admin::Problem::TooLong(_)) => {
+            warn!(%problem, "there is no control socket: name a shorter one by control_socket");
+            Ok((None, steer))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+impl Steer {
+    /// The configuration was read again.
+    pub(crate) fn configured(&self, config: &Config) {
+        let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        *kept = Arc::new(config.clone());
+    }
+
+    /// The server says goodbye to its clients.
+    pub(crate) fn ending(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    fn config(&self) -> Arc<Config> {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&config)
+    }
+
+    fn workers(&self) -> impl Iterator<Item = WorkerId> + use<> {
+        (0..=u16::MAX).map(WorkerId).take(self.mailboxes.workers())
+    }
+
+    /// Tells all workers.
+    ///
+    /// # Errors
+    /// One has ended; so will the server.
+    fn tell(&self, control: &Control) -> Result<(), Failure> {
+        for worker in self.workers() {
+            self.tell_one(worker, control.clone())?;
+        }
+        Ok(())
+    }
+
+    fn tell_one(&self, worker: WorkerId, control: Control) -> Result<(), Failure> {
+        let sent = self.mailboxes.send(worker, Mail::Control(control));
+        sent.map_err(|_| Failure::Unavailable("the server is ending".into()))
+    }
+
+    /// Clients of a user are asked about again. Groups, roles and bans need no word: they are in the
+    /// policy, of which all workers hear.
+    fn refresh_user(&self, name: &str) -> Result<(), Failure> {
+        self.doors.forget(Purge::User(name));
+        self.tell(&Control::Refresh(Selector::User(name.into())))
+    }
+
+    /// Clients of these users have to prove again who they are.
+    fn end_users(&self, names: BTreeSet<Arc<str>>) -> Result<(), Failure> {
+        match names.len() {
+            0..=FEW => names
+                .iter()
+                .for_each(|name| self.doors.forget(Purge::User(name))),
+            _ => self.doors.forget(Purge::All),
+        }
+        let selector = Selector::Users(Arc::new(names));
+        self.tell(&Control::End(selector, CloseReason::Unwelcome))
+    }
+
+    /// A point in the time of the workers, by the wall clock.
+    fn stamp(&self, at: Time) -> Stamp {
+        Stamp::from(self.started + Duration::from_millis(at.as_millis()))
+    }
+}
+
+impl fmt::Debug for Steer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Steer")
+    }
+}
+
+impl Server for Steer {
+    fn status(&self) -> Status {
+        let (connections, sessions) = self.shared.connections_and_sessions();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            state: match self.is_ending.load(Ordering::Relaxed) {
+                true => State::Stopping,
+                false => State::Running,
+            },
+            started_at: Stamp::from(self.started),
+            uptime: self.start.elapsed().as_secs(),
+            workers: count(self.mailboxes.workers()),
+            connections: count(connections),
+            sessions: count(sessions),
+            alarms: Vec::new(),
+        }
+    }
+
+    fn users(&self) -> &dyn Users {
+        self
+    }
+
+    fn roles(&self) -> &dyn Roles {
+        self
+    }
+
+    fn bans(&self) -> &dyn Bans {
+        self
+    }
+
+    fn clients(&self) -> &dyn Clients {
+        self
+    }
+
+    fn explain(&self) -> &dyn Explain {
+        self
+    }
+
+    fn authentication(&self) -> &dyn Authentication {
+        self
+    }
+
+    fn listeners(&self) -> &dyn Listeners {
+        self
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn seconds(at: u64) -> Stamp {
+    Stamp::from_millis(at.saturating_mul(1000))
+}
+
+/// Puts a change into the audit log before it is made, as the API shows such a thing.
+fn noted<K: DeserializeOwned + 'static, S: Serialize + 'static>(
+    record: &Record,
+    shown: fn(K) -> S,
+) -> impl Fn(&Change) -> Result<(), String> + '_ {
+    move |change| {
+        let read = |value: &Option<Value>| -> Result<Option<S>, String> {
+            let kept = value.as_ref().map(K::deserialize).transpose();
+            let kept = kept.map_err(|error| format!("a line for the audit log: {error}"))?;
+            Ok(kept.map(shown))
+        };
+        let (before, after) = (read(&change.before)?, read(&change.after)?);
+        let done = record.done(before.as_ref(), after.as_ref());
+        done.map_err(|failure| failure.to_string())
+    }
+}
+
+/// For what the API shows as the database keeps it.
+fn as_it_is(value: Value) -> Value {
+    value
+}
+
+/// What the caller hears of a change that was not made. `what` is the thing in words.
+fn failure(error: AccessError, what: &str) -> Failure {
+    match error {
+        AccessError::Invalid(why) => Failure::Invalid(why),
+        AccessError::Missing => Failure::NotFound(format!("there is no {what}")),
+        AccessError::Exists => Failure::Exists(format!("{what} is there already")),
+        AccessError::NotAgreed(why) => Failure::Audit(why),
+        AccessError::Storage(why) => Failure::Unavailable(format!("the database of users: {why}")),
+    }
+}
