@@ -17,6 +17,7 @@
 //! | `recheck` | clients whose certificates are withdrawn |
 //! | `transport` | what stands between socket and core: PROXY header, TLS, WebSocket |
 //! | `links` | the slot of a link (64 bytes) and the list of them |
+//! | `handshakes` | whose turn it is to shake hands |
 //! | `linger` | closing so that the other side can still read our last packet |
 //! | `accept` | taking connections; the pause when descriptors run out |
 //! | `address` | [`Address`]: TCP or a Unix socket and its file |
@@ -33,6 +34,7 @@ mod address;
 mod clock;
 mod counters;
 mod descriptors;
+mod handshakes;
 mod linger;
 mod links;
 mod listener;

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use types::{Arrival, ConnId, Core, LinkEnd, Peer};
 
 use crate::counters::{ListenerCounters, Notice, Refusal};
+use crate::handshakes::Progress;
 use crate::poller::Interest;
 use crate::transport::foreign::Protocol;
 use crate::transport::tls::HandshakeFailure;
@@ -52,11 +53,8 @@ impl<C: Core> Worker<C> {
 
     /// Goes on with the handshakes that had no time in the last turn.
     pub(crate) fn read_waiting(&mut self) {
-        self.shell.steps = HANDSHAKE_STEPS_PER_TURN;
-        while self.shell.steps > 0 {
-            let Some(conn) = self.shell.waiting.pop_front() else {
-                return;
-            };
+        self.shell.handshakes.begin_turn();
+        while let Some(conn) = self.shell.handshakes.next() {
             let shell = &mut self.shell;
             let Some(link) = shell.links.of(conn) else {
                 continue;
@@ -80,16 +78,18 @@ impl<C: Core> Worker<C> {
             return;
         };
         if transport.is_shaking_hands() {
-            // Asymmetric cryptography takes as long as hundreds of messages.
-            if shell.steps == 0 {
+            let progress = match transport.has_begun_handshake() {
+                true => Progress::Begun,
+                false => Progress::Fresh,
+            };
+            if !shell.handshakes.take_step() {
                 let interest = link.interest().without(Interest::READ);
                 match link.set_interest(&shell.poller, conn.slot, interest) {
-                    Ok(()) => shell.waiting.push_back(conn),
+                    Ok(()) => shell.handshakes.wait(conn, progress),
                     Err(_) => self.cut_off(conn, LinkEnd::Error),
                 }
                 return;
             }
-            shell.steps -= 1;
         }
         let held = transport.held().len();
         shell.scratch[..held].copy_from_slice(transport.held());
@@ -302,6 +302,3 @@ fn refusal(ending: Ending, counters: Option<&ListenerCounters>) -> Option<Refusa
 fn foreign_to_mqtt(bytes: &[u8]) -> Option<Protocol> {
     Protocol::of(bytes).filter(|protocol| *protocol != Protocol::Mqtt)
 }
-
-/// Most reads of links in TLS handshakes in one turn; the others come in the next ones.
-const HANDSHAKE_STEPS_PER_TURN: usize = 8;

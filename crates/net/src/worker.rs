@@ -12,6 +12,7 @@ use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
 use crate::accept::{Accepted, Acceptor};
 use crate::clock::Clock;
 use crate::counters::{Counters, Notice};
+use crate::handshakes::Handshakes;
 use crate::linger::Linger;
 use crate::links::{Link, Links, refuse};
 use crate::listener::Listener;
@@ -48,9 +49,7 @@ pub(crate) struct Shell<M> {
     /// Where transports put what is plain, and what is encrypted.
     pub(crate) plain: Vec<u8>,
     pub(crate) cipher: Vec<u8>,
-    /// Steps of TLS handshakes that this turn still has time for, and who waits for the next.
-    pub(crate) steps: usize,
-    pub(crate) waiting: VecDeque<ConnId>,
+    pub(crate) handshakes: Handshakes,
     /// The next slot to look at, if certificates are to be looked at again.
     pub(crate) recheck: Option<u32>,
     /// The time of this turn.
@@ -87,14 +86,21 @@ impl<M> Shell<M> {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             plain: Vec::new(),
             cipher: Vec::new(),
-            steps: 0,
-            waiting: VecDeque::new(),
+            handshakes: Handshakes::default(),
             recheck: None,
             now: clock.now(),
             turn: 0,
             core_was_told: false,
             abandoned: false,
         }
+    }
+}
+
+impl<M> Shell<M> {
+    /// Whether the connections of a listener begin with a handshake.
+    fn shakes_hands(&self, listener: u32) -> bool {
+        let door = self.doors.get(listener as usize);
+        door.is_some_and(|door| door.tls.is_some())
     }
 }
 
@@ -151,7 +157,7 @@ impl<C: Core> Worker<C> {
         let due = due.into_iter().flatten().min();
         let span = due.map(|due| due.since(shell.clock.now()));
         let idle = shell.deferred.is_empty()
-            && shell.waiting.is_empty()
+            && shell.handshakes.is_empty()
             && shell.recheck.is_none()
             && !shell.core_was_told
             && shell.mailboxes.of(shell.id).try_sleep();
@@ -236,6 +242,9 @@ impl<C: Core> Worker<C> {
     fn accept_batch(&mut self, number: u32) {
         for _ in 0..ACCEPTED_AT_ONCE {
             let shell = &mut self.shell;
+            if shell.handshakes.is_behind() && shell.shakes_hands(number) {
+                return;
+            }
             match self.accept.accept(number, shell.now) {
                 Accepted::Link {
                     socket,
