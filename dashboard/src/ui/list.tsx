@@ -1,0 +1,138 @@
+// A list in pieces: filters and page are in the address, sorting and paging are the server's.
+
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { get, type Query } from "../api/client";
+import type { Meta, Rows } from "../api/types";
+import { number } from "../lib/format";
+import { place, setQuery } from "../router";
+import { Button } from "./button";
+import { Select } from "./form";
+import { Icon, type IconName } from "./icon";
+import { type Loaded, useLoad } from "./load";
+import { Empty, Shown } from "./states";
+import { type Column, Table } from "./table";
+
+/** The page's filters, from the address. */
+export function useFilters(names: string[]): Record<string, string> {
+  const { query } = place.value;
+  return Object.fromEntries(names.map((name) => [name, query.get(name) ?? ""]));
+}
+
+const LIMITS = ["25", "50", "100", "500"];
+
+export interface Listing<T> extends Loaded<Rows<T>> {
+  page: number;
+  limit: number;
+  sort: string | undefined;
+}
+
+/** One page of a list of the API. */
+export function useList<T>(path: string, filters: Query = {}, every?: number, usual = 50): Listing<T> {
+  const { query } = place.value;
+  const page = Math.max(1, Number(query.get("page")) || 1);
+  const limit = Number(query.get("limit")) || usual;
+  const sort = query.get("sort") ?? undefined;
+  const all: Query = { ...filters, page, limit, sort };
+  const loaded = useLoad<Rows<T>>((signal) => get(path, all, { signal }), [path, JSON.stringify(all)], every ? { every } : {});
+  return { ...loaded, page, limit, sort };
+}
+
+export function Pager({ meta, page, limit, shown }: { meta: Meta; page: number; limit: number; shown: number }) {
+  const first = shown ? (page - 1) * limit + 1 : 0;
+  const more = meta.hasnext ?? (meta.count !== undefined && page * limit < meta.count);
+  return (
+    <nav class="pager" aria-label="Pages">
+      <span class="pager-count">
+        {number(first)}–{number(first ? first + shown - 1 : 0)}
+        {meta.count !== undefined && meta.count >= 0 && <> of {number(meta.count)}</>}
+      </span>
+      <span class="grow" />
+      <Select label="Rows" hideLabel value={String(limit)} onChange={(value) => setQuery({ limit: value, page: undefined })} options={LIMITS.map((n) => [n, `${n} rows`])} />
+      <Button icon="left" title="Previous page" small disabled={page <= 1} onClick={() => setQuery({ page: page > 2 ? String(page - 1) : undefined })} />
+      <span class="pager-page">{number(page)}</span>
+      <Button icon="right" title="Next page" small disabled={!more} onClick={() => setQuery({ page: String(page + 1) })} />
+    </nav>
+  );
+}
+
+interface Props<T> {
+  of: Listing<T>;
+  columns: Column<T>[];
+  id: (row: T) => string;
+  href?: (row: T) => string;
+  label: string;
+  empty: { icon?: IconName; title: string; words?: ComponentChildren };
+  chosen?: Set<string>;
+  onChoose?: (chosen: Set<string>) => void;
+  tone?: (row: T) => string | undefined;
+}
+
+/** The table of a list, with its pager and its states. */
+export function List<T>({ of, columns, id, href, label, empty, chosen, onChoose, tone }: Props<T>) {
+  return (
+    <Shown of={of} lines={10}>
+      {({ data, meta }) =>
+        data.length === 0 && of.page === 1 ? (
+          <Empty icon={empty.icon ?? "info"} title={empty.title}>
+            {empty.words}
+          </Empty>
+        ) : (
+          <>
+            {of.error && (
+              <div class="stale" role="status">
+                <Icon name="warning" /> Not up to date: the server does not answer.
+              </div>
+            )}
+            <Table
+              columns={columns}
+              rows={data.slice(0, of.limit)}
+              id={id}
+              href={href}
+              label={label}
+              sort={of.sort}
+              onSort={(sort) => setQuery({ sort, page: undefined })}
+              chosen={chosen}
+              {...(onChoose ? { onChoose } : {})}
+              {...(tone ? { tone } : {})}
+            />
+            <Pager meta={meta ?? {}} page={of.page} limit={of.limit} shown={Math.min(data.length, of.limit)} />
+          </>
+        )
+      }
+    </Shown>
+  );
+}
+
+/** Which of the columns that can be hidden the user wants, kept by the browser. */
+export function useColumns<T>(key: string, columns: Column<T>[], hidden: string[]): [Column<T>[], ComponentChildren] {
+  const name = `nightjar.columns.${key}`;
+  const [off, setOff] = useState<string[]>(() => {
+    const saved = localStorage.getItem(name);
+    return saved === null ? hidden : saved.split("\n").filter(Boolean);
+  });
+  const turn = (title: string, on: boolean) => {
+    const next = on ? off.filter((one) => one !== title) : [...off, title];
+    localStorage.setItem(name, next.join("\n"));
+    setOff(next);
+  };
+  const chooser = (
+    <details class="menu">
+      <summary class="button">
+        <Icon name="columns" />
+        <span>Columns</span>
+      </summary>
+      <div class="menu-body">
+        {columns
+          .filter((column) => column.optional)
+          .map((column) => (
+            <label key={column.title}>
+              <input type="checkbox" checked={!off.includes(column.title)} onChange={(event) => turn(column.title, event.currentTarget.checked)} />
+              {column.title}
+            </label>
+          ))}
+      </div>
+    </details>
+  );
+  return [columns.filter((column) => !column.optional || !off.includes(column.title)), chooser];
+}
