@@ -57,6 +57,7 @@ export const bans: T.Ban[] = HOSTILE.slice(0, 4).map((who, n) => ({ as: (["clien
 export const explained: T.Explained = {
   decision: "deny",
   rule: "role sensor, rule 3",
+  why: "a rule denies it",
   ban: null,
   authentication: { connected: true, username: "berlin-line-2", provider: "database", asked: ["plant-passwords", "database"], roles: ["sensor"], groups: ["berlin"], is_superuser: false, anonymous_allowed: false },
   steps: [
@@ -65,7 +66,7 @@ export const explained: T.Explained = {
     { rule: `role sensor, rule 3: deny all ${HOSTILE[0]}`, outcome: "decides" },
   ],
   limits: [{ name: "messages per second", value: "12 of 100", exceeded: false }, { name: "topic levels", value: "18 of 16", exceeded: true }],
-  routing: clients.slice(0, 5).map((client) => ({ clientid: client.clientid, qos: 1, share: null })),
+  routing: clients.slice(0, 5).map((client) => ({ clientid: client.clientid, qos: 1, gets: client.connected ? "now" as const : "away" as const, share: null })),
   routing_more: true,
 };
 

@@ -27,38 +27,46 @@ export const chance = (n: number): number => {
 const KINDS = ["press", "pump", "boiler", "conveyor", "robot", "meter", "gateway", "scada"];
 const PLACES = ["berlin", "lyon", "torino", "gent"];
 
-export const clients: T.ClientRow[] = Array.from({ length: 240 }, (_, n): T.ClientRow => {
+export const clients: T.Client[] = Array.from({ length: 240 }, (_, n): T.Client => {
   const kind = KINDS[n % KINDS.length] ?? "meter";
   const place = PLACES[Math.floor(chance(n) * 4)] ?? "gent";
   const connected = chance(n + 7) > 0.12;
   const tls = chance(n + 3) > 0.5;
+  const clientid = `${place}-${kind}-${String(n).padStart(3, "0")}`;
+  const address = `10.${20 + (n % 4)}.${Math.floor(chance(n + 1) * 200)}.${(n * 7) % 250}`;
   return {
-    clientid: n < HOSTILE.length * 1 && n % 9 === 8 ? "" : `${place}-${kind}-${String(n).padStart(3, "0")}`,
+    clientid,
     username: n % 5 === 0 ? null : `${place}-line-${(n % 4) + 1}`,
-    ip_address: `10.${20 + (n % 4)}.${Math.floor(chance(n + 1) * 200)}.${(n * 7) % 250}`,
-    port: 40_000 + n * 13,
+    peer: `${address}:${40_000 + n * 13}`,
+    ip_address: address,
     listener: tls ? "plant-tls" : "default",
     transport: tls ? "tls" : n % 11 === 0 ? "ws" : "tcp",
-    proto_ver: n % 3 === 0 ? 4 : 5,
+    proto_ver: n % 3 === 0 ? "3.1.1" : "5.0",
     connected,
     connected_at: at(chance(n + 2) * 400_000 + 30),
     disconnected_at: connected ? null : at(chance(n + 5) * 9000),
     clean_start: n % 3 === 0,
     expiry_interval: 7200,
     keepalive: 60,
-    subscriptions_cnt: 1 + (n % 7),
-    mqueue_len: connected ? (n % 17 === 0 ? 41 : 0) : Math.floor(chance(n) * 900),
+    subscriptions: [],
+    subscriptions_count: 1 + (n % 7),
+    queued: connected ? (n % 17 === 0 ? 41 : 0) : Math.floor(chance(n) * 900),
     mqueue_bytes: 0,
     mqueue_dropped: n % 23 === 0 ? Math.floor(chance(n) * 3000) : 0,
-    inflight_cnt: n % 4,
-    awaiting_rel_cnt: 0,
+    inflight: n % 4,
     recv_msg: Math.floor(chance(n + 11) * 4_000_000),
     send_msg: Math.floor(chance(n + 12) * 900_000),
     recv_oct: Math.floor(chance(n + 13) * 900_000_000),
     send_oct: Math.floor(chance(n + 14) * 200_000_000),
+    groups: ["berlin"],
+    roles: ["sensor"],
+    is_superuser: false,
+    provider: "database",
+    granted_until: null,
+    certificate: tls ? `CN=${clientid}` : null,
   };
 });
-/** Hostile ids stand among the others; `?hostile=0` in the environment leaves them out. */
+/** Hostile ids stand among the others; MOCK_PLAIN=1 leaves them out, for pictures. */
 if (process.env["MOCK_PLAIN"] !== "1") {
   for (const [n, id] of HOSTILE.entries()) {
     const row = clients[n * 3];

@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { extname, join } from "node:path";
+import type * as T from "../src/api/types";
 import * as access from "./access";
 import * as data from "./data";
 
@@ -45,33 +46,18 @@ const like = (value: unknown, wanted: string | null): boolean => !wanted || Stri
 
 function clientRows(query: Query) {
   const state = query.get("conn_state");
-  const found = data.clients.filter((one) => like(one.clientid, query.get("like_clientid")) && like(one.username, query.get("like_username")) && like(one.ip_address, query.get("ip_address")) && (!state || one.connected === (state === "connected")) && (!query.get("proto_ver") || String(one.proto_ver) === query.get("proto_ver")));
-  const sort = query.get("sort");
-  if (sort) {
-    const key = sort.replace("-", "") as keyof (typeof found)[number];
-    const sign = sort.startsWith("-") ? -1 : 1;
-    found.sort((a, b) => (String(a[key] ?? "") < String(b[key] ?? "") ? -sign : sign));
-  }
-  const answer = rows(found, query);
-  return { ...answer, meta: { ...answer.meta, count: state || query.get("like_clientid") ? found.length : 98_204 } };
+  const found = data.clients.filter((one) => like(one.clientid, query.get("like_clientid")) && like(one.username, query.get("username")) && like(one.ip_address, query.get("ip_address")) && like(one.listener, query.get("listener")) && (!state || one.connected === (state === "connected")));
+  const from = Number(query.get("cursor") ?? 0);
+  const to = from + Number(query.get("limit") ?? 100);
+  return { data: found.slice(from, to), meta: { limit: to - from, hasnext: to < found.length, ...(to < found.length ? { cursor: String(to) } : {}) } };
 }
 
-function client(id: string) {
+function client(id: string): T.Client {
   const row = data.clients.find((one) => one.clientid === id);
   if (!row) throw new Refused(404, "NOT_FOUND", `there is no client ${JSON.stringify(id)}`);
   const topics = data.subscriptions.filter((one) => one.clientid === id);
   return {
     ...row,
-    peer: `${row.ip_address}:${row.port}`,
-    proto_ver: String(row.proto_ver),
-    groups: ["berlin"],
-    roles: ["sensor"],
-    is_superuser: false,
-    provider: "database",
-    granted_until: null,
-    certificate: `CN=${id}`,
-    inflight: row.inflight_cnt,
-    queued: row.mqueue_len,
     subscriptions: topics.map((one) => ({ topic: one.topic, qos: one.qos, nl: !!one.nl, rap: !!one.rap, rh: one.rh ?? 0, partly: one.qos === 2 })),
     subscriptions_count: topics.length,
     worker: 2,

@@ -9,7 +9,7 @@ type Schemas = components["schemas"];
 type Served<Name extends string, Ours> = Name extends keyof Schemas ? Schemas[Name] : Ours;
 
 export type Role = "viewer" | "operator" | "admin";
-export type Meta = { page?: number; limit?: number; count?: number; hasnext?: boolean; after?: string; last?: string; sampled?: boolean };
+export type Meta = { page?: number; limit?: number; count?: number; hasnext?: boolean; cursor?: string | null; after?: string; last?: string; sampled?: boolean };
 export interface Rows<T> {
   data: T[];
   meta: Meta;
@@ -110,43 +110,31 @@ export type Sample = {
   disk_bytes?: number;
 };
 
-export interface ClientRow {
-  clientid: string;
-  username?: string | null;
+/** A client, in the list and by itself: what the server has today, and what the contract adds. */
+export type Client = Schemas["Client"] & {
   ip_address?: string | null;
   port?: number | null;
-  listener?: string | null;
   transport?: string | null;
-  proto_ver?: string | number | null;
-  connected: boolean;
-  connected_at?: string | null;
   disconnected_at?: string | null;
   clean_start?: boolean | null;
-  expiry_interval?: number | null;
-  keepalive?: number | null;
-  subscriptions_cnt: number;
-  mqueue_len: number;
+  mqueue_len?: number;
   mqueue_bytes?: number;
-  mqueue_dropped: number;
-  inflight_cnt: number;
+  mqueue_dropped?: number;
+  inflight_cnt?: number;
   awaiting_rel_cnt?: number;
-  recv_msg: number;
-  send_msg: number;
-  recv_oct: number;
-  send_oct: number;
-}
-
-/** One client: what `GET /clients/{id}` has today, and what the list has too. */
-export type Client = Schemas["Client"] & Partial<Omit<ClientRow, "username" | "connected" | "clientid" | "listener" | "proto_ver" | "connected_at" | "expiry_interval" | "keepalive">> & {
-    worker?: number;
-    receive_maximum?: number;
-    topic_alias_maximum?: number;
-    maximum_packet_size?: number;
-    will?: { topic: string; qos: number; retain: boolean; delay: number } | null;
-    properties?: Record<string, unknown>;
-    send_pending_bytes?: number;
-    rtt_ms?: number;
-  };
+  recv_msg?: number;
+  send_msg?: number;
+  recv_oct?: number;
+  send_oct?: number;
+  worker?: number;
+  receive_maximum?: number;
+  topic_alias_maximum?: number;
+  maximum_packet_size?: number;
+  will?: { topic: string; qos: number; retain: boolean; delay: number } | null;
+  properties?: Record<string, unknown>;
+  send_pending_bytes?: number;
+  rtt_ms?: number;
+};
 
 export interface QueuedMessage {
   topic: string;

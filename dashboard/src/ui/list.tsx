@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { get, type Query } from "../api/client";
+import { offered } from "../api/offered";
 import type { Meta, Rows } from "../api/types";
 import { number } from "../lib/format";
 import { place, setQuery } from "../router";
@@ -25,33 +26,60 @@ export interface Listing<T> extends Loaded<Rows<T>> {
   page: number;
   limit: number;
   sort: string | undefined;
+  /** Whether the server sorts this list. */
+  sorts: boolean;
+  back: (() => void) | undefined;
+  on: (() => void) | undefined;
 }
 
-/** One page of a list of the API. */
+/** One page of a list of the API: by its number, or by the server's cursor where it has one. What the
+ * server does not take is not sent to it. */
 export function useList<T>(path: string, filters: Query = {}, every?: number, usual = 50): Listing<T> {
   const { query } = place.value;
-  const page = Math.max(1, Number(query.get("page")) || 1);
+  const known = offered[path];
+  const takes = (name: string) => known === undefined || known.includes(name);
+  const pieces = known?.includes("cursor") ?? false;
   const limit = Number(query.get("limit")) || usual;
-  const sort = query.get("sort") ?? undefined;
-  const all: Query = { ...filters, page, limit, sort };
+  const sort = takes("sort") ? (query.get("sort") ?? undefined) : undefined;
+  const wanted = Object.fromEntries(Object.entries({ ...filters, limit, sort }).filter(([name]) => takes(name)));
+  const key = `${path} ${JSON.stringify(wanted)}`;
+  // Cursors lead on only: those that led here are kept for the way back.
+  const [trail, setTrail] = useState<{ key: string; cursors: string[] }>({ key, cursors: [] });
+  const cursors = trail.key === key ? trail.cursors : [];
+  const page = pieces ? cursors.length + 1 : Math.max(1, Number(query.get("page")) || 1);
+  const all: Query = pieces ? { ...wanted, cursor: cursors.at(-1) } : takes("page") ? { ...wanted, page } : wanted;
   const loaded = useLoad<Rows<T>>((signal) => get(path, all, { signal }), [path, JSON.stringify(all)], every ? { every } : {});
-  return { ...loaded, page, limit, sort };
+
+  const meta = loaded.value?.meta;
+  const more = meta?.hasnext ?? (meta?.count !== undefined && page * limit < meta.count);
+  const { cursor } = meta ?? {};
+  const turn = (to: number) => () => setQuery({ page: to > 1 ? String(to) : undefined });
+  const back = pieces ? () => setTrail({ key, cursors: cursors.slice(0, -1) }) : turn(page - 1);
+  const on = pieces ? () => setTrail({ key, cursors: [...cursors, String(cursor)] }) : turn(page + 1);
+  const leads = more && (!pieces || (cursor !== undefined && cursor !== null));
+  return { ...loaded, page, limit, sort, sorts: takes("sort"), back: page > 1 ? back : undefined, on: leads ? on : undefined };
 }
 
-export function Pager({ meta, page, limit, shown }: { meta: Meta; page: number; limit: number; shown: number }) {
+function Pager<T>({ of, meta, shown }: { of: Listing<T>; meta: Meta; shown: number }) {
+  const { page, limit } = of;
   const first = shown ? (page - 1) * limit + 1 : 0;
-  const more = meta.hasnext ?? (meta.count !== undefined && page * limit < meta.count);
+  const counted = meta.count !== undefined && meta.count >= 0;
   return (
     <nav class="pager" aria-label="Pages">
       <span class="pager-count">
-        {number(first)}–{number(first ? first + shown - 1 : 0)}
-        {meta.count !== undefined && meta.count >= 0 && <> of {number(meta.count)}</>}
+        {counted ? (
+          <>
+            {number(first)}–{number(first ? first + shown - 1 : 0)} of {number(meta.count)}
+          </>
+        ) : (
+          `${number(shown)} shown`
+        )}
       </span>
       <span class="grow" />
       <Select label="Rows" hideLabel value={String(limit)} onChange={(value) => setQuery({ limit: value, page: undefined })} options={LIMITS.map((n) => [n, `${n} rows`])} />
-      <Button icon="left" title="Previous page" small disabled={page <= 1} onClick={() => setQuery({ page: page > 2 ? String(page - 1) : undefined })} />
+      <Button icon="left" title="Previous page" small disabled={!of.back} onClick={() => of.back?.()} />
       <span class="pager-page">{number(page)}</span>
-      <Button icon="right" title="Next page" small disabled={!more} onClick={() => setQuery({ page: String(page + 1) })} />
+      <Button icon="right" title="Next page" small disabled={!of.on} onClick={() => of.on?.()} />
     </nav>
   );
 }
@@ -73,7 +101,7 @@ export function List<T>({ of, columns, id, href, label, empty, chosen, onChoose,
   return (
     <Shown of={of} lines={10}>
       {({ data, meta }) =>
-        data.length === 0 && of.page === 1 ? (
+        data.length === 0 && !of.back && !of.on ? (
           <Empty icon={empty.icon ?? "info"} title={empty.title}>
             {empty.words}
           </Empty>
@@ -91,12 +119,12 @@ export function List<T>({ of, columns, id, href, label, empty, chosen, onChoose,
               href={href}
               label={label}
               sort={of.sort}
-              onSort={(sort) => setQuery({ sort, page: undefined })}
+              {...(of.sorts ? { onSort: (sort: string | undefined) => setQuery({ sort, page: undefined }) } : {})}
               chosen={chosen}
               {...(onChoose ? { onChoose } : {})}
               {...(tone ? { tone } : {})}
             />
-            <Pager meta={meta ?? {}} page={of.page} limit={of.limit} shown={Math.min(data.length, of.limit)} />
+            <Pager of={of} meta={meta ?? {}} shown={Math.min(data.length, of.limit)} />
           </>
         )
       }
@@ -105,7 +133,9 @@ export function List<T>({ of, columns, id, href, label, empty, chosen, onChoose,
 }
 
 /** Which of the columns that can be hidden the user wants, kept by the browser. */
-export function useColumns<T>(key: string, columns: Column<T>[], hidden: string[]): [Column<T>[], ComponentChildren] {
+export function useColumns<T>(key: string, all: Column<T>[], hidden: string[], rows: T[]): [Column<T>[], ComponentChildren] {
+  // A column of which the server says nothing is no column.
+  const columns = all.filter((column) => !column.known || rows.length === 0 || rows.some(column.known));
   const name = `nightjar.columns.${key}`;
   const [off, setOff] = useState<string[]>(() => {
     const saved = localStorage.getItem(name);

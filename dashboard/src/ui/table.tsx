@@ -11,6 +11,8 @@ export interface Column<T> {
   end?: boolean;
   /** Takes what width is left, and cuts what is longer. */
   wide?: boolean;
+  /** Whether the server says anything about it for a row. */
+  known?: (row: T) => boolean;
   /** Can be hidden by the user. */
   optional?: boolean;
 }

@@ -36,7 +36,7 @@ function View({ params }: { params: Record<string, string> }) {
   const kick = () =>
     confirm({
       title: "Disconnect this client?",
-      words: "Its session ends too, with what waits for it. It may connect again at once.",
+      words: "It may connect again at once.",
       action: "Disconnect",
       done: "Disconnected",
       act: async () => {

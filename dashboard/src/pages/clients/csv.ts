@@ -1,9 +1,9 @@
-import type { ClientRow } from "../../api/types";
+import type { Client } from "../../api/types";
 import { save } from "../../lib/save";
 
 /** The rows of this page, for a spreadsheet. A cell that begins like a formula is made text. */
-export function csv(rows: ClientRow[]): void {
-  const names = ["clientid", "username", "ip_address", "port", "listener", "transport", "proto_ver", "connected", "connected_at", "subscriptions_cnt", "mqueue_len", "mqueue_dropped", "inflight_cnt", "recv_msg", "send_msg", "recv_oct", "send_oct"] as const;
+export function csv(rows: Client[]): void {
+  const names = ["clientid", "username", "peer", "listener", "transport", "proto_ver", "connected", "connected_at", "subscriptions_count", "queued", "inflight", "mqueue_dropped", "recv_msg", "send_msg", "recv_oct", "send_oct"] as const;
   const cell = (value: unknown): string => {
     const text = String(value ?? "");
     const inert = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;

@@ -1,6 +1,7 @@
+import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { piece, post, remove } from "../../api/client";
-import type { ClientRow } from "../../api/types";
+import { piece, remove } from "../../api/client";
+import type { Client } from "../../api/types";
 import { ago, bytes, number, plural, short, time } from "../../lib/format";
 import type { Page } from "../../pages";
 import { setQuery, to } from "../../router";
@@ -16,43 +17,61 @@ import { told } from "../../ui/toast";
 import { BanDialog } from "../bans/dialog";
 import { csv } from "./csv";
 
-export const version = (proto: ClientRow["proto_ver"]): string => ({ "3": "3.1", "4": "3.1.1", "5": "5.0" })[String(proto ?? "")] ?? String(proto ?? "–");
+export const version = (proto: Client["proto_ver"]): string => ({ "3": "3.1", "4": "3.1.1", "5": "5.0" })[String(proto ?? "")] ?? String(proto ?? "–");
 
-const COLUMNS: Column<ClientRow>[] = [
+const since = (row: Client) => (row.connected ? row.connected_at : row.disconnected_at);
+/** A column of numbers, that is one if the server has the number. */
+const figure = (title: string, of: (row: Client) => number | undefined | null, show: (n: number) => ComponentChildren, sort?: string): Column<Client> => ({
+  title,
+  optional: true,
+  end: true,
+  known: (row) => of(row) !== undefined,
+  cell: (row) => {
+    const n = of(row);
+    return n === undefined || n === null ? "–" : show(n);
+  },
+  ...(sort ? { sort } : {}),
+});
+const quiet = (n: number) => <span class={n ? "strong" : "none"}>{short(n)}</span>;
+const alert = (n: number) => <span class={n ? "warn-text" : "none"}>{short(n)}</span>;
+
+const COLUMNS: Column<Client>[] = [
   { title: "Client", sort: "clientid", wide: true, cell: (row) => <a class="mono" href={to(`/clients/${piece(row.clientid)}`)}><Text v={row.clientid} /></a> },
   { title: "State", cell: (row) => <Dot tone={row.connected ? "good" : "plain"} label={row.connected ? "connected" : "away"} /> },
   { title: "User", optional: true, cell: (row) => <Text v={row.username} /> },
-  { title: "Address", optional: true, cell: (row) => <Text mono v={row.ip_address && row.port ? `${row.ip_address}:${row.port}` : row.ip_address} /> },
+  { title: "Address", optional: true, cell: (row) => <Text mono v={row.peer} /> },
   { title: "Listener", optional: true, cell: (row) => <Text v={row.listener} /> },
-  { title: "Transport", optional: true, cell: (row) => (row.transport ? <Badge><Text v={row.transport} /></Badge> : <Text v={null} />) },
+  { title: "Transport", optional: true, known: (row) => row.transport !== undefined, cell: (row) => (row.transport ? <Badge><Text v={row.transport} /></Badge> : <Text v={null} />) },
   { title: "MQTT", optional: true, cell: (row) => version(row.proto_ver) },
-  { title: "Since", sort: "connected_at", optional: true, cell: (row) => <span title={time(row.connected ? row.connected_at : row.disconnected_at)}>{ago(row.connected ? row.connected_at : row.disconnected_at)}</span> },
-  { title: "Subs", optional: true, end: true, cell: (row) => number(row.subscriptions_cnt) },
-  { title: "Queue", sort: "mqueue_len", optional: true, end: true, cell: (row) => <span class={row.mqueue_len ? "strong" : "none"}>{short(row.mqueue_len)}</span> },
-  { title: "Inflight", optional: true, end: true, cell: (row) => number(row.inflight_cnt) },
-  { title: "Dropped", sort: "mqueue_dropped", optional: true, end: true, cell: (row) => <span class={row.mqueue_dropped ? "warn-text" : "none"}>{short(row.mqueue_dropped)}</span> },
-  { title: "In", sort: "recv_msg", optional: true, end: true, cell: (row) => short(row.recv_msg) },
-  { title: "Out", sort: "send_msg", optional: true, end: true, cell: (row) => short(row.send_msg) },
-  { title: "Bytes in", optional: true, end: true, cell: (row) => bytes(row.recv_oct) },
-  { title: "Bytes out", optional: true, end: true, cell: (row) => bytes(row.send_oct) },
+  { title: "Since", sort: "connected_at", optional: true, cell: (row) => <span title={time(since(row))}>{ago(since(row))}</span> },
+  figure("Subs", (row) => row.subscriptions_count, number),
+  figure("Queue", (row) => row.mqueue_len ?? row.queued, quiet, "mqueue_len"),
+  figure("Inflight", (row) => row.inflight_cnt ?? row.inflight, quiet),
+  figure("Dropped", (row) => row.mqueue_dropped, alert, "mqueue_dropped"),
+  figure("In", (row) => row.recv_msg, short, "recv_msg"),
+  figure("Out", (row) => row.send_msg, short, "send_msg"),
+  figure("Bytes in", (row) => row.recv_oct, bytes),
+  figure("Bytes out", (row) => row.send_oct, bytes),
 ];
 const HIDDEN = ["Listener", "Subs", "Inflight", "Bytes in", "Bytes out"];
+const FILTERS = ["like_clientid", "username", "ip_address", "listener", "conn_state"];
 
 function View() {
-  const filters = useFilters(["like_clientid", "like_username", "ip_address", "conn_state", "proto_ver"]);
-  const listing = useList<ClientRow>("clients", filters, 5000);
-  const [columns, chooser] = useColumns("clients", COLUMNS, HIDDEN);
+  const filters = useFilters(FILTERS);
+  const listing = useList<Client>("clients", filters, 5000);
+  const [columns, chooser] = useColumns("clients", COLUMNS, HIDDEN, listing.value?.data ?? []);
   const [chosen, setChosen] = useState(new Set<string>());
   const [banning, setBanning] = useState(false);
   const set = (name: string) => (value: string) => setQuery({ [name]: value, page: undefined });
   const kick = () =>
     confirm({
       title: `Disconnect ${plural(chosen.size, "client")}?`,
-      words: "Their sessions end too, with what waits for them. They may connect again at once.",
+      words: "They may connect again at once.",
       action: "Disconnect",
       done: "Disconnected",
       act: async () => {
-        await (chosen.size === 1 ? remove(`clients/${piece([...chosen][0] ?? "")}`) : post("clients/kickout/bulk", [...chosen]));
+        // One by one: each is a line of the audit log, and at most a page of them is chosen.
+        for (const id of chosen) await remove(`clients/${piece(id)}`);
         setChosen(new Set());
         listing.reload();
       },
@@ -67,10 +86,10 @@ function View() {
       </Head>
       <Filters>
         <Search main label="Client id" value={filters["like_clientid"] ?? ""} onSearch={set("like_clientid")} />
-        <Search label="User" value={filters["like_username"] ?? ""} onSearch={set("like_username")} />
+        <Search label="User" value={filters["username"] ?? ""} onSearch={set("username")} />
         <Search label="IP address" value={filters["ip_address"] ?? ""} onSearch={set("ip_address")} />
+        <Search label="Listener" value={filters["listener"] ?? ""} onSearch={set("listener")} />
         <Select hideLabel label="State" value={filters["conn_state"] ?? ""} onChange={set("conn_state")} options={[["", "Any state"], ["connected", "Connected"], ["disconnected", "Away"]]} />
-        <Select hideLabel label="Version" value={filters["proto_ver"] ?? ""} onChange={set("proto_ver")} options={[["", "Any version"], ["5", "MQTT 5.0"], ["4", "MQTT 3.1.1"], ["3", "MQTT 3.1"]]} />
         {chosen.size > 0 && may("operator") && (
           <>
             <Button kind="danger" icon="out" onClick={kick}>

@@ -27,6 +27,13 @@ const OUTCOMES: Record<Explained["steps"][number]["outcome"], string> = {
   decides: "decides",
 };
 
+const GETS: Record<Explained["routing"][number]["gets"], [string, Tone]> = {
+  now: ["now", "good"],
+  later: ["later", "info"],
+  away: ["when it is back", "warn"],
+  denied: ["denied", "bad"],
+};
+
 function View() {
   const { query } = place.value;
   const [clientid, setClientid] = useState(query.get("clientid") ?? "");
@@ -57,7 +64,7 @@ function View() {
     }
   };
   useEffect(() => {
-    if (clientid && topic) void ask();
+    if (clientid && (topic || action === "connect")) void ask();
   }, []);
   return (
     <>
@@ -68,10 +75,10 @@ function View() {
             <Input label="Client id" mono value={clientid} onInput={setClientid} required autoFocus />
             <Input label="User" mono value={username} onInput={setUsername} hint="Empty: as it is connected, or nobody." />
             <div class="form-row">
-              <Select label="Wants to" value={action} onChange={setAction} options={[["publish", "publish"], ["subscribe", "subscribe"]]} />
+              <Select label="Wants to" value={action} onChange={setAction} options={[["publish", "publish"], ["subscribe", "subscribe"], ["connect", "connect"]]} />
               <Select label="QoS" value={qos} onChange={setQos} options={[["0", "0"], ["1", "1"], ["2", "2"]]} />
             </div>
-            <Input label={action === "publish" ? "Topic" : "Filter"} mono value={topic} onInput={setTopic} required />
+            {action !== "connect" && <Input label={action === "publish" ? "Topic" : "Filter"} mono value={topic} onInput={setTopic} required />}
             <Input label="From address (optional)" mono value={peer} onInput={setPeer} placeholder="192.0.2.7" />
             {action === "publish" && <Check label="Retained" value={retain} onChange={setRetain} />}
             <div>
@@ -112,12 +119,16 @@ function Answer({ answer }: { answer: Explained }) {
               <>
                 This client is banned: <Text v={answer.ban.reason || "no reason is given"} />
               </>
-            ) : answer.rule ? (
-              <>
-                by <Text mono v={answer.rule} />
-              </>
             ) : (
-              "No rule fits, and what no rule allows is denied."
+              <>
+                <Text v={answer.why} />
+                {answer.rule && (
+                  <>
+                    {" "}
+                    (<Text mono v={answer.rule} />)
+                  </>
+                )}
+              </>
             )}
           </p>
         </div>
@@ -162,6 +173,7 @@ function Answer({ answer }: { answer: Explained }) {
             id={(row) => `${row.clientid} ${row.share ?? ""}`}
             columns={[
               { title: "Client", wide: true, cell: (row) => <ClientLink id={row.clientid} /> },
+              { title: "Gets it", cell: (row) => <Badge tone={GETS[row.gets][1]}>{GETS[row.gets][0]}</Badge> },
               { title: "QoS", cell: (row) => row.qos },
               { title: "Group", cell: (row) => <Text v={row.share} /> },
             ]}
