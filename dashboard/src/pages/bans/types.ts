@@ -1,0 +1,3 @@
+import type { Ban } from "../../api/types";
+export type { NewBan } from "../../api/types";
+export type BanOn = Ban["as"];

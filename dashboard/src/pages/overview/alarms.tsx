@@ -1,0 +1,30 @@
+import { get } from "../../api/client";
+import type { Alarm, Rows } from "../../api/types";
+import { ago } from "../../lib/format";
+import { Badge, type Tone } from "../../ui/layout";
+import { Icon } from "../../ui/icon";
+import { useLoad } from "../../ui/load";
+import { Text } from "../../ui/text";
+
+const TONES: Record<Alarm["severity"], Tone> = { info: "info", warning: "warn", critical: "bad" };
+
+/** The strip of alarms: nothing where there are none, or no alarms at all. */
+export function Alarms() {
+  const { value } = useLoad<Rows<Alarm>>((signal) => get("alarms", { activated: true, limit: 5 }, { signal, quiet: true }), [], { every: 10_000 });
+  if (!value?.data.length) return null;
+  return (
+    <section class="card alarms" aria-label="Alarms">
+      {value.data.map((alarm) => (
+        <a key={alarm.name + alarm.activated_at} class="alarm" href="#/alarms">
+          <Badge tone={TONES[alarm.severity] ?? "warn"}>
+            <Icon name="warning" size={12} />
+            {alarm.severity}
+          </Badge>
+          <Text v={alarm.message} />
+          <span class="grow" />
+          <span class="hint">{ago(alarm.activated_at)}</span>
+        </a>
+      ))}
+    </section>
+  );
+}
