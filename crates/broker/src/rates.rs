@@ -130,6 +130,28 @@ impl Rates {
         }))
     }
 
+    /// The same, with those that the listener has now.
+    pub(crate) fn with_listener(
+        before: Option<Box<Self>>,
+        listener: Option<Arc<Listener>>,
+    ) -> Option<Box<Self>> {
+        let listener = listener.filter(|listener| listener.rates.is_some());
+        match before {
+            Some(mut rates) => {
+                rates.listener = listener;
+                let any = rates.own.is_some() || rates.listener.is_some() || rates.user.is_some();
+                any.then_some(rates)
+            }
+            None => listener.map(|listener| {
+                Box::new(Self {
+                    own: None,
+                    listener: Some(listener),
+                    user: None,
+                })
+            }),
+        }
+    }
+
     fn all(&self) -> impl Iterator<Item = &Pair> {
         let listener = self.listener.as_ref();
         let listener = listener.and_then(|listener| listener.rates.as_ref());

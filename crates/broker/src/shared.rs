@@ -3,8 +3,8 @@
 //! Everything here is behind short locks or atomics and is reached by `&self`. The rest of a
 //! worker belongs to it alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use auth::{Authenticator, Policy};
@@ -41,7 +41,8 @@ pub struct BrokerConfig {
     pub response_information: Option<String>,
     /// What an acknowledgement promises.
     pub durability: DurabilityRules,
-    /// What holds for each listener, by its number. One that is not here has no rules.
+    /// What holds for each listener at the start, by its number; [`Shared::set_listeners`] changes
+    /// it. One that is not here has no rules.
     pub listeners: Vec<ListenerRules>,
     /// Who clients are.
     pub authenticator: Arc<dyn Authenticator>,
@@ -121,7 +122,7 @@ pub struct Shared {
     pub retained: RetainedStore<Kept>,
     metrics: Vec<Metrics>,
     mailboxes: Vec<Mailbox>,
-    listeners: Vec<Arc<Listener>>,
+    listeners: RwLock<Vec<Arc<Listener>>>,
     pub(crate) users: Users,
     pub(crate) connection_rate: Option<Bucket>,
     pub(crate) connections: AtomicUsize,
@@ -147,11 +148,13 @@ impl Shared {
             retained: RetainedStore::new(retained, config.seed),
             metrics: (0..workers).map(|_| Metrics::default()).collect(),
             mailboxes: (0..workers).map(|_| Mailbox::default()).collect(),
-            listeners: config
-                .listeners
-                .iter()
-                .map(|rules| Arc::new(Listener::new(rules.clone())))
-                .collect(),
+            listeners: RwLock::new(
+                config
+                    .listeners
+                    .iter()
+                    .map(|rules| Arc::new(Listener::new(rules.clone())))
+                    .collect(),
+            ),
             users: Users::default(),
             connection_rate: config.limits.connection_rate.map(Bucket::new),
             connections: AtomicUsize::new(0),
@@ -165,9 +168,24 @@ impl Shared {
     }
 
     /// The listener with this number, if it has rules.
-    #[inline]
-    pub(crate) fn listener(&self, number: u16) -> Option<&Arc<Listener>> {
-        self.listeners.get(usize::from(number))
+    pub(crate) fn listener(&self, number: u16) -> Option<Arc<Listener>> {
+        let listeners = self.listeners.read();
+        let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        listeners.get(usize::from(number)).cloned()
+    }
+
+    /// From now on this holds for each listener, by its number; those that there are must not be
+    /// left out. Who is connected stays, and is held to other rates from the next
+    /// [`crate::Control::Reload`] on.
+    pub fn set_listeners(&self, rules: Vec<ListenerRules>) {
+        let listeners = self.listeners.write();
+        let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        for (place, rules) in rules.into_iter().enumerate() {
+            match listeners.get_mut(place) {
+                Some(listener) => *listener = Listener::with_rules(listener, rules),
+                None => listeners.push(Arc::new(Listener::new(rules))),
+            }
+        }
     }
 
     /// Who says who clients are.

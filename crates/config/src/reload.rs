@@ -110,12 +110,38 @@ impl Config {
         next.access.rules.clone_from(&new.access.rules);
         for list in LISTS {
             match list.effect {
-                Effect::Reload => (list.copy)(&mut next, new),
+                Effect::Reload => {
+                    let before = next.clone();
+                    (list.copy)(&mut next, new);
+                    next.keep_of_entries(&before, list)?;
+                }
                 Effect::Restart => next.adopt_entries(new, list)?,
             }
         }
         *self = next;
         Ok(changes)
+    }
+
+    /// Takes back what may not change in entries that were there before.
+    fn keep_of_entries(&mut self, before: &Self, list: &'static List) -> Result<(), String> {
+        if list.known_by.is_none() {
+            return Ok(());
+        }
+        let old_names = list.names(before);
+        for (at, name) in list.names(self).iter().enumerate() {
+            let Some(old) = old_names.iter().position(|known| known == name) else {
+                continue;
+            };
+            if list.said_sort(self, at) != list.said_sort(before, old) {
+                continue;
+            }
+            let columns: Vec<_> = list.columns_of(self, at).collect();
+            for column in columns.iter().filter(|it| it.effect == Effect::Restart) {
+                (column.write)(self, at, (column.read)(before, old))
+                    .map_err(|reason| format!("{}[{name}].{}: {reason}", list.name, column.name))?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes over what may change in entries that stay.
@@ -157,7 +183,13 @@ impl List {
             .map(|column| (column.name, cell((column.read)(config, at), column.effect)))
             .collect();
         if let Some((key, word)) = self.said_sort(config, at) {
-            cells.insert(key, cell(Value::Text(word.to_owned()), self.effect));
+            // What cannot become another cannot become one of another sort.
+            let effects = cells.values().map(|(_, effect)| *effect);
+            let effect = effects.fold(self.effect, |all, one| match one {
+                Effect::Restart => Effect::Restart,
+                Effect::Reload => all,
+            });
+            cells.insert(key, cell(Value::Text(word.to_owned()), effect));
         }
         cells
     }

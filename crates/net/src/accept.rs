@@ -1,5 +1,6 @@
 //! Taking connections, and not taking them while descriptors are out.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,9 @@ use crate::poller::{Poller, Token};
 /// next connection. To which worker it comes matters little, as it goes home after CONNECT.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    /// Their places are the numbers in `LinkInfo` and in tokens.
-    listeners: Vec<Arc<Listener>>,
+    /// By their places, which are the numbers in `LinkInfo` and in tokens. No entry is left of those
+    /// that have closed.
+    listeners: BTreeMap<u16, Arc<Listener>>,
     /// A descriptor to give up when there are no more, so that a connection that waits can be
     /// taken and closed instead of being left to its timeout. Missing if it could not be had
     /// back.
@@ -57,9 +59,10 @@ pub(crate) enum Accepted {
 }
 
 impl Acceptor {
-    pub(crate) fn new(listeners: Vec<Arc<Listener>>) -> Self {
+    pub(crate) fn new(listeners: impl IntoIterator<Item = (u16, Arc<Listener>)>) -> Self {
+        let listeners = listeners.into_iter();
         Self {
-            listeners,
+            listeners: listeners.collect(),
             reserve: reserve(),
             state: State::Accepting,
         }
@@ -67,10 +70,35 @@ impl Acceptor {
 
     /// Begins to watch the listeners.
     pub(crate) fn watch(&self, poller: &Poller) -> io::Result<()> {
-        for (number, listener) in (0..).zip(&self.listeners) {
-            poller.add_shared(listener.socket(), Token::Listener(number))?;
+        for (number, listener) in &self.listeners {
+            poller.add_shared(listener.socket(), Token::Listener((*number).into()))?;
         }
         Ok(())
+    }
+
+    /// Takes connections by another listener too. In a pause it is watched when that is over.
+    pub(crate) fn open(
+        &mut self,
+        place: u16,
+        listener: Arc<Listener>,
+        poller: &Poller,
+    ) -> io::Result<()> {
+        let watched = match self.state {
+            State::Paused { .. } => Ok(()),
+            State::Accepting | State::Retrying { .. } => {
+                poller.add_shared(listener.socket(), Token::Listener(place.into()))
+            }
+        };
+        self.listeners.insert(place, listener);
+        watched
+    }
+
+    /// Closes a listener as far as this worker is concerned.
+    pub(crate) fn close(&mut self, place: u16, poller: &Poller) {
+        if let Some(listener) = self.listeners.remove(&place) {
+            // It fails only for one that is not watched, and then there is nothing to do.
+            let _ = poller.delete(listener.socket());
+        }
     }
 
     /// Closes the listeners as far as this worker is concerned.
@@ -85,7 +113,8 @@ impl Acceptor {
         if matches!(self.state, State::Paused { .. }) {
             return Accepted::Nothing;
         }
-        let Some(listener) = self.listeners.get(listener as usize) else {
+        let listener = u16::try_from(listener).ok();
+        let Some(listener) = listener.and_then(|place| self.listeners.get(&place)) else {
             return Accepted::Nothing;
         };
         match listener.accept() {
@@ -157,14 +186,14 @@ impl Acceptor {
 
     fn turn_away(&mut self, counters: &Counters) {
         if self.reserve.take().is_some() {
-            for (place, listener) in (0..).zip(&self.listeners) {
+            for (place, listener) in &self.listeners {
                 for _ in 0..TURNED_AWAY_AT_ONCE {
                     // Another thread may have been faster to take the descriptor.
                     let Ok(_closed_at_once) = listener.accept() else {
                         break;
                     };
-                    counters.count_accepted(place);
-                    counters.count_refused(place);
+                    counters.count_accepted(*place);
+                    counters.count_refused(*place);
                 }
             }
         }
@@ -172,7 +201,7 @@ impl Acceptor {
     }
 
     fn unwatch(&self, poller: &Poller) {
-        for listener in &self.listeners {
+        for listener in self.listeners.values() {
             // It fails only for one that is not watched, and then there is nothing to do.
             let _ = poller.delete(listener.socket());
         }

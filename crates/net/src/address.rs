@@ -12,6 +12,8 @@ use socket2::Socket;
 pub enum Address {
     /// TCP. Port 0 lets the system choose.
     Tcp(SocketAddr),
+    /// UDP, for QUIC. Port 0 lets the system choose.
+    Udp(SocketAddr),
     /// A Unix socket, where the system has them.
     Unix {
         /// Its file. The folder must exist.
@@ -30,11 +32,19 @@ impl Address {
         }
     }
 
-    /// The address, if it is one of the network.
+    /// The address, if it is one of TCP.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(address) => Some(*address),
-            Self::Unix { .. } => None,
+            Self::Udp(_) | Self::Unix { .. } => None,
+        }
+    }
+
+    /// The address, if it is one of UDP.
+    pub fn udp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Udp(address) => Some(*address),
+            Self::Tcp(_) | Self::Unix { .. } => None,
         }
     }
 }
@@ -48,7 +58,7 @@ impl From<SocketAddr> for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(address) => address.fmt(f),
+            Self::Tcp(address) | Self::Udp(address) => address.fmt(f),
             Self::Unix { path, .. } => path.display().fmt(f),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use types::{Peer, WorkerId};
 
@@ -34,22 +35,29 @@ pub struct Counters {
     pub(crate) wakes: Count,
     pub(crate) undelivered: Count,
     pub(crate) cut_short: Count,
-    listeners: Vec<ListenerCounters>,
+    listeners: RwLock<Vec<Arc<ListenerCounters>>>,
 }
 
 impl Counters {
     pub(crate) fn new(listeners: usize) -> Self {
         Self {
-            listeners: (0..listeners)
-                .map(|_| ListenerCounters::default())
-                .collect(),
+            listeners: RwLock::new((0..listeners).map(|_| Arc::default()).collect()),
             ..Self::default()
         }
     }
 
+    /// Counts for one more listener.
+    pub(crate) fn add_listener(&self) {
+        let listeners = self.listeners.write();
+        let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        listeners.push(Arc::default());
+    }
+
     /// What happened at a listener, by its place.
-    pub fn listener(&self, place: u16) -> Option<&ListenerCounters> {
-        self.listeners.get(usize::from(place))
+    pub fn listener(&self, place: u16) -> Option<Arc<ListenerCounters>> {
+        let listeners = self.listeners.read();
+        let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        listeners.get(usize::from(place)).cloned()
     }
 
     /// A connection was accepted at a listener.

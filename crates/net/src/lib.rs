@@ -22,7 +22,9 @@
 //! | `accept` | taking connections; the pause when descriptors run out |
 //! | `address` | [`Address`]: TCP or a Unix socket and its file |
 //! | `network` | [`Network`] |
+//! | `quic` | endpoints on a thread of their own, and the pipes from there to workers |
 //! | `listener` | [`Listener`], [`ListenerConfig`], socket options |
+//! | `listening` | [`Listening`]: listeners that come and go |
 //! | `mailbox` | [`Mailboxes`]: mail between workers and from the control plane |
 //! | `poller` | readiness: epoll on Linux, the `polling` crate elsewhere |
 //! | `counters` | [`Counters`] and [`Notice`]: what the loop has to tell |
@@ -38,9 +40,12 @@ mod handshakes;
 mod linger;
 mod links;
 mod listener;
+mod listening;
 mod mailbox;
 mod network;
 mod poller;
+#[cfg(all(feature = "quic", unix))]
+mod quic;
 mod read;
 mod recheck;
 mod runtime;
@@ -54,6 +59,7 @@ pub use clock::Clock;
 pub use counters::{Counters, ListenerCounters, Notice, Refusal};
 pub use descriptors::raise_descriptor_limit;
 pub use listener::{Ipv6, Listener, ListenerConfig};
+pub use listening::Listening;
 pub use mailbox::{Mailboxes, Undeliverable};
 pub use network::Network;
 pub use runtime::{Runtime, WorkerPanic, WorkerSetup};

@@ -31,7 +31,8 @@ pub struct ListenerConfig {
     pub unreachable_after: Option<Duration>,
     /// Whether connections come by a proxy that says for whom it speaks.
     pub proxy: ProxyProtocol,
-    /// TLS, after the proxy's header.
+    /// TLS, after the proxy's header. QUIC cannot be without it, and has neither the header nor
+    /// WebSocket.
     pub tls: Option<TlsDoor>,
     /// MQTT over WebSocket, within TLS if there is that too.
     pub websocket: Option<WebSocket>,
@@ -99,6 +100,10 @@ impl Listener {
         };
         let (socket, file) = match &config.address {
             Address::Tcp(address) => (bind_tcp(*address, config.ipv6, &options)?, None),
+            Address::Udp(address) => {
+                let socket = bind_udp(*address, config)?;
+                (socket, None)
+            }
             Address::Unix { path, mode } => {
                 let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
                 let file = SocketFile::bind(&socket, path, *mode)?;
@@ -106,8 +111,14 @@ impl Listener {
             }
         };
         socket.set_nonblocking(true)?;
-        socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        if config.address.udp().is_none() {
+            socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+        }
         let address = match &config.address {
+            Address::Udp(asked) => {
+                let bound = socket.local_addr()?.as_socket();
+                Address::Udp(bound.unwrap_or(*asked))
+            }
             Address::Tcp(asked) => socket.local_addr()?.as_socket().unwrap_or(*asked).into(),
             unix @ Address::Unix { .. } => unix.clone(),
         };
@@ -137,9 +148,9 @@ impl Listener {
                 let user = user_of(&socket);
                 return Ok((socket, Peer::Local(user)));
             }
-            (Address::Tcp(_), Some(address)) => address,
+            (_, Some(address)) => address,
             // It is gone already; to take it for a process of this machine would be too kind.
-            (Address::Tcp(_), None) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            (_, None) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         // Linux hands a listener's options down; six system calls less a connection.
         if !cfg!(target_os = "linux") {
@@ -155,7 +166,41 @@ impl Listener {
     pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
+
+    #[cfg(all(feature = "quic", unix))]
+    pub(crate) fn unreachable_after(&self) -> Option<Duration> {
+        self.options.unreachable_after
+    }
 }
+
+/// A socket for QUIC, which is no use without TLS.
+#[cfg(all(feature = "quic", unix))]
+fn bind_udp(address: SocketAddr, config: &ListenerConfig) -> io::Result<Socket> {
+    if config.tls.is_none() {
+        let text = "QUIC needs TLS";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(config.ipv6 == Ipv6::Only)?;
+    }
+    // One socket has the packets of all connections; the system may cap it.
+    socket.set_recv_buffer_size(UDP_BUFFER)?;
+    socket.set_send_buffer_size(UDP_BUFFER)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(not(all(feature = "quic", unix)))]
+fn bind_udp(_: SocketAddr, _: &ListenerConfig) -> io::Result<Socket> {
+    let text = "this build of the server has no QUIC";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+/// What the system keeps of packets until they are looked at.
+#[cfg(all(feature = "quic", unix))]
+const UDP_BUFFER: usize = 2 * 1024 * 1024;
 
 fn bind_tcp(address: SocketAddr, ipv6: Ipv6, options: &Options) -> io::Result<Socket> {
     let domain = Domain::for_address(address);

@@ -8,6 +8,7 @@ use socket2::Socket;
 use types::{LinkInfo, WorkerId};
 
 use crate::counters::Counters;
+use crate::listener::Listener;
 use crate::poller::Poller;
 use crate::transport::Transport;
 
@@ -18,8 +19,15 @@ pub(crate) enum Envelope<M> {
     Mail(M),
     /// A link that moves in.
     Adopt(Box<Adopted>),
+    /// A link that comes by QUIC.
+    #[cfg(all(feature = "quic", unix))]
+    Arrive(Box<crate::quic::Arrived>),
     /// Look whether clients must go by what their listeners' TLS goes by now.
     RecheckCertificates,
+    /// Take connections by this listener too.
+    Listen(u16, Arc<Listener>),
+    /// Take none by the listener with this place any more.
+    Unlisten(u16),
     /// Close the listeners.
     StopAccepting,
     /// End now, drained or not.

@@ -109,7 +109,7 @@ impl<C: Core> Worker<C> {
                 ..Received::default()
             }
         } else {
-            let Some(door) = shell.doors.get(usize::from(link.listener())) else {
+            let Some(door) = shell.doors.of(link.listener()) else {
                 return;
             };
             let door = &**door;
@@ -183,7 +183,7 @@ impl<C: Core> Worker<C> {
     /// What a new connection of a listener goes through first; `None` refuses it.
     pub(crate) fn admit(&mut self, listener: u16, peer: Peer) -> Option<Option<Box<Transport>>> {
         let shell = &mut self.shell;
-        let door = shell.doors.get(usize::from(listener))?;
+        let door = shell.doors.of(listener)?;
         match door.transport(peer) {
             Ok(transport) => Some(transport),
             Err(_untrusted) => {
@@ -224,7 +224,7 @@ impl<C: Core> Worker<C> {
             Ending::Closed => LinkEnd::Eof,
             _ => LinkEnd::Error,
         };
-        if let Some(why) = refusal(ending, shell.counters.listener(info.listener)) {
+        if let Some(why) = refusal(ending, shell.counters.listener(info.listener).as_deref()) {
             shell.notify_refused(info.listener, info.peer, why);
         }
         self.core.handle_closed(conn, end, shell.now);

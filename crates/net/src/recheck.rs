@@ -45,7 +45,7 @@ impl<C: Core> Worker<C> {
         let Some(link) = shell.links.of(conn) else {
             return false;
         };
-        let door = shell.doors.get(usize::from(link.listener()));
+        let door = shell.doors.of(link.listener());
         let (Some(transport), Some(door)) = (&mut link.transport, door) else {
             return false;
         };

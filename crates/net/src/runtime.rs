@@ -12,8 +12,9 @@ use types::{Core, WorkerId};
 use crate::clock::Clock;
 use crate::counters::{Counters, Notice};
 use crate::listener::Listener;
+use crate::listening::Listening;
 use crate::mailbox::{Envelope, Mailboxes, pollers};
-use crate::transport::Door;
+use crate::transport::Doors;
 use crate::worker::{Shell, Worker};
 
 /// Takes what the loop has to tell. Called on the workers' threads: it must not wait.
@@ -51,8 +52,7 @@ impl<C> fmt::Debug for WorkerSetup<C> {
 /// Running workers.
 #[derive(Debug)]
 pub struct Runtime<M> {
-    mailboxes: Mailboxes<M>,
-    counters: Arc<Counters>,
+    listening: Listening<M>,
     ended: mpsc::Receiver<Result<(), WorkerPanic>>,
 }
 
@@ -75,40 +75,51 @@ impl<M: Send + 'static> Runtime<M> {
             let text = "more than 65,535 workers or listeners";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        let listeners: Vec<Arc<Listener>> = listeners.into_iter().map(Arc::new).collect();
-        let pollers = pollers(workers.len())?;
+        let doors = Doors::new(listeners.iter().map(|one| Arc::clone(one.door())));
         let counters = Arc::new(Counters::new(listeners.len()));
-        let doors: Arc<[Arc<Door>]> = listeners
-            .iter()
-            .map(|listener| Arc::clone(listener.door()))
-            .collect();
-        let mailboxes = Mailboxes::new(&pollers, Arc::clone(&counters));
-        let (end, ended) = mpsc::channel();
-        let runtime = Self {
-            mailboxes,
-            counters,
-            ended,
+        // The endpoints of QUIC, which are above all workers, tell by the first one's way.
+        let notices: Notices = match workers.first() {
+            Some(setup) => Arc::clone(&setup.notices),
+            None => Arc::new(|_| {}),
         };
+        let pollers = pollers(workers.len())?;
+        let mailboxes = Mailboxes::new(&pollers, Arc::clone(&counters));
+        let with = (Arc::clone(&counters), notices);
+        let listening = Listening::new(mailboxes.clone(), with, doors.clone());
+        let (datagrams, streams) = (0..)
+            .zip(listeners)
+            .partition::<Vec<_>, _>(|(_, listener)| listener.address().udp().is_some());
+        let streams: Vec<_> = streams
+            .into_iter()
+            .map(|(place, listener)| (place, Arc::new(listener)))
+            .collect();
+        let (end, ended) = mpsc::channel();
+        let runtime = Self { listening, ended };
         for ((id, setup), poller) in (0..).map(WorkerId).zip(workers).zip(pollers) {
-            let mailboxes = runtime.mailboxes.clone();
             let shell = Shell::new(
                 id,
                 poller,
-                mailboxes,
+                mailboxes.clone(),
                 clock,
-                Arc::clone(&doors),
-                (Arc::clone(&runtime.counters), setup.notices),
+                doors.clone(),
+                (Arc::clone(&counters), setup.notices),
             );
-            let (make, listeners, end) = (setup.make, listeners.clone(), end.clone());
+            let (make, streams, end) = (setup.make, streams.clone(), end.clone());
             let spawned = thread::Builder::new()
                 .name(format!("worker-{}", id.0))
                 .spawn(move || {
-                    let result = run(id, || Worker::new(make(), shell, listeners)?.run());
+                    let result = run(id, || Worker::new(make(), shell, streams)?.run());
                     // Nobody listens any more if the runtime was dropped.
                     let _ = end.send(result);
                 });
             if let Err(error) = spawned {
-                runtime.tell_all(|| Envelope::Abandon);
+                runtime.listening.tell_all(|| Envelope::Abandon);
+                return Err(error);
+            }
+        }
+        for (place, listener) in datagrams {
+            if let Err(error) = runtime.listening.begin(place, listener) {
+                runtime.listening.tell_all(|| Envelope::Abandon);
                 return Err(error);
             }
         }
@@ -117,18 +128,23 @@ impl<M: Send + 'static> Runtime<M> {
 
     /// The workers' mailboxes.
     pub fn mailboxes(&self) -> Mailboxes<M> {
-        self.mailboxes.clone()
+        self.listening.mailboxes().clone()
     }
 
     /// Counts of what happened in all workers.
     pub fn counters(&self) -> Arc<Counters> {
-        Arc::clone(&self.counters)
+        Arc::clone(self.listening.counters())
+    }
+
+    /// What the workers take connections from, and can be given more of.
+    pub fn listening(&self) -> Listening<M> {
+        self.listening.clone()
     }
 
     /// Closes the listeners, soon: the system refuses connections once each worker has heard
     /// of it. Open links stay.
     pub fn stop_accepting(&self) {
-        self.tell_all(|| Envelope::StopAccepting);
+        self.listening.stop_accepting();
     }
 
     /// Waits until all workers have ended, each when its core is drained and its last packets
@@ -139,14 +155,9 @@ impl<M: Send + 'static> Runtime<M> {
     /// process should end.
     pub fn join(self) -> Result<(), WorkerPanic> {
         // The channel ends with the last worker's end of it.
-        self.ended.iter().collect()
-    }
-
-    fn tell_all(&self, envelope: impl Fn() -> Envelope<M>) {
-        for id in (0..=u16::MAX).map(WorkerId).take(self.mailboxes.workers()) {
-            // A worker that has ended accepts no more, as was asked.
-            let _ = self.mailboxes.put(id, envelope());
-        }
+        let ended = self.ended.iter().collect();
+        self.listening.end();
+        ended
     }
 }
 

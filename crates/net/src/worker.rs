@@ -19,7 +19,7 @@ use crate::listener::Listener;
 use crate::mailbox::{Adopted, Envelope, Mailboxes};
 use crate::poller::{Event, Events, Interest, Poller, Token};
 use crate::runtime::Notices;
-use crate::transport::{Door, Transport};
+use crate::transport::{Doors, Transport};
 
 /// One event loop: a core, and the shell around it.
 pub(crate) struct Worker<C: Core> {
@@ -43,7 +43,7 @@ pub(crate) struct Shell<M> {
     /// Connections that may have more to write than one turn allows.
     pub(crate) deferred: VecDeque<ConnId>,
     /// What the connections of each listener go through.
-    pub(crate) doors: Arc<[Arc<Door>]>,
+    pub(crate) doors: Doors,
     /// Where bytes are read to; the core keeps what it needs of them.
     pub(crate) scratch: Box<[u8]>,
     /// Where transports put what is plain, and what is encrypted.
@@ -67,7 +67,7 @@ impl<M> Shell<M> {
         poller: Arc<Poller>,
         mailboxes: Mailboxes<M>,
         clock: Clock,
-        doors: Arc<[Arc<Door>]>,
+        doors: Doors,
         (counters, notices): (Arc<Counters>, Notices),
     ) -> Self {
         let outgoing = (0..mailboxes.workers()).map(|_| Vec::new()).collect();
@@ -98,8 +98,9 @@ impl<M> Shell<M> {
 
 impl<M> Shell<M> {
     /// Whether the connections of a listener begin with a handshake.
-    fn shakes_hands(&self, listener: u32) -> bool {
-        let door = self.doors.get(listener as usize);
+    fn shakes_hands(&mut self, listener: u32) -> bool {
+        let place = u16::try_from(listener).ok();
+        let door = place.and_then(|place| self.doors.of(place));
         door.is_some_and(|door| door.tls.is_some())
     }
 }
@@ -108,7 +109,7 @@ impl<C: Core> Worker<C> {
     pub(crate) fn new(
         core: C,
         shell: Shell<C::Mail>,
-        listeners: Vec<Arc<Listener>>,
+        listeners: Vec<(u16, Arc<Listener>)>,
     ) -> io::Result<Self> {
         let accept = Acceptor::new(listeners);
         accept.watch(&shell.poller)?;
@@ -268,7 +269,7 @@ impl<C: Core> Worker<C> {
                         accepted: shell.now,
                         arrival: Arrival::Accepted,
                     };
-                    self.open(socket, transport, info, &[]);
+                    let _or_closed = self.open(socket, transport, info, &[]);
                 }
                 Accepted::Nothing => return,
                 Accepted::Failed(error) => return self.pause_accepting(error),
@@ -293,6 +294,26 @@ impl<C: Core> Worker<C> {
         }
     }
 
+    /// A connection of QUIC asks for its place.
+    #[cfg(all(feature = "quic", unix))]
+    fn arrive(&mut self, arrived: crate::quic::Arrived) {
+        let shell = &mut self.shell;
+        shell.counters.count_accepted(arrived.listener);
+        let info = LinkInfo {
+            peer: arrived.peer,
+            certificate: None,
+            listener: arrived.listener,
+            accepted: shell.now,
+            arrival: Arrival::Accepted,
+        };
+        let transport = Box::new(Transport::behind_quic(arrived.told));
+        let opened = self.open(arrived.socket, Some(transport), info, &[]);
+        if let Opened::Yes = opened {
+            // If it has gone meanwhile, the end of its pipe says so.
+            let _gone = arrived.place.send(self.shell.id);
+        }
+    }
+
     /// A link comes to this worker, from outside or from another worker.
     fn open(
         &mut self,
@@ -300,12 +321,13 @@ impl<C: Core> Worker<C> {
         transport: Option<Box<Transport>>,
         info: LinkInfo,
         received: &[u8],
-    ) {
+    ) -> Opened {
         let shell = &mut self.shell;
         let now = shell.now;
         let Some(conn) = self.core.handle_open(info.clone(), now) else {
             shell.counters.count_refused(info.listener);
-            return refuse(socket);
+            refuse(socket);
+            return Opened::No;
         };
         assert!(conn.slot < Token::INDEXES, "a core names dense slots");
         let watched = shell
@@ -316,15 +338,18 @@ impl<C: Core> Worker<C> {
             .insert(conn, Link::new(socket, transport, &info, conn.generation));
         if watched.is_err() {
             // The system's memory is out.
-            return self.end(conn, LinkEnd::Error);
+            self.end(conn, LinkEnd::Error);
+            return Opened::No;
         }
         let core = &mut self.core;
         if !received.is_empty() && !contained(core, |core| core.handle_bytes(conn, received, now)) {
-            return self.end_after_panic(conn);
+            self.end_after_panic(conn);
+            return Opened::No;
         }
         if info.arrival == Arrival::Moved {
             self.welcome_transport(conn);
         }
+        Opened::Yes
     }
 
     fn open_envelope(&mut self, envelope: Envelope<C::Mail>) {
@@ -337,8 +362,17 @@ impl<C: Core> Worker<C> {
                     info,
                     received,
                 } = *adopted;
-                self.open(socket, transport, info, &received);
+                let _or_closed = self.open(socket, transport, info, &received);
             }
+            #[cfg(all(feature = "quic", unix))]
+            Envelope::Arrive(arrived) => self.arrive(*arrived),
+            Envelope::Listen(place, listener) => {
+                let opened = self.accept.open(place, listener, &self.shell.poller);
+                if let Err(error) = opened {
+                    self.pause_accepting(error);
+                }
+            }
+            Envelope::Unlisten(place) => self.accept.close(place, &self.shell.poller),
             Envelope::RecheckCertificates => self.shell.recheck = Some(0),
             Envelope::StopAccepting => self.accept.stop(&self.shell.poller),
             Envelope::Abandon => self.shell.abandoned = true,
@@ -448,6 +482,14 @@ impl<C: Core> Worker<C> {
         let batch = self.shell.outgoing.get_mut(to.index());
         batch.unwrap_or_else(|| panic!("a core names worker {} of {workers}", to.0))
     }
+}
+
+/// Whether a link has come to a worker.
+#[must_use]
+enum Opened {
+    Yes,
+    /// It is closed already.
+    No,
 }
 
 /// Runs what a peer's bytes may make panic; `false` if they did. A panic that left more than

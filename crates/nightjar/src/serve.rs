@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
-use config::{Config, SharedStrategy, Sources};
+use config::{Config, Protocol, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
 use topics::Strategy;
@@ -125,7 +125,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let runtime = Runtime::start(open.sockets(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
-    let watching = doors.join(open, &mailboxes)?;
+    doors.join(open, &shared, &mailboxes, runtime.listening())?;
     let doors = Arc::new(doors);
     let parts = steer::Parts {
         shared,
@@ -137,7 +137,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let (api, steer) = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
-    announce(&plan, doors.addresses(), form);
+    let addresses: Vec<Address> = doors.addresses().into_iter().map(|(_, it)| it).collect();
+    announce(&plan, &addresses, form);
 
     let mut server = Server {
         config: plan.config,
@@ -151,7 +152,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let code = server.attend(&inbox);
     // Nobody changes anything any more.
     drop(api);
-    drop((memory, watching));
+    drop(memory);
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
@@ -202,12 +203,17 @@ fn open_store(
 
 /// The limits as the machine bears them: sockets must not take the last descriptors, and a
 /// memory budget that was not set follows the machine's memory.
-fn effective(configured: &Limits, descriptors: Option<u64>) -> Limits {
-    let mut limits = configured.clone();
+fn effective(config: &Config, descriptors: Option<u64>) -> Limits {
+    let mut limits = config.limits.clone();
+    // A connection of QUIC takes two, for the pipe to its worker.
+    let protocols = config.listeners.iter().map(|one| one.protocol);
+    let each = match protocols.into_iter().any(|one| one == Protocol::Quic) {
+        true => 2,
+        false => 1,
+    };
     if let Some(most) = descriptors.and_then(|most| usize::try_from(most).ok()) {
-        limits.connections = limits
-            .connections
-            .min(most.saturating_sub(SPARE_DESCRIPTORS));
+        let most = most.saturating_sub(SPARE_DESCRIPTORS) / each;
+        limits.connections = limits.connections.min(most);
     }
     limits.memory = process::memory_budget(limits.memory);
     limits
@@ -227,7 +233,7 @@ fn broker_config(
         workers: usize::from(plan.workers),
         node: plan.node.clone(),
         version: format!("nightjar version {}", env!("CARGO_PKG_VERSION")),
-        limits: effective(&config.limits, descriptors),
+        limits: effective(config, descriptors),
         strategy: strategy(config.strategy),
         sys_interval: config.sys_interval,
         server_reference: config.server_reference.clone(),
@@ -462,11 +468,11 @@ impl Server {
             return error!(%problem, "configuration not taken over");
         }
         self.config = next;
-        self.steer.configured(&self.config);
+        self.steer.configured(&self.doors.placed(&self.config));
         if let Err(error) = self.log.set_level(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
-        let limits = Arc::new(effective(&self.config.limits, self.descriptors));
+        let limits = Arc::new(effective(&self.config, self.descriptors));
         let reference: Option<Arc<str>> = self.config.server_reference.as_deref().map(Arc::from);
         self.tell_all(|| Control::Reload {
             limits: Arc::clone(&limits),

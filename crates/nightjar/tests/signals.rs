@@ -1,108 +1,13 @@
 //! Signals, as a supervisor sends them: reload, end, end at once.
 #![cfg(unix)]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+mod common;
 
-use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 
-/// A running server with a folder and a file of its own. Its log is read line by line, which
-/// is how tests wait.
-struct Server {
-    process: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    folder: PathBuf,
-    address: SocketAddr,
-}
-
-impl Server {
-    fn start(test: &str, configuration: &str) -> Self {
-        let name = format!("nightjar-signals-{}-{test}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("a temporary folder");
-        fs::write(folder.join("nightjar.toml"), configuration).expect("a file");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_nightjar"))
-            .args(["serve", "--config", "nightjar.toml", "--data-dir", "data"])
-            .args(["--listen", "127.0.0.1:0"])
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("nightjar starts");
-        let log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut server = Self {
-            process,
-            log,
-            folder,
-            address: nowhere,
-        };
-        let listening = server.line("listening");
-        let address = listening["address"].as_str().expect("an address");
-        server.address = address.parse().expect("an address");
-        server.line("serving");
-        server
-    }
-
-    /// Waits for the next line with this message.
-    fn line(&mut self, message: &str) -> Value {
-        let lines = self.log.by_ref().map(|line| {
-            let line = line.expect("UTF-8");
-            serde_json::from_str::<Value>(&line).unwrap_or_else(|_| panic!("no JSON: {line}"))
-        });
-        let mut seen = Vec::new();
-        for line in lines {
-            if line["message"] == message {
-                return line;
-            }
-            seen.push(line);
-        }
-        panic!("no line {message:?} before the log ended: {seen:?}")
-    }
-
-    fn configure(&self, configuration: &str) {
-        fs::write(self.folder.join("nightjar.toml"), configuration).expect("a file");
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.process);
-        kill_process(pid, signal).expect("the process is there");
-    }
-
-    /// Connects with MQTT 3.1.1 and waits for CONNACK.
-    fn connect(&self) -> TcpStream {
-        let mut link = TcpStream::connect(self.address).expect("a connection");
-        link.write_all(b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x00\x00\x01a")
-            .expect("CONNECT");
-        let mut answer = [0; 4];
-        link.read_exact(&mut answer).expect("CONNACK");
-        assert_eq!(answer, [0x20, 2, 0, 0]);
-        link
-    }
-
-    fn end(&mut self) -> ExitStatus {
-        self.process.wait().expect("the process ends")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Only a test that failed leaves it running.
-        if let Ok(None) = self.process.try_wait()
-            && let Err(error) = self.process.kill().and_then(|()| self.process.wait())
-        {
-            eprintln!("the server stays: {error}");
-        }
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            eprintln!("{}: {error}", self.folder.display());
-        }
-    }
-}
+use common::Server;
+use rustix::process::Signal;
 
 #[test]
 fn a_reload_takes_over_what_it_can_and_tells_the_rest() {
@@ -138,6 +43,104 @@ fn a_reload_of_a_bad_file_changes_nothing() {
     server.configure("");
     server.signal(Signal::HUP);
     server.line("configuration read again: nothing has changed");
+}
+
+/// Two listeners with names; others behind them.
+fn listeners(more: &str) -> String {
+    format!(
+        "allow_anonymous = true\n\
+         [[listener]]\nname = \"stays\"\naddress = \"127.0.0.1:0\"\n{more}\n\
+         [[listener]]\nname = \"goes\"\naddress = \"127.0.0.1:0\"\n"
+    )
+}
+
+#[test]
+fn a_reload_opens_and_closes_listeners() {
+    let both = listeners("");
+    let mut server = Server::listening("listeners", &both, &[]);
+    let (stays, goes) = (server.addresses[0], server.addresses[1]);
+    let mut old = server.connect_to(goes);
+    let one = both.replace("\"goes\"", "\"comes\"");
+    server.configure(&one);
+    server.signal(Signal::HUP);
+    let opened = server.line("listening");
+    assert_eq!(opened["listener"], "comes");
+    let told = server.line("configuration taken over");
+    assert_eq!(
+        told["applied"],
+        "listener[goes] (gone) listener[comes] (new)"
+    );
+    let comes = opened["address"].as_str().expect("an address");
+    server.connect_to(comes.parse().expect("an address"));
+    server.connect_to(stays);
+    server.await_closed(goes);
+    // PINGREQ: who came by it is still there.
+    old.write_all(&[0xc0, 0]).expect("PINGREQ");
+    old.read_exact(&mut [0; 2]).expect("PINGRESP");
+    // Back again, with another place.
+    server.configure(&both);
+    server.signal(Signal::HUP);
+    let opened = server.line("listening");
+    assert_eq!(opened["listener"], "goes");
+    let again = opened["address"].as_str().expect("an address");
+    server.connect_to(again.parse().expect("an address"));
+}
+
+#[test]
+fn a_reload_changes_what_holds_for_a_listener() {
+    let mut server = Server::listening("rules", &listeners(""), &[]);
+    let stays = server.addresses[0];
+    let _first = server.connect_to(stays);
+    let reload = |server: &mut Server, more: &str, applied: &str| {
+        server.configure(&listeners(more));
+        server.signal(Signal::HUP);
+        let told = server.line("configuration taken over");
+        assert_eq!(told["applied"], applied);
+    };
+    reload(
+        &mut server,
+        "connections = 1",
+        "listener[stays].connections",
+    );
+    assert!(server.is_refused(stays), "one is there already");
+    let both = "connections = 9\ndeny = [\"127.0.0.0/8\"]";
+    let applied = "listener[stays].connections listener[stays].deny";
+    reload(&mut server, both, applied);
+    assert!(server.is_refused(stays), "it is denied");
+    let both = "connections = 9\nallow = [\"127.0.0.1\"]";
+    let applied = "listener[stays].allow listener[stays].deny";
+    reload(&mut server, both, applied);
+    server.connect_to(stays);
+    server.configure(&listeners("connections = 9\nmount = \"a/\""));
+    server.signal(Signal::HUP);
+    assert_eq!(
+        server.line("changes that wait for a restart")["keys"],
+        "listener[stays].mount"
+    );
+}
+
+#[test]
+fn a_reload_with_a_listener_that_cannot_open_changes_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|address| (address, taken));
+    let (address, _open) = taken.expect("an address");
+    let mut server = Server::listening("taken", &listeners(""), &[]);
+    let (stays, goes) = (server.addresses[0], server.addresses[1]);
+    server.configure(&format!(
+        "allow_anonymous = true\n[limits]\ninflight = 5\n\
+         [[listener]]\nname = \"stays\"\naddress = \"127.0.0.1:0\"\nconnections = 1\n\
+         [[listener]]\nname = \"new\"\naddress = \"{address}\"\n"
+    ));
+    server.signal(Signal::HUP);
+    let line = server.line("configuration not taken over");
+    let problem = line["problem"].as_str().expect("a problem");
+    assert!(
+        problem.contains(&format!("cannot listen on {address}")),
+        "{problem}"
+    );
+    let _first = server.connect_to(stays);
+    server.connect_to(stays);
+    server.connect_to(goes);
 }
 
 #[test]
@@ -180,11 +183,7 @@ fn the_log_tells_of_clients_but_not_of_what_they_send() {
         (&"a".into(), &"disconnect".into())
     );
     server.signal(Signal::TERM);
-    let rest: Vec<String> = server
-        .log
-        .by_ref()
-        .map(|line| line.expect("UTF-8"))
-        .collect();
+    let rest = server.rest_of_log();
     assert!(
         rest.iter().all(|line| !line.contains("SECRETS")),
         "{rest:?}"

@@ -28,7 +28,7 @@ impl Worker {
         };
         let accepted = info.arrival == Arrival::Accepted;
         let deadline = info.accepted + self.limits.connect_deadline;
-        let listener = self.shared.listener(info.listener).cloned();
+        let listener = self.shared.listener(info.listener);
         let mut conn = Conn::new(info, now);
         conn.rates = Rates::new(&self.limits, listener.as_ref());
         let Some(id) = self.conns.insert(conn) else {
@@ -51,7 +51,7 @@ impl Worker {
         if self.draining {
             return Err(CloseReason::ShuttingDown);
         }
-        let listener = self.shared.listener(info.listener).cloned();
+        let listener = self.shared.listener(info.listener);
         let listener = listener.as_deref();
         if let Some(listener) = listener
             && listener.rules.knows == Knows::AtAccept
@@ -150,6 +150,17 @@ impl Worker {
         {
             conn.pause = Some(Pause::Room);
             self.waiting_for_room.push(id);
+        }
+    }
+
+    /// Listeners may have other rates now.
+    pub(super) fn take_listener_rates(&mut self) {
+        let all: Vec<ConnId> = self.conns.iter().map(|(id, _)| id).collect();
+        for id in all {
+            if let Some(conn) = self.conns.at_mut(id) {
+                let listener = self.shared.listener(conn.info.listener);
+                conn.rates = Rates::with_listener(conn.rates.take(), listener);
+            }
         }
     }
 

@@ -39,7 +39,7 @@ pub(super) const LIST: List = List {
     ]),
     known_by: Some("name"),
     short: None,
-    effect: Effect::Restart,
+    effect: Effect::Reload,
     len: |config| config.certificates.len(),
     push: |config| {
         config.certificates.push(Certificate {

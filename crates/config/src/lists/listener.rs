@@ -16,7 +16,7 @@ pub(super) const LIST: List = List {
         columns: ["address", "durability"],
         form: "ADDRESS:PORT",
     }),
-    effect: Effect::Restart,
+    effect: Effect::Reload,
     len: |config| config.listeners.len(),
     push: |config| config.listeners.push(Listener::new(Address::default())),
     copy: |config, other| config.listeners.clone_from(&other.listeners),

@@ -1,6 +1,6 @@
 //! What the connections of a listener go through.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use types::Peer;
 
@@ -15,6 +15,44 @@ pub(crate) struct Door {
     pub(crate) proxy: ProxyProtocol,
     pub(crate) tls: Option<TlsDoor>,
     pub(crate) websocket: Option<Arc<WebSocket>>,
+}
+
+/// The doors of all listeners that ever were, by their places. Workers have a copy each, and look at
+/// the common list when they hear of a place that they do not know.
+#[derive(Clone, Debug)]
+pub(crate) struct Doors {
+    common: Arc<RwLock<Arc<[Arc<Door>]>>>,
+    known: Arc<[Arc<Door>]>,
+}
+
+impl Doors {
+    pub(crate) fn new(doors: impl IntoIterator<Item = Arc<Door>>) -> Self {
+        let known: Arc<[_]> = doors.into_iter().collect();
+        Self {
+            common: Arc::new(RwLock::new(Arc::clone(&known))),
+            known,
+        }
+    }
+
+    /// The door of a listener.
+    pub(crate) fn of(&mut self, place: u16) -> Option<&Arc<Door>> {
+        let place = usize::from(place);
+        if place >= self.known.len() {
+            let common = self.common.read().unwrap_or_else(PoisonError::into_inner);
+            self.known = Arc::clone(&common);
+        }
+        self.known.get(place)
+    }
+
+    /// Adds one and returns its place; `None` if there is no place left.
+    pub(crate) fn push(&self, door: Arc<Door>) -> Option<u16> {
+        let mut common = self.common.write().unwrap_or_else(PoisonError::into_inner);
+        let place = u16::try_from(common.len())
+            .ok()
+            .filter(|it| *it < u16::MAX)?;
+        *common = common.iter().cloned().chain([door]).collect();
+        Some(place)
+    }
 }
 
 /// Whether connections begin with a header of the PROXY protocol, version 1 or 2.

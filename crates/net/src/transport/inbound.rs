@@ -88,6 +88,14 @@ impl Transport {
             found.complete = matches!(self.tls, Tls::Off);
         }
         let mut closed = Ok(());
+        #[cfg(all(feature = "quic", unix))]
+        if let (Tls::Elsewhere(told), Some(tls)) = (&mut self.tls, &door.tls) {
+            self.certificate = told.establish(&tls.current()).map_err(Ending::Handshake)?;
+            found.handshake = Some(HandshakeKind::Full);
+            found.complete = true;
+            found.bytes = Bytes::Raw(start..raw.len());
+            return Ok(());
+        }
         if let Some(tls) = &door.tls {
             if start == raw.len() {
                 return Ok(());
@@ -138,7 +146,7 @@ impl Transport {
         let current = door.current();
         let session = match &mut self.tls {
             Tls::On(session) => session,
-            Tls::Off | Tls::Awaited => {
+            _ => {
                 if let Some(foreign) = Protocol::of(raw).filter(|found| *found != Protocol::Tls) {
                     return Err(Ending::Foreign(foreign));
                 }

@@ -5,14 +5,16 @@
 //! what is pending here.
 
 mod door;
+#[cfg(all(feature = "quic", unix))]
+mod elsewhere;
 pub(crate) mod foreign;
 mod inbound;
 mod proxy;
 pub(crate) mod tls;
 pub(crate) mod websocket;
 
-pub(crate) use door::Door;
 pub use door::ProxyProtocol;
+pub(crate) use door::{Door, Doors};
 pub(crate) use inbound::{Bytes, Ending, Received};
 
 use std::io::{self, ErrorKind, Write};
@@ -54,6 +56,9 @@ enum Tls {
     /// Nothing is spent on it before the first bytes.
     Awaited,
     On(Box<Session>),
+    /// It is spoken where the bytes come from.
+    #[cfg(all(feature = "quic", unix))]
+    Elsewhere(elsewhere::Elsewhere),
 }
 
 #[derive(Debug)]
@@ -71,11 +76,24 @@ enum Pong {
     Pending,
 }
 
+impl Tls {
+    /// Whether bytes change on their way, or have to wait.
+    fn is_in_the_way(&self) -> bool {
+        match self {
+            Tls::Off => false,
+            Tls::Awaited | Tls::On(_) => true,
+            #[cfg(all(feature = "quic", unix))]
+            Tls::Elsewhere(told) => !told.is_established(),
+        }
+    }
+}
+
 impl Transport {
     /// Whether the core's bytes go through unchanged, and none wait here.
     pub(crate) fn is_clear(&self) -> bool {
         self.proxy == Proxy::Passed
-            && matches!((&self.tls, &self.web), (Tls::Off, Web::Off))
+            && !self.tls.is_in_the_way()
+            && matches!(self.web, Web::Off)
             && !self.has_pending()
     }
 
@@ -90,6 +108,8 @@ impl Transport {
             Tls::Off => false,
             Tls::Awaited => true,
             Tls::On(session) => !session.is_established(),
+            #[cfg(all(feature = "quic", unix))]
+            Tls::Elsewhere(_) => false,
         }
     }
 
@@ -104,6 +124,8 @@ impl Transport {
             Tls::Off => true,
             Tls::Awaited => false,
             Tls::On(session) => session.is_established(),
+            #[cfg(all(feature = "quic", unix))]
+            Tls::Elsewhere(told) => told.is_established(),
         };
         self.proxy == Proxy::Passed && tls && !matches!(self.web, Web::Request(_))
     }
@@ -133,7 +155,7 @@ impl Transport {
                 // It fails if TLS has failed already; then the link is over.
                 let _ = session.encrypt(bytes, &mut self.held, &mut self.pending);
             }
-            Tls::Off | Tls::Awaited => self.pending.extend_from_slice(bytes),
+            _ => self.pending.extend_from_slice(bytes),
         }
     }
 
@@ -195,7 +217,7 @@ impl Transport {
     pub(crate) fn encrypt(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         match &mut self.tls {
             Tls::On(session) => session.encrypt(plain, &mut self.held, out),
-            Tls::Off | Tls::Awaited => {
+            _ => {
                 out.extend_from_slice(plain);
                 Ok(())
             }
@@ -245,6 +267,8 @@ impl Transport {
     pub(crate) fn is_outdated(&self, door: &Door) -> bool {
         match (&self.tls, &door.tls) {
             (Tls::On(session), Some(tls)) => session.is_outdated(&tls.current()),
+            #[cfg(all(feature = "quic", unix))]
+            (Tls::Elsewhere(told), Some(tls)) => told.is_outdated(&tls.current()),
             _ => false,
         }
     }
@@ -253,6 +277,8 @@ impl Transport {
     pub(crate) fn is_withdrawn(&mut self, door: &Door) -> bool {
         match (&mut self.tls, &door.tls) {
             (Tls::On(session), Some(tls)) => session.is_withdrawn(&tls.current()),
+            #[cfg(all(feature = "quic", unix))]
+            (Tls::Elsewhere(told), Some(tls)) => told.is_withdrawn(&tls.current()),
             _ => false,
         }
     }

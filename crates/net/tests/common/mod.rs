@@ -6,6 +6,8 @@
 
 #[cfg(unix)]
 pub(crate) mod pki;
+#[cfg(all(unix, feature = "quic"))]
+pub(crate) mod quic;
 pub(crate) mod web;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -353,7 +355,11 @@ impl Server {
         Self::build(workers, configs, |core| core)
     }
 
-    fn build(workers: u16, configs: &[ListenerConfig], adapt: fn(LineCore) -> LineCore) -> Self {
+    pub(crate) fn build(
+        workers: u16,
+        configs: &[ListenerConfig],
+        adapt: fn(LineCore) -> LineCore,
+    ) -> Self {
         let listeners = configs.iter().map(Listener::bind);
         let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>().unwrap();
         let addresses: Vec<_> = listeners

@@ -156,23 +156,33 @@ fn looks(files: &TlsFiles) -> Vec<Look> {
     own.chain(theirs).map(|path| Look::at(path)).collect()
 }
 
-/// Watches the files until the sender is dropped.
-pub(crate) fn watch(
-    mut watched: Vec<Watched>,
-    mailboxes: Mailboxes<Mail>,
-) -> io::Result<Sender<()>> {
-    let (end, ended) = mpsc::channel::<()>();
-    if watched.is_empty() {
-        return Ok(end);
-    }
+/// What changes about what is watched.
+pub(crate) enum Watch {
+    /// These too.
+    Add(Watched),
+    /// Those of this listener no more.
+    Remove(String),
+}
+
+/// Watches files until the sender is dropped.
+pub(crate) fn watch(mailboxes: Mailboxes<Mail>) -> io::Result<Sender<Watch>> {
+    let (changes, changed) = mpsc::channel::<Watch>();
+    let mut watched: Vec<Watched> = Vec::new();
     thread::Builder::new()
         .name("certificates".into())
         .spawn(move || {
             loop {
                 let now = SystemTime::now();
                 watched.iter_mut().for_each(|one| one.warn_of_end(now));
-                if ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
-                    return;
+                let heard = match watched.is_empty() {
+                    true => changed.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    false => changed.recv_timeout(INTERVAL),
+                };
+                match heard {
+                    Ok(Watch::Add(one)) => watched.push(one),
+                    Ok(Watch::Remove(listener)) => watched.retain(|one| one.listener != listener),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
                 let mut new = false;
                 for one in &mut watched {
@@ -184,5 +194,5 @@ pub(crate) fn watch(
                 }
             }
         })?;
-    Ok(end)
+    Ok(changes)
 }

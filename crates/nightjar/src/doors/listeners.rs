@@ -24,6 +24,8 @@ pub(crate) enum ListenError {
     Tls(config::Address, TlsError),
     /// This version cannot do what is asked.
     Unsupported(config::Address, &'static str),
+    /// Another listener, which a reload closes, has the address until then.
+    StillOpen(config::Address, String),
 }
 
 impl fmt::Display for ListenError {
@@ -48,40 +50,49 @@ impl fmt::Display for ListenError {
                 write!(f, "cannot listen on {address}: {error}{advice}")
             }
             Self::Tls(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::StillOpen(address, name) => write!(
+                f,
+                "cannot listen on {address}: that is where listener {name} is, which would close; \
+                 reload once without it, then with the new one, or restart"
+            ),
             Self::Unsupported(address, what) => write!(f, "cannot listen on {address}: {what}"),
         }
     }
 }
 
-/// Open listeners: the sockets, where they listen, what their TLS goes by, certificates to watch.
+/// An open listener, what its TLS goes by, and its certificates to watch.
 pub(crate) struct Opened {
-    pub(crate) listeners: Vec<Listener>,
-    pub(crate) addresses: Vec<Address>,
-    pub(crate) tls: Vec<Option<TlsDoor>>,
-    pub(crate) watched: Vec<Watched>,
+    pub(crate) listener: Listener,
+    tls: Option<TlsDoor>,
+    pub(crate) watched: Option<Watched>,
 }
 
-/// Opens all doors, or none.
+impl Opened {
+    /// Where it listens, and what its TLS goes by.
+    pub(crate) fn found(&self) -> (Address, Option<TlsDoor>) {
+        (self.listener.address().clone(), self.tls.clone())
+    }
+}
+
+/// Opens all of these, or none.
 ///
 /// # Errors
 /// The first that cannot be opened.
-pub(crate) fn open(config: &Config) -> Result<Opened, ListenError> {
-    let mut doors = Opened {
-        listeners: Vec::new(),
-        addresses: Vec::new(),
-        tls: Vec::new(),
-        watched: Vec::new(),
-    };
-    for wanted in &config.listeners {
+pub(crate) fn open<'a>(
+    config: &Config,
+    wanted: impl IntoIterator<Item = &'a Wanted>,
+) -> Result<Vec<Opened>, ListenError> {
+    let open = |wanted: &Wanted| {
         let failed = |error| ListenError::Bind(wanted.address.clone(), error);
         let (how, watched) = listener(config, wanted)?;
         let listener = Listener::bind(&how).map_err(failed)?;
-        doors.addresses.push(listener.address().clone());
-        doors.tls.push(how.tls.clone());
-        doors.listeners.push(listener);
-        doors.watched.extend(watched);
-    }
-    Ok(doors)
+        Ok(Opened {
+            listener,
+            tls: how.tls,
+            watched,
+        })
+    };
+    wanted.into_iter().map(open).collect()
 }
 
 fn listener(
@@ -93,10 +104,6 @@ fn listener(
         let trusted = wanted.proxy.iter();
         let trusted = trusted.filter_map(|one| Network::new(one.address(), one.prefix()));
         how.proxy = ProxyProtocol::From(trusted.collect());
-    }
-    if wanted.protocol == Protocol::Quic {
-        let what = "this version does not speak QUIC yet; choose mqtts, or wss for browsers";
-        return Err(ListenError::Unsupported(wanted.address.clone(), what));
     }
     if wanted.protocol.is_websocket() {
         how.websocket = Some(WebSocket {
@@ -143,6 +150,7 @@ fn listener_rules(wanted: &Wanted) -> ListenerRules {
 
 fn address(wanted: &Wanted) -> Address {
     match &wanted.address {
+        config::Address::Ip(address) if wanted.protocol == Protocol::Quic => Address::Udp(*address),
         config::Address::Ip(address) => Address::Tcp(*address),
         config::Address::Unix(path) => Address::Unix {
             path: path.clone(),
@@ -192,6 +200,8 @@ fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> 
             ClientCertificate::Required => ClientAuth::Required(ca()),
         },
         oldest: match wanted.tls_minimum {
+            // QUIC knows no older one (RFC 9001, 4.2).
+            _ if wanted.protocol == Protocol::Quic => TlsVersion::Tls13,
             config::TlsVersion::V1_2 => TlsVersion::Tls12,
             config::TlsVersion::V1_3 => TlsVersion::Tls13,
         },

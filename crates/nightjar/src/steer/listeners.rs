@@ -10,17 +10,19 @@ use super::{Steer, count};
 impl Listeners for Steer {
     fn listeners(&self) -> Vec<Listener> {
         let config = self.config();
-        let places = (0..).zip(self.doors.addresses());
-        let shown = places.zip(&config.listeners);
-        shown
-            .map(|((place, address), listener)| self.listener(place, address, listener))
-            .collect()
+        let open = self.doors.addresses().into_iter();
+        open.filter_map(|(place, address)| {
+            let listener = config.listeners.get(usize::from(place))?;
+            Some(self.listener(place, &address, listener))
+        })
+        .collect()
     }
 }
 
 impl Steer {
     fn listener(&self, place: u16, address: &Address, listener: &config::Listener) -> Listener {
         let counters = self.counters.listener(place);
+        let counters = counters.as_ref();
         let door = self.doors.tls(usize::from(place));
         let current = door.map(|door| door.current());
         let facts = current.as_ref().map_or(&[][..], |tls| tls.certificates());

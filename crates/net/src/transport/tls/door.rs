@@ -49,12 +49,17 @@ impl ServerTls {
         self.crl_next_update
     }
 
+    #[cfg(feature = "quic")]
+    pub(crate) fn rustls(&self) -> &ServerConfig {
+        &self.config
+    }
+
     pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
     /// Whether a client's certificate holds now.
-    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
+    pub(in crate::transport) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
         let (Some(verifier), [end, between @ ..]) = (&self.verifier, chain) else {
             return Ok(());
         };
@@ -66,7 +71,7 @@ impl ServerTls {
     /// Whether a client that was let in must go: its certificate is revoked, or its authority is
     /// trusted no more. That time has passed over it is no reason; nor that a list is outdated,
     /// which holds new clients off.
-    pub(super) fn withdraws(&self, chain: &[CertificateDer<'_>]) -> bool {
+    pub(in crate::transport) fn withdraws(&self, chain: &[CertificateDer<'_>]) -> bool {
         use CertificateError as E;
         match self.verify(chain) {
             Ok(()) => false,

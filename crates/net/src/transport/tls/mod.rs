@@ -14,4 +14,4 @@ pub use load::{CertificateFacts, TlsVersion, UnknownName};
 pub use load::{CertificateFiles, ClientAuth, ClientCa, Revocation, TlsError, TlsFiles};
 pub use session::HandshakeFailure;
 
-pub(crate) use session::{Failure, Progress, Session};
+pub(crate) use session::{Failure, Progress, Session, client_certificate};

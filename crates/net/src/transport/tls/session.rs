@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
@@ -138,6 +139,18 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the first certificate of a chain says, if there is one.
+pub(crate) fn client_certificate(
+    chain: &[CertificateDer<'_>],
+) -> Result<Option<Arc<Certificate>>, Failure> {
+    let Some(der) = chain.first() else {
+        return Ok(None);
+    };
+    let read = facts::certificate(der);
+    let read = read.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
+    Ok(Some(Arc::new(read)))
+}
+
 impl Session {
     pub(crate) fn new(tls: &ServerTls) -> Result<Self, Failure> {
         Ok(Self {
@@ -199,14 +212,7 @@ impl Session {
         if kind == HandshakeKind::Resumed || self.checked != current.id() {
             current.verify(chain)?;
         }
-        let certificate = match chain.first() {
-            None => None,
-            Some(der) => {
-                let read = facts::certificate(der);
-                let read = read.ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
-                Some(Arc::new(read))
-            }
-        };
+        let certificate = client_certificate(chain)?;
         self.checked = current.id();
         self.stage = Stage::Established;
         Ok(Progress::Established { kind, certificate })
