@@ -12,6 +12,7 @@
 //! | [`api`] | [`Api`]: the thread that serves |
 //! | [`server`] | [`Server`]: what the API needs of the running server, subject by subject |
 //! | [`audit`] | [`Audit`]: who changed what, as lines of JSON |
+//! | [`alarms`] | [`Alarms`]: what is wrong, raised and cleared |
 //! | [`denials`] | [`Denials`]: the newest ones, bounded, never in a worker's way |
 //! | [`client`] | [`client::Client`]: asks a running server, for the command line |
 //! | [`failure`] | [`Failure`]: why the server did not do what it was asked |
@@ -44,6 +45,7 @@
     )
 )]
 
+pub mod alarms;
 pub mod api;
 pub mod audit;
 mod caller;
@@ -64,6 +66,7 @@ pub mod stamp;
 #[cfg(all(test, unix))]
 mod tests;
 
+pub use alarms::Alarms;
 pub use api::{Api, Settings};
 pub use audit::{Audit, Record};
 pub use denials::Denials;

@@ -1,5 +1,6 @@
 //! The one table of routes, and a module for each subject.
 
+mod alarms;
 mod audit;
 mod authentication;
 mod bans;
@@ -91,6 +92,7 @@ pub(crate) const TABLE: &[Route] = &[
     look("/api/v5/clients/{clientid}", Viewer, || get(clients::show)),
     change("/api/v5/clients/{clientid}", Operator, "client.kick", || delete(clients::kick)),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
+    look("/api/v5/alarms", Viewer, || get(alarms::list)),
     look("/api/v5/audit", Admin, || get(audit::list)),
 ];
 

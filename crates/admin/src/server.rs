@@ -26,7 +26,7 @@ pub mod users;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::Failure;
+use crate::{Alarms, Failure};
 
 pub use authentication::{Authentication, Chain, Selector};
 pub use bans::{Ban, BanOn, Bans, NewBan, Until};
@@ -62,6 +62,9 @@ pub trait Server: Send + Sync {
 
     /// The chain of providers.
     fn authentication(&self) -> &dyn Authentication;
+
+    /// What is wrong, and what was lately.
+    fn alarms(&self) -> &Alarms;
 
     /// The listeners.
     fn listeners(&self) -> &dyn Listeners;

@@ -227,8 +227,9 @@ pub(crate) const KEYS: &[Key] = &[
     limit!(failed_logins, count(0, MAX_COUNT), Reload),
     limit!(flapping_connects, count(0, MAX_COUNT), Reload),
     limit!(flapping_window, short_span(), Reload),
-    limit!(flapping_ban, span(1, 3650 * DAY), Reload),
-    limit!(denials, count(0, 10_000_000), Reload),
+    limit!(flapping_ban, span(0, 3650 * DAY), Reload),
+    limit!(duplicate_takeovers, count(0, MAX_COUNT), Reload),
+    limit!(denials, count(0, 10_000_000), Restart),
 ];
 
 pub(crate) const fn size(min: u64, max: u64) -> Kind {

@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`seen`] | [`Seen`]: what is kept of the broker's events |
+//! | [`watch`] | clients that connect too often, and two with one client identifier |
 //! | [`ask`] | questions to workers, and their answers |
 //! | [`people`] | users |
 //! | [`roles`] | groups and roles |
@@ -24,6 +25,7 @@ mod listeners;
 mod people;
 mod roles;
 pub(crate) mod seen;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -36,7 +38,7 @@ use admin::server::status::State;
 use admin::server::{
     Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Users,
 };
-use admin::{Api, Audit, Failure, Record, Stamp, audit};
+use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
 use config::{Config, ControlSocket};
 use net::{Counters, Mailboxes};
@@ -60,6 +62,7 @@ pub(crate) struct Steer {
     mailboxes: Mailboxes<Mail>,
     counters: Arc<Counters>,
     doors: Arc<Doors>,
+    seen: Arc<Seen>,
     config: RwLock<Arc<Config>>,
     start: Instant,
     started: SystemTime,
@@ -96,7 +99,7 @@ pub(crate) fn socket(config: &Config, data_dir: &Path) -> Option<PathBuf> {
 /// The audit log or the socket cannot be opened.
 pub(crate) fn serve(
     parts: Parts,
-    seen: &Seen,
+    seen: &Arc<Seen>,
     data_dir: &Path,
 ) -> Result<(Option<Api>, Arc<Steer>), admin::Problem> {
     let audit = Audit::open(audit::Settings {
@@ -110,11 +113,15 @@ pub(crate) fn serve(
         mailboxes: parts.mailboxes,
         counters: parts.counters,
         doors: parts.doors,
+        seen: Arc::clone(seen),
         config: RwLock::new(Arc::new(parts.config)),
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
         is_ending: AtomicBool::new(false),
     });
+    let (doors, alarms) = (Arc::clone(&steer.doors), Arc::clone(seen.alarms()));
+    let watches = seen.watch().follow(doors, Arc::clone(&audit), alarms);
+    watches.map_err(admin::Problem::Thread)?;
     let server = Arc::clone(&steer);
     let denials = Arc::clone(seen.denials());
     let Some(socket) = socket else {
@@ -122,9 +129,10 @@ pub(crate) fn serve(
     };
     match Api::start(admin::Settings::new(socket), server, audit, denials) {
         Ok(api) => Ok((Some(api), steer)),
-        // Data folders may be deeper than sockets: that is no reason not to serve clients.
-        Err(problem @ admin::Problem::TooLong(_)) => {
-            warn!(%problem, "there is no control socket: name a shorter one by control_socket");
+        // Data folders may be deeper than sockets, and some systems have none: that is no reason not
+        // to serve clients.
+        Err(problem @ (admin::Problem::TooLong(_) | admin::Problem::NoSockets)) => {
+            warn!(%problem, "there is no control socket");
             Ok((None, steer))
         }
         Err(problem) => Err(problem),
@@ -136,6 +144,7 @@ impl Steer {
     pub(crate) fn configured(&self, config: &Config) {
         let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Arc::new(config.clone());
+        self.seen.watch().configured(&config.limits);
     }
 
     /// The server says goodbye to its clients.
@@ -213,7 +222,7 @@ impl Server for Steer {
             workers: count(self.mailboxes.workers()),
             connections: count(connections),
             sessions: count(sessions),
-            alarms: Vec::new(),
+            alarms: self.seen.alarms().words(),
         }
     }
 
@@ -243,6 +252,10 @@ impl Server for Steer {
 
     fn listeners(&self) -> &dyn Listeners {
         self
+    }
+
+    fn alarms(&self) -> &Alarms {
+        self.seen.alarms()
     }
 }
 

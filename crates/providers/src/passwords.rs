@@ -17,7 +17,7 @@ use crate::hash::Hash;
 use crate::question::{Known, Purpose, Question, Verdict};
 
 pub use crate::hash::hash_argon2id;
-pub use file::{Changed, delete, set};
+pub use file::{Changed, create, delete, set};
 
 /// A file of names and hashes, as it was read.
 #[derive(Debug)]

@@ -102,13 +102,17 @@ pub struct Limits {
     /// Failed logins from one address within a minute. More: answers to that address come later
     /// and later, and it is refused without a look at what it says (S64). Zero: no bound.
     pub failed_logins: u32,
-    /// Connections of one client within `flapping_window`. More: the client is banned for
-    /// `flapping_ban`. Zero: nobody is banned for it.
+    /// Connections of one client within `flapping_window`. More: an alarm, and the client is
+    /// banned for `flapping_ban`. Zero: neither.
     pub flapping_connects: u32,
     /// Time in which the connections of one client are counted.
     pub flapping_window: Duration,
-    /// How long a client is banned that connects more often than `flapping_connects`.
+    /// How long a client is banned that connects more often than `flapping_connects`. Zero: there
+    /// is an alarm only.
     pub flapping_ban: Duration,
+    /// Times that connections take the session of one client over from another that lives, within
+    /// `flapping_window`. More: an alarm that names both addresses. Zero: none.
+    pub duplicate_takeovers: u32,
     /// Most denials that are kept for who asks why. More: the oldest is forgotten.
     pub denials: usize,
 }
@@ -190,6 +194,7 @@ impl Default for Limits {
             flapping_connects: 0,
             flapping_window: Duration::from_secs(60),
             flapping_ban: Duration::from_secs(5 * 60),
+            duplicate_takeovers: 3,
             denials: 10_000,
         }
     }

@@ -4,7 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    audit, authentication, bans, clients, denials, explain, groups, listeners, roles, status, users,
+    alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, roles,
+    status, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -32,6 +33,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         status::show,
         show,
         listeners::list,
+        alarms::list,
         audit::list,
         authentication::show,
         authentication::purge,

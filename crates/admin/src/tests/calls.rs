@@ -195,6 +195,24 @@ fn a_large_file_is_read_as_it_comes() {
 }
 
 #[test]
+fn alarms_are_listed() {
+    let house = House::new();
+    house.fake.alarms.raise("disk", "d", "slow");
+    house.fake.alarms.raise("flapping", "c", "often");
+    house.fake.alarms.clear("disk", "d");
+    let names = |query: &str| {
+        let rows = house.ask("GET", &format!("/alarms{query}"), None)["data"].take();
+        let names = rows.as_array().unwrap().iter();
+        names
+            .map(|row| row["name"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(""), ["flapping", "disk"]);
+    assert_eq!(names("?activated=true"), ["flapping"]);
+    assert_eq!(names("?activated=false"), ["disk"]);
+}
+
+#[test]
 fn clients_are_listed_piece_by_piece() {
     let house = House::new();
     let mut ids = Vec::new();

@@ -10,7 +10,7 @@ use crate::server::explain::{Decision, ExplainedIdentity, Gets, Receiver};
 use crate::server::status::State;
 use crate::server::users::{Existing, Imported, UserFilter};
 use crate::server::*;
-use crate::{Failure, Listed, Page, Piece, Record, Stamp};
+use crate::{Alarms, Failure, Listed, Page, Piece, Record, Stamp};
 
 #[derive(Default)]
 pub(super) struct Fake {
@@ -24,6 +24,7 @@ pub(super) struct Fake {
     pub(super) asked: Mutex<Option<mpsc::Sender<()>>>,
     /// The slow client answers then.
     pub(super) go: Notify,
+    pub(super) alarms: Alarms,
 }
 
 fn none(what: &str) -> Failure {
@@ -70,6 +71,10 @@ impl Server for Fake {
 
     fn listeners(&self) -> &dyn Listeners {
         self
+    }
+
+    fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 }
 

@@ -12,10 +12,14 @@ mod client_args;
 mod conversation;
 mod failure;
 mod format;
+mod passwd;
+mod password;
 mod printer;
 mod properties;
 mod publish;
 mod refused;
+#[cfg(unix)]
+mod steer;
 pub(crate) mod store;
 mod subscribe;
 mod url;
@@ -30,6 +34,9 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Pub(args)) => publish::run(*args),
         Some(Command::Sub(args)) => subscribe::run(*args),
         Some(Command::Store(args)) => store::run(args),
+        Some(Command::Passwd(args)) => passwd::run(&args),
+        #[cfg(unix)]
+        Some(Command::Steer(command)) => command.run(),
     }
 }
 
@@ -61,6 +68,10 @@ enum Command {
     Pub(Box<publish::PublishArgs>),
     Sub(Box<subscribe::SubscribeArgs>),
     Store(store::StoreArgs),
+    Passwd(passwd::PasswdArgs),
+    #[cfg(unix)]
+    #[command(flatten)]
+    Steer(Box<steer::Command>),
 }
 
 /// What `nightjar serve` is told.

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use admin::denials::{Denial, Wanted};
-use admin::{Denials, Stamp};
+use admin::{Alarms, Denials, Stamp};
 use broker::Event;
 use types::Limits;
+
+use super::watch::Watch;
 
 /// What is kept. Workers put it in and never wait.
 #[derive(Debug)]
 pub(crate) struct Seen {
     denials: Arc<Denials>,
+    alarms: Arc<Alarms>,
+    watch: Watch,
 }
 
 impl Seen {
@@ -18,6 +22,8 @@ impl Seen {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             denials: Denials::new(limits.denials),
+            alarms: Arc::default(),
+            watch: Watch::new(limits),
         }
     }
 
@@ -26,10 +32,21 @@ impl Seen {
         &self.denials
     }
 
+    /// What is wrong.
+    pub(super) fn alarms(&self) -> &Arc<Alarms> {
+        &self.alarms
+    }
+
+    /// Who connects too often.
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Something happened. Called on a worker.
     pub(crate) fn event(&self, event: &Event) {
-        if let Event::Denied(denial) = event {
-            self.denials.push(kept(denial));
+        match event {
+            Event::Denied(denial) => self.denials.push(kept(denial)),
+            other => self.watch.event(other),
         }
     }
 }

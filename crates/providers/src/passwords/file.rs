@@ -52,6 +52,17 @@ pub fn set(file: &Path, name: &str, password: &Secret) -> Result<Changed, Proble
     Ok(changed)
 }
 
+/// Makes a file with this one user, whatever was in it before. Otherwise as [`set`].
+///
+/// # Errors
+/// The file cannot be written, the name is not fit to be one, the password is empty.
+pub fn create(file: &Path, name: &str, password: &Secret) -> Result<Changed, Problem> {
+    check_name(name).map_err(Problem::new)?;
+    let hash = hash_argon2id(password).map_err(|error| Problem::new(error.to_string()))?;
+    replace(file, &[format!("{name}:{hash}")])?;
+    Ok(Changed::Added)
+}
+
 /// Takes a user's line out; whether there was one. Otherwise as [`set`].
 ///
 /// # Errors

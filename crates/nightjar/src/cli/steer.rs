@@ -1,0 +1,135 @@
+//! Commands that ask a running server, by its control socket, or change something there.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`way`] | [`Way`]: which server, and in which form its answers are wanted |
+//! | [`table`] | rows for people |
+//! | [`people`] | `user`, `group` |
+//! | [`role`] | `role`, and how a rule is written |
+//! | [`ban`] | `ban` |
+//! | [`look`] | `clients`, `listeners`, `denials`, `audit`, `alarms`, `kick`, `purge` |
+//! | [`explain`] | `explain` |
+
+mod ban;
+mod explain;
+mod look;
+mod people;
+mod role;
+mod table;
+mod way;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::Value;
+
+use super::failure::Failure;
+use way::Way;
+
+/// What is asked of a running server, by its control socket.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Explain(explain::ExplainArgs),
+    User(people::UserArgs),
+    Group(people::GroupArgs),
+    Role(role::RoleArgs),
+    Ban(ban::BanArgs),
+    Clients(look::ClientsArgs),
+    Kick(look::KickArgs),
+    Listeners(look::ListenersArgs),
+    Denials(look::DenialsArgs),
+    Audit(look::AuditArgs),
+    Alarms(look::AlarmsArgs),
+    Purge(look::PurgeArgs),
+}
+
+impl Command {
+    /// Asks, prints, and says how it went.
+    pub(crate) fn run(self) -> ExitCode {
+        match self {
+            Self::Explain(args) => explain::explain(args),
+            Self::User(args) => people::user(args),
+            Self::Group(args) => people::group(args),
+            Self::Role(args) => role::role(args),
+            Self::Ban(args) => ban::ban(args),
+            Self::Clients(args) => look::clients(args),
+            Self::Kick(args) => look::kick(args),
+            Self::Listeners(args) => look::listeners(args),
+            Self::Denials(args) => look::denials(args),
+            Self::Audit(args) => look::audit(args),
+            Self::Alarms(args) => look::alarms(args),
+            Self::Purge(args) => look::purge(args),
+        }
+    }
+}
+
+/// Ends a command: nothing more to say, or why it was not done.
+pub(crate) fn end(done: Result<(), Failure>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(false),
+    }
+}
+
+/// A field of an answer as people read it; nothing for what is not there.
+fn word(row: &Value, name: &str) -> String {
+    shown(row.get(name).unwrap_or(&Value::Null))
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::String(text) => printable(text),
+        Value::Array(list) => list.iter().map(shown).collect::<Vec<_>>().join(", "),
+        Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// A client's words without what a terminal may trip over.
+fn printable(text: &str) -> String {
+    let odd = |letter: char| {
+        letter.is_control() || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match odd(letter) {
+            true => shown.extend(letter.escape_default()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// The time of a row, to the second and without the date's decoration.
+fn time(row: &Value, name: &str) -> String {
+    let text = word(row, name);
+    match text.get(..19).filter(|_| text.ends_with('Z')) {
+        Some(start) => format!("{}Z", start.replace('T', " ")),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_clients_say_does_not_move_the_cursor() {
+        let row =
+            json!({ "clientid": "a\u{1b}[2Jb\u{202e}c\n", "groups": ["x", "y"], "none": null });
+        assert_eq!(word(&row, "clientid"), "a\\u{1b}[2Jb\\u{202e}c\\n");
+        assert_eq!(word(&row, "groups"), "x, y");
+        assert_eq!(word(&row, "none"), "");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let row = json!({ "at": "2026-11-21T10:00:00.123Z", "until": "infinity" });
+        assert_eq!(time(&row, "at"), "2026-11-21 10:00:00Z");
+        assert_eq!(time(&row, "until"), "infinity");
+    }
+}

@@ -1,0 +1,199 @@
+//! Which server is asked, and in which form its answers are wanted.
+
+use std::path::PathBuf;
+
+use admin::client::{Client, Failure as Refused, escaped};
+use clap::Args;
+use config::{Config, Setting, Sources};
+use serde_json::Value;
+
+use super::super::failure::Failure;
+use super::table::{Table, print};
+use crate::{data_dir, steer};
+
+/// Which server is asked, and in which form its answers are wanted.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Way {
+    /// Configuration file of the server: it names the data folder or the control socket
+    #[arg(short, long, value_name = "FILE", help_heading = "Server")]
+    config: Option<PathBuf>,
+    /// The server's data folder: its control socket is in it
+    #[arg(short, long, value_name = "FOLDER", help_heading = "Server")]
+    data_dir: Option<PathBuf>,
+    /// The server's control socket itself
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    socket: Option<PathBuf>,
+    /// Print what the server answers as JSON, in place of text for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// Rows that are asked for at once.
+const ROWS: usize = 1000;
+
+impl Way {
+    /// Asks. The path is below `/api/v5`.
+    pub(super) fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        let client = Client::new(self.socket()?);
+        let answer = client.request(method, &format!("/api/v5{path}"), body);
+        answer.map_err(|failure| match failure {
+            Refused::NoServer(socket) if self.socket.is_some() => Failure::new(format!(
+                "no server listens on the control socket {}",
+                socket.display()
+            )),
+            other => Failure::new(other.to_string()),
+        })
+    }
+
+    /// Sends a file of so many bytes.
+    pub(super) fn upload(
+        &self,
+        path: &str,
+        file: &mut dyn std::io::Read,
+        length: u64,
+    ) -> Result<Value, Failure> {
+        let client = Client::new(self.socket()?);
+        let answer = client.upload(&format!("/api/v5{path}"), file, length);
+        answer.map_err(|failure| Failure::new(failure.to_string()))
+    }
+
+    /// All rows of a list that has pages, or the first `most`.
+    pub(super) fn rows(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        most: Option<usize>,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut place = Place::Page(1);
+        loop {
+            let wanted = most.map_or(ROWS, |most| {
+                ROWS.min(most.saturating_sub(rows.len()).max(1))
+            });
+            // All pages of a list have the same size, or rows would be missed.
+            let limit = match place {
+                Place::Page(_) => most.map_or(ROWS, |most| most.clamp(1, ROWS)),
+                Place::Cursor(_) => wanted,
+            };
+            let mut words = vec![("limit", limit.to_string())];
+            words.push(match &place {
+                Place::Page(page) => ("page", page.to_string()),
+                Place::Cursor(cursor) => ("cursor", cursor.clone()),
+            });
+            if CURSORED.contains(&path) && matches!(place, Place::Page(_)) {
+                words.pop();
+            }
+            words.extend(query.iter().cloned());
+            let mut answer = self.ask("GET", &with_query(path, &words), None)?;
+            if let Some(Value::Array(found)) = answer.get_mut("data").map(Value::take) {
+                rows.extend(found);
+            }
+            let meta = answer.get("meta");
+            let more = meta.and_then(|meta| meta.get("hasnext")) == Some(&Value::Bool(true));
+            if !more || most.is_some_and(|most| rows.len() >= most) {
+                rows.truncate(most.unwrap_or(usize::MAX));
+                return Ok(rows);
+            }
+            place = match (meta.and_then(|meta| meta.get("cursor")), place) {
+                (Some(Value::String(cursor)), _) => Place::Cursor(cursor.clone()),
+                (_, Place::Page(page)) => Place::Page(page + 1),
+                (_, cursor) => cursor,
+            };
+        }
+    }
+
+    /// Prints rows: as JSON, or as a table with these columns.
+    pub(super) fn list<const N: usize>(
+        &self,
+        rows: Vec<Value>,
+        head: [&str; N],
+        cells: impl Fn(&Value) -> [String; N],
+    ) -> Result<(), Failure> {
+        if self.json {
+            return self.print_json(&Value::Array(rows));
+        }
+        let mut table = Table::new(head);
+        rows.iter().for_each(|row| table.row(cells(row)));
+        print(&table.to_text())
+    }
+
+    /// Prints one thing: as JSON, or as this text.
+    pub(super) fn show(
+        &self,
+        value: &Value,
+        text: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
+        match self.json {
+            true => self.print_json(value),
+            false => print(&text(value)),
+        }
+    }
+
+    /// Says that something was done: nothing to a script that did not ask for more.
+    pub(super) fn done(&self, answer: &Value, words: &str) -> Result<(), Failure> {
+        match (self.json, answer) {
+            (true, Value::Null) => Ok(()),
+            (true, answer) => self.print_json(answer),
+            (false, _) => print(&format!("{words}\n")),
+        }
+    }
+
+    fn print_json(&self, value: &Value) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value);
+        let text = text.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
+        print(&format!("{text}\n"))
+    }
+
+    fn socket(&self) -> Result<PathBuf, Failure> {
+        if let Some(socket) = &self.socket {
+            return Ok(socket.clone());
+        }
+        let mut sources = Sources::of_process(self.config.clone());
+        if let Some(folder) = &self.data_dir {
+            sources.options.push(Setting {
+                option: "--data-dir",
+                key: "data_dir",
+                value: folder.to_string_lossy().into_owned(),
+            });
+        }
+        let config =
+            Config::load(&sources).map_err(|errors| Failure::new(errors.to_string().trim_end()))?;
+        let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
+        let folder = folder.map_err(|error| Failure::new(error.to_string()))?;
+        steer::socket(&config, &folder).ok_or_else(|| {
+            Failure::new("the configuration says that the server has no control socket")
+        })
+    }
+}
+
+/// Where a list goes on.
+enum Place {
+    Page(u32),
+    Cursor(String),
+}
+
+/// Lists that go on by a cursor.
+const CURSORED: &[&str] = &["/clients"];
+
+/// A path with a query.
+fn with_query(path: &str, words: &[(&str, String)]) -> String {
+    let words = words
+        .iter()
+        .map(|(name, value)| format!("{name}={}", escaped(value)));
+    format!("{path}?{}", words.collect::<Vec<_>>().join("&"))
+}
+
+/// The words of options that were given.
+pub(super) fn given<const N: usize>(
+    options: [(&'static str, &Option<String>); N],
+) -> Vec<(&'static str, String)> {
+    let options = options.into_iter();
+    options
+        .filter_map(|(name, value)| Some((name, value.clone()?)))
+        .collect()
+}
