@@ -200,6 +200,37 @@ def test_explain_agrees_with_what_happens(running):
         assert told["why"].startswith("limits.subscriptions_per_client")
 
 
+BY_LISTENER = """
+[[rule]]
+allow = "all"
+topics = ["plant/#"]
+listeners = ["inside"]
+"""
+
+
+def test_explain_knows_listeners_and_what_they_put_before_topics(running):
+    inside = 'name = "inside"\nallow_anonymous = true\nmount = "plant/"'
+    server, steer = running(BY_LISTENER, listeners=['name = "outside"', inside])
+    with pytest.raises(Refused):
+        Peer(server, V5).connect()
+    assert steer.explain("c", "connect", listener="outside")["decision"] == "deny"
+    assert steer.explain("c", "connect", listener="inside")["decision"] == "allow"
+    client = fresh_id()
+    with Peer(server.door(1), V5, client_id=client) as live:
+        assert live.subscribe("a") == [0]
+        (one,) = steer.explain(client, "publish", "a")["routing"]
+        assert one["clientid"] == client
+        assert live.subscribe("$SYS/#") != [0]
+        assert steer.explain(client, "subscribe", "$SYS/#")["decision"] == "deny"
+        live.publish("a", b"x", 1)
+        assert live.message().topic == "a"
+        assert steer("clients", "--listener", "inside")[0]["clientid"] == client
+    assert steer.explain("c", "publish", "a", listener="inside")["decision"] == "allow"
+    assert steer.explain("c", "publish", "plant/a", listener="outside")["decision"] == "deny"
+    with pytest.raises(Told, match="there is none of the name"):
+        steer.explain("c", "connect", listener="elsewhere")
+
+
 def test_explain_tells_who_would_get_a_message(running):
     server, steer = running()
     everything(steer, "alice", "bob")

@@ -123,13 +123,17 @@ impl Steer {
         })
     }
 
-    /// The place of the listener of this name.
+    /// The place of the open listener of this name. Others that had it may have closed.
     pub(super) fn place(&self, name: &str) -> Result<u16, Failure> {
         let config = self.config();
-        let mut listeners = (0..).zip(&config.listeners);
-        let found = listeners.find(|(_, one)| one.name == name);
+        let named = |place: &u16| {
+            let listener = config.listeners.get(usize::from(*place));
+            listener.is_some_and(|listener| listener.name == name)
+        };
+        let open = self.doors.addresses().into_iter();
+        let found = open.map(|(place, _)| place).find(named);
         let unknown = || Failure::Invalid(format!("listener: there is none of the name {name:?}"));
-        found.map(|(place, _)| place).ok_or_else(unknown)
+        found.ok_or_else(unknown)
     }
 
     /// Groups and roles that count for a client.

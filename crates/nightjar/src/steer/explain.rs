@@ -127,10 +127,11 @@ impl Steer {
                     .map_err(|_| Failure::Invalid(format!("peerhost: {text:?} is no address")))?,
             ),
         };
-        let listener = match &request.listener {
-            Some(name) => Some(self.place(name)?),
-            None if config.listeners.len() == 1 => Some(0),
-            None => link.map(|link| link.info.listener),
+        let listener = match (&request.listener, link, &self.doors.addresses()[..]) {
+            (Some(name), ..) => Some(self.place(name)?),
+            (None, Some(link), _) => Some(link.info.listener),
+            (None, None, [(only, _)]) => Some(*only),
+            (None, None, _) => None,
         };
         Ok(Case {
             policy: self.doors.policy(),
