@@ -485,3 +485,40 @@ def test_s19_odd_names_are_data(running):
         )
         assert status == 200 and json.loads(body)["user_id"] == name
     assert len(steer("user", "list")) == 6
+
+
+def asked(server, path):
+    """What the API answers by the control socket."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(server.data_dir / "control.sock"))
+        link.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: link.recv(65536), b""))
+    head, body = answer.split(b"\r\n\r\n", 1)
+    assert b" 200 " in head.split(b"\r\n")[0], head
+    return json.loads(body)
+
+
+def test_the_api_tells_what_is_stored_and_how_safely(own_server):
+    rule = '[[topic]]\nprefix = "telemetry/"\ndurability = "memory"\n'
+    server = own_server(config=rule).start()
+    server.until_events("serving")
+    with Peer(server, V5, client_id=fresh_id(), clean=False, expiry=60) as away:
+        away.subscribe("a/b", qos=1)
+    with Peer(server, V5) as speaker:
+        for _ in range(3):
+            speaker.publish("a/b", b"kept", 1)
+    told = asked(server, "/api/v5/store")
+    assert told["durability"] == "disk"
+    assert told["topics"] == [{"prefix": "telemetry/", "durability": "memory"}]
+    figures = told["figures"]
+    assert figures["state"] == "ok" and figures["failures"] == 0
+    assert figures["messages"] == 3 and figures["oldest_seconds"] is not None
+    assert sum(bucket["count"] for bucket in figures["commits"]) >= 1
+    assert figures["syncs"] >= 1 and figures["disk_bytes"] > figures["live_bytes"] > 0
+
+
+def test_the_api_tells_that_nothing_is_stored(own_server):
+    server = own_server(config='[store]\ndurability = "memory"\n').start()
+    server.until_events("serving")
+    told = asked(server, "/api/v5/store")
+    assert told["durability"] == "memory" and told["figures"] is None

@@ -13,6 +13,7 @@ mod groups;
 mod listeners;
 mod roles;
 mod status;
+mod store;
 mod users;
 
 use std::time::Duration;
@@ -59,6 +60,7 @@ use Rights::{Admin, Operator, Viewer};
 #[rustfmt::skip]
 pub(crate) const TABLE: &[Route] = &[
     look("/api/v5/status", Viewer, || get(status::show)),
+    look("/api/v5/store", Viewer, || get(store::show)),
     look("/api/v5/api-docs.json", Viewer, || get(docs::show)),
     look("/api/v5/authentication", Viewer, || get(authentication::show)),
     look("/api/v5/authentication/database/users", Viewer, || get(users::list)),

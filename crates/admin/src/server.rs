@@ -13,6 +13,7 @@
 //! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
 //! | [`listeners`] | [`Listeners`]: doors, their certificates, their figures |
 //! | [`status`] | [`Status`]: what runs |
+//! | [`store`] | [`Store`]: what is kept, and how safely |
 
 pub mod authentication;
 pub mod bans;
@@ -21,6 +22,7 @@ pub mod explain;
 pub mod listeners;
 pub mod roles;
 pub mod status;
+pub mod store;
 pub mod users;
 
 use std::future::Future;
@@ -35,6 +37,7 @@ pub use explain::{Explain, ExplainRequest, Explained};
 pub use listeners::{Listener, Listeners};
 pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};
 pub use status::Status;
+pub use store::Store;
 pub use users::{NewUser, User, UserChange, Users};
 
 /// An answer that comes later.
@@ -44,6 +47,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send 
 pub trait Server: Send + Sync {
     /// What runs. Answers at once, from memory.
     fn status(&self) -> Status;
+
+    /// What is kept. Answers at once, from memory.
+    fn store(&self) -> Store;
 
     /// The database of users.
     fn users(&self) -> &dyn Users;

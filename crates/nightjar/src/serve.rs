@@ -133,6 +133,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         counters: runtime.counters(),
         doors: Arc::clone(&doors),
         config: plan.config.clone(),
+        stored: storage.view(),
         start,
     };
     let (api, steer) = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;

@@ -15,6 +15,7 @@
 //! | [`explain`] | why |
 //! | [`chain`] | the chain of providers |
 //! | [`listeners`] | listeners and their figures |
+//! | [`store`] | what is kept, and how safely |
 
 mod ask;
 mod bans;
@@ -25,6 +26,7 @@ mod listeners;
 mod people;
 mod roles;
 pub(crate) mod seen;
+mod store;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -36,11 +38,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use admin::server::status::State;
 use admin::server::{
-    Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Users,
+    Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Store, Users,
 };
 use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
 use config::{Config, ControlSocket};
+use journal::server::View;
 use net::{Counters, Mailboxes};
 use providers::Purge;
 use providers::access::{AccessError, Change};
@@ -64,6 +67,7 @@ pub(crate) struct Steer {
     doors: Arc<Doors>,
     seen: Arc<Seen>,
     config: RwLock<Arc<Config>>,
+    stored: Option<View>,
     start: Instant,
     started: SystemTime,
     is_ending: AtomicBool,
@@ -81,6 +85,8 @@ pub(crate) struct Parts {
     pub(crate) doors: Arc<Doors>,
     /// What is configured.
     pub(crate) config: Config,
+    /// The store, if something is stored.
+    pub(crate) stored: Option<View>,
     /// When the clock of the workers was at zero.
     pub(crate) start: Instant,
 }
@@ -115,6 +121,7 @@ pub(crate) fn serve(
         doors: parts.doors,
         seen: Arc::clone(seen),
         config: RwLock::new(Arc::new(parts.config)),
+        stored: parts.stored,
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
         is_ending: AtomicBool::new(false),
@@ -224,6 +231,10 @@ impl Server for Steer {
             sessions: count(sessions),
             alarms: self.seen.alarms().words(),
         }
+    }
+
+    fn store(&self) -> Store {
+        store::store(self)
     }
 
     fn users(&self) -> &dyn Users {

@@ -10,7 +10,7 @@ use broker::{Control, DurabilityRules, Mail};
 use config::Config;
 use journal::disk::Folder;
 use journal::engine::{Engine, OpenError, Options, Report};
-use journal::server::{Change, Server, Settings, Stopped};
+use journal::server::{Change, Server, Settings, Stopped, View};
 use net::Mailboxes;
 use store::{NoStore, Recovered, Store};
 use tracing::{error, info, warn};
@@ -132,6 +132,11 @@ impl Storage {
             Some(running) => Box::new(running.server.handle(worker)),
             None => Box::new(NoStore),
         }
+    }
+
+    /// The store's figures; none if nothing is stored.
+    pub(crate) fn view(&self) -> Option<View> {
+        self.running.as_ref().map(|running| running.server.view())
     }
 
     /// Tells the store where workers are woken. Until then it waits with that.

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, roles,
-    status, users,
+    status, store, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -31,6 +31,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     ),
     paths(
         status::show,
+        store::show,
         show,
         listeners::list,
         alarms::list,

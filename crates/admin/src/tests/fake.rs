@@ -45,6 +45,13 @@ impl Server for Fake {
         }
     }
 
+    fn store(&self) -> Store {
+        Store {
+            durability: "disk".into(),
+            ..Store::default()
+        }
+    }
+
     fn users(&self) -> &dyn Users {
         self
     }

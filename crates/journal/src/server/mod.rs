@@ -9,13 +9,14 @@
 //! The journal's thread takes all that lies in the inbox at once: while one commit is on its way
 //! to the disk, the next one gathers.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use store::Wish;
+use store::{Figures, Wish};
 use types::WorkerId;
 
 mod fares;
@@ -73,6 +74,24 @@ pub enum Stopped {
     Incomplete,
 }
 
+/// The figures of a store that runs, from any thread.
+pub struct View {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("View").field(&self.figures()).finish()
+    }
+}
+
+impl View {
+    /// The figures as they are now.
+    pub fn figures(&self) -> Figures {
+        self.shared.figures()
+    }
+}
+
 impl Server {
     /// Starts the threads `journal`, `store-reader` and `store-watch`.
     ///
@@ -127,6 +146,13 @@ impl Server {
     /// A handle for a worker, which is woken for it.
     pub fn handle(&self, worker: WorkerId) -> Handle {
         Handle::new(&self.shared, worker)
+    }
+
+    /// The store's figures, for somebody who keeps nothing in it.
+    pub fn view(&self) -> View {
+        View {
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Writes and syncs all that was committed, and ends the threads. What handles hand over
