@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`listeners`] | sockets, TLS and WebSocket of each listener |
 //! | [`places`] | which listener has which place |
+//! | [`authorities`] | certificates that are asked for (ACME) |
 //! | [`certificates`] | files that are watched, and swapped without a restart |
 //! | [`identities`] | who is asked who a client is |
 //! | [`permissions`] | rules, with what the database holds, as a policy |
 //! | [`live`] | permissions that change while the server runs |
 
+pub(crate) mod authorities;
 pub(crate) mod certificates;
 pub(crate) mod identities;
 pub(crate) mod listeners;
@@ -29,6 +31,7 @@ use net::{Address, Listener, Listening, Mailboxes, TlsDoor};
 use providers::{Access, Figures, Purge};
 use tracing::{error, info};
 
+use self::authorities::Authorities;
 use self::certificates::{Watch, Watched};
 use self::identities::{Identities, IdentityError};
 use self::listeners::{ListenError, Opened};
@@ -70,6 +73,7 @@ pub(crate) struct Doors {
 /// What a reload changes.
 struct Live {
     places: Places,
+    authorities: Authorities,
     /// Where each place listens or did, and what its TLS goes by, if it has that.
     found: Vec<(Address, Option<TlsDoor>)>,
     /// From when the workers run.
@@ -109,7 +113,10 @@ impl Doors {
             Permissions::open(config, data_dir).map_err(DoorError::Permissions)?;
         let identities = Identities::start(config, permissions.access());
         let identities = identities.map_err(DoorError::Identity)?;
-        let opened = listeners::open(config, &config.listeners).map_err(DoorError::Listen)?;
+        let authorities = Authorities::new(data_dir);
+        authorities.prepare(config).map_err(DoorError::Listen)?;
+        let opened = listeners::open(config, &config.listeners, &authorities);
+        let opened = opened.map_err(DoorError::Listen)?;
         let (mut listeners, mut watched, mut found) = (Vec::new(), Vec::new(), Vec::new());
         for one in opened {
             found.push(one.found());
@@ -118,6 +125,7 @@ impl Doors {
         }
         let live = Live {
             places: Places::new(config),
+            authorities,
             found,
             running: None,
         };
@@ -179,13 +187,14 @@ impl Doors {
         self.identities.forget(whom);
     }
 
-    /// From now on the workers hear of answers and changes, and certificates are watched.
+    /// From now on the workers hear of answers and changes, and certificates are watched and kept
+    /// good.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn join(
         &self,
-        open: Open,
+        (config, open): (&Config, Open),
         shared: &Arc<Shared>,
         mailboxes: &Mailboxes<Mail>,
         listening: Listening<Mail>,
@@ -199,8 +208,9 @@ impl Doors {
         };
         let watched = open.watched.into_iter();
         watched.for_each(|one| running.watch(Watch::Add(one)));
-        self.live().running = Some(running);
-        Ok(())
+        let mut live = self.live();
+        live.running = Some(running);
+        live.authorities.keep(config)
     }
 
     /// Puts other rules, identities and listeners in force. New listeners are opened before anything
@@ -214,7 +224,9 @@ impl Doors {
         let placed = moves.places.apply(config);
         let rules = Configured::new(&placed).map_err(DoorError::Rule)?;
         let new = moves.places.from(moves.first_new);
-        let opened = listeners::open(config, new).map_err(DoorError::Listen)?;
+        let authorities = &live.authorities;
+        authorities.prepare(config).map_err(DoorError::Listen)?;
+        let opened = listeners::open(config, new, authorities).map_err(DoorError::Listen)?;
         self.identities
             .replace(&placed)
             .map_err(DoorError::Identity)?;
@@ -234,6 +246,9 @@ impl Doors {
         for (one, wanted) in opened.into_iter().zip(live.places.from(moves.first_new)) {
             live.found.push(one.found());
             running.open(one, wanted);
+        }
+        if let Err(error) = live.authorities.keep(config) {
+            error!(%error, "new certificates are not asked for");
         }
         Ok(())
     }

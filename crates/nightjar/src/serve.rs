@@ -125,7 +125,12 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let runtime = Runtime::start(open.sockets(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
-    doors.join(open, &shared, &mailboxes, runtime.listening())?;
+    doors.join(
+        (&plan.config, open),
+        &shared,
+        &mailboxes,
+        runtime.listening(),
+    )?;
     let doors = Arc::new(doors);
     let parts = steer::Parts {
         shared,

@@ -47,7 +47,7 @@ pub struct Acme {
     /// trust.
     pub acme_ca: Option<PathBuf>,
     /// How the authority looks whether the names are ours: by a request on port 80 (`http-01`), or
-    /// by TLS on port 443 (`tls-alpn-01`), where then a listener has to be.
+    /// by TLS on port 443 (`tls-alpn-01`, which this version does not speak).
     pub challenge: Challenge,
     /// Where requests of the authority are answered, for `http-01`, while it looks.
     pub http_address: SocketAddr,

@@ -13,6 +13,7 @@ use net::{
     ProxyProtocol, ServerTls, TlsDoor, TlsError, TlsFiles, TlsVersion, WebSocket,
 };
 
+use super::authorities::Authorities;
 use super::certificates::Watched;
 
 /// Why a listener cannot be opened.
@@ -22,6 +23,8 @@ pub(crate) enum ListenError {
     Bind(config::Address, io::Error),
     /// Certificates, keys or lists are not as they must be.
     Tls(config::Address, TlsError),
+    /// A certificate of this name cannot be had from its authority.
+    Certificate(String, String),
     /// This version cannot do what is asked.
     Unsupported(config::Address, &'static str),
     /// Another listener, which a reload closes, has the address until then.
@@ -50,6 +53,7 @@ impl fmt::Display for ListenError {
                 write!(f, "cannot listen on {address}: {error}{advice}")
             }
             Self::Tls(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::Certificate(name, what) => write!(f, "certificate {name}: {what}"),
             Self::StillOpen(address, name) => write!(
                 f,
                 "cannot listen on {address}: that is where listener {name} is, which would close; \
@@ -81,10 +85,11 @@ impl Opened {
 pub(crate) fn open<'a>(
     config: &Config,
     wanted: impl IntoIterator<Item = &'a Wanted>,
+    authorities: &Authorities,
 ) -> Result<Vec<Opened>, ListenError> {
     let open = |wanted: &Wanted| {
         let failed = |error| ListenError::Bind(wanted.address.clone(), error);
-        let (how, watched) = listener(config, wanted)?;
+        let (how, watched) = listener(config, wanted, authorities)?;
         let listener = Listener::bind(&how).map_err(failed)?;
         Ok(Opened {
             listener,
@@ -98,6 +103,7 @@ pub(crate) fn open<'a>(
 fn listener(
     config: &Config,
     wanted: &Wanted,
+    authorities: &Authorities,
 ) -> Result<(ListenerConfig, Option<Watched>), ListenError> {
     let mut how = ListenerConfig::new(address(wanted));
     if !wanted.proxy.is_empty() {
@@ -114,7 +120,7 @@ fn listener(
     if !wanted.protocol.has_tls() {
         return Ok((how, None));
     }
-    let files = tls_files(config, wanted)?;
+    let files = tls_files(config, wanted, authorities);
     let tls =
         ServerTls::load(&files).map_err(|error| ListenError::Tls(wanted.address.clone(), error))?;
     let door = TlsDoor::new(tls);
@@ -167,7 +173,7 @@ fn origins(listed: &[String]) -> Origins {
     }
 }
 
-fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> {
+fn tls_files(config: &Config, wanted: &Wanted, authorities: &Authorities) -> TlsFiles {
     let mut certificates = Vec::new();
     for name in &wanted.certificates {
         let named = config.certificates.iter().find(|one| one.name == *name);
@@ -179,12 +185,18 @@ fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> 
                 chain: files.chain.clone(),
                 key: files.key.clone(),
             }),
-            // The configuration knows each name.
-            Some(_) | None => {
-                let what = "this version does not fetch certificates by ACME yet; let another \
-                            program do so and name its files, which are watched";
-                return Err(ListenError::Unsupported(wanted.address.clone(), what));
+            Some(Certificate {
+                origin: CertificateOrigin::Acme(acme),
+                ..
+            }) => {
+                let file = authorities.file(name, acme);
+                certificates.push(CertificateFiles {
+                    chain: file.clone(),
+                    key: file,
+                });
             }
+            // The configuration knows each name.
+            None => {}
         }
     }
     let ca = || ClientCa {
@@ -192,7 +204,7 @@ fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> 
         crls: wanted.crl.clone(),
         ..ClientCa::default()
     };
-    Ok(TlsFiles {
+    TlsFiles {
         certificates,
         client: match wanted.client_certificate {
             ClientCertificate::Off => ClientAuth::Off,
@@ -206,5 +218,5 @@ fn tls_files(config: &Config, wanted: &Wanted) -> Result<TlsFiles, ListenError> 
             config::TlsVersion::V1_3 => TlsVersion::Tls13,
         },
         ..TlsFiles::default()
-    })
+    }
 }
