@@ -49,7 +49,7 @@ impl ServerTls {
         self.crl_next_update
     }
 
-    #[cfg(feature = "quic")]
+    #[cfg(all(feature = "quic", unix))]
     pub(crate) fn rustls(&self) -> &ServerConfig {
         &self.config
     }

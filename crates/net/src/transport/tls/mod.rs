@@ -14,4 +14,6 @@ pub use load::{CertificateFacts, TlsVersion, UnknownName};
 pub use load::{CertificateFiles, ClientAuth, ClientCa, Revocation, TlsError, TlsFiles};
 pub use session::HandshakeFailure;
 
-pub(crate) use session::{Failure, Progress, Session, client_certificate};
+#[cfg(all(feature = "quic", unix))]
+pub(crate) use session::client_certificate;
+pub(crate) use session::{Failure, Progress, Session};
