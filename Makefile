@@ -60,7 +60,8 @@ e2e: ## Real clients against the real server, over real sockets
 	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/e2e/run
 
 web: ## The dashboard in a browser, and whether what is committed is what its sources make
-	tests/dashboard/run
+	$(CARGO) build --locked -p nightjar
+	NIGHTJAR_BIN="$(abspath $(TARGET))/debug/nightjar" tests/dashboard/run
 
 kills: ## Kill the server a thousand times under load (KILLS=how many)
 	$(CARGO) build --locked -p nightjar

@@ -106,6 +106,6 @@ export const administrators: T.Administrator[] = [
 
 export const keys: T.ApiKey[] = [
   { name: "grafana", api_key: "nj-6f1c2d3e", role: "viewer", enabled: true, expires_at: at(-8_000_000), created_at: at(9000), description: "scrapes metrics" },
-  { name: "deploy", api_key: "nj-90aa11bc", role: "operator", enabled: true, expires_at: at(3000), created_at: at(900_000), description: HOSTILE[1] },
+  { name: "deploy", api_key: "nj-90aa11bc", role: "operator", enabled: true, expires_at: at(3000), created_at: at(900_000), description: HOSTILE[1] ?? "" },
   { name: "old", api_key: "nj-0001ffee", role: "admin", enabled: false, expires_at: null, created_at: at(9_000_000), description: "" },
 ];

@@ -3,7 +3,8 @@
 
 import type * as T from "../src/api/types";
 
-export const HOSTILE = [
+const PLAIN = process.env["MOCK_PLAIN"] === "1";
+export const HOSTILE = PLAIN ? ["gent-pump-009", "lyon-meter-021", "torino-press-004", "berlin-scada-007", "line-3", "archive", "gateway", "night-shift"] : [
   "<script>fetch('//evil.example')</script>",
   "<img src=x onerror=alert(1)>",
   "safe\u202egnp.exe",
@@ -67,7 +68,7 @@ export const clients: T.Client[] = Array.from({ length: 240 }, (_, n): T.Client 
   };
 });
 /** Hostile ids stand among the others; MOCK_PLAIN=1 leaves them out, for pictures. */
-if (process.env["MOCK_PLAIN"] !== "1") {
+if (!PLAIN) {
   for (const [n, id] of HOSTILE.entries()) {
     const row = clients[n * 3];
     if (row) Object.assign(row, { clientid: id, username: HOSTILE[(n + 1) % HOSTILE.length] });
@@ -211,10 +212,10 @@ export const drops: T.Drops = {
 export const slow: T.SlowSubscription[] = clients.slice(60, 84).map((client, n) => ({ clientid: client.clientid, topic: `plant/${PLACES[n % 4]}/${KINDS[n % 8]}/state`, timespan_ms: Math.round(9200 / (n + 1)), last_update: at(n * 11) }));
 
 export const alarms: T.Alarm[] = [
-  { name: "certificate_expiry", message: "The certificate of listener plant-tls expires in 9 days", severity: "warning", details: { listener: "plant-tls" }, activated_at: at(40_000), duration_ms: 40_000_000 },
-  { name: "drops", message: "More than 1 % of the messages to berlin-scada-007 are dropped", severity: "critical", details: { clientid: HOSTILE[0] }, activated_at: at(240), duration_ms: 240_000 },
+  { name: "certificate_expiry", about: "plant-tls", message: "The certificate of listener plant-tls expires in 9 days", activate_at: at(40_000), last_at: at(40_000), count: 1 },
+  { name: "drops", about: HOSTILE[0] ?? "", message: "More than 1 % of the messages to berlin-scada-007 are dropped", severity: "critical", activate_at: at(240), last_at: at(30), count: 7 },
 ];
-export const pastAlarms: T.Alarm[] = [{ name: "slow_sync", message: "The disk takes longer than 500 ms to sync", severity: "warning", details: { p99_ms: 812 }, activated_at: at(400_000), deactivated_at: at(399_100), duration_ms: 900_000 }];
+export const pastAlarms: T.Alarm[] = [{ name: "slow_sync", about: "store", message: "The disk takes longer than 500 ms to sync", activate_at: at(400_000), last_at: at(399_500), deactivate_at: at(399_100), count: 3 }];
 
 export const TOML = `# What the server of the plant does.
 [server]

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ApiError, get, post } from "./api/client";
 import type { Login as LoginAnswer } from "./api/types";
 import { Mark } from "./mark";
-import { farewell, signedIn } from "./state/session";
+import { farewell, type Session, signedIn } from "./state/session";
 import { Button } from "./ui/button";
 import { Input } from "./ui/form";
 import { Icon } from "./ui/icon";
@@ -51,7 +51,7 @@ export function Login() {
   );
 }
 
-function useSubmit(act: () => Promise<LoginAnswer>) {
+function useSubmit(act: () => Promise<Session>) {
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<string>();
   const submit = async (event: Event) => {
@@ -106,11 +106,11 @@ function FirstStart() {
   return (
     <form onSubmit={submit}>
       <ol class="steps">
-        <li class={code ? "done" : ""}>Find the one-time code in what the server printed when it started.</li>
+        <li class={code ? "done" : ""}>Find the one-time code in what the server printed when it started, or in the file setup-code of its data folder.</li>
         <li class={username && password && password === again ? "done" : ""}>Choose a name and a password for the first administrator.</li>
         <li>Look around. Who may connect by MQTT is on the pages of Access.</li>
       </ol>
-      <Input label="One-time code" value={code} onInput={setCode} required mono autoFocus hint="It proves that you can see the server's terminal or its log." />
+      <Input label="One-time code" value={code} onInput={setCode} required mono autoFocus hint="It proves that this server is yours." />
       <Input label="Name" value={username} onInput={setUsername} required autoComplete="username" />
       <Input label="Password" type="password" value={password} onInput={setPassword} required autoComplete="new-password" hint={<>At least {SHORTEST} characters.</>} />
       <Input label="Password, again" type="password" value={again} onInput={setAgain} required autoComplete="new-password" />

@@ -1,26 +1,40 @@
 //! The thread that serves.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+#[cfg(unix)]
+use axum::Router;
 use tokio::sync::watch;
 
+#[cfg(unix)]
+use crate::control::{Control, ControlEntrance};
 #[cfg(unix)]
 use crate::http::serve::{Bounds, serve};
 #[cfg(unix)]
 use crate::http::state::State;
 #[cfg(unix)]
 use crate::routes;
+use crate::staff::Staff;
+use crate::web;
+#[cfg(unix)]
+use crate::web::{Front, WebEntrance};
 use crate::{Audit, Denials, Problem, Server};
 
 /// Where the API listens, and its bounds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
-    /// The control socket; its folder is made if it is not there. At most 107 bytes on Linux.
-    pub socket: PathBuf,
-    /// Most connections; others wait to be accepted.
+    /// The control socket, if there is one; its folder is made if it is not there. At most 107 bytes
+    /// on Linux.
+    pub socket: Option<PathBuf>,
+    /// The port of the dashboard, if there is one.
+    pub web: Option<web::Settings>,
+    /// The file of administrators and keys. Its folder exists.
+    pub staff: PathBuf,
+    /// Most connections by each way in; others wait to be accepted.
     pub connections: usize,
     /// Most requests at once; others are answered with 503.
     pub requests: u16,
@@ -33,10 +47,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The usual bounds.
-    pub fn new(socket: PathBuf) -> Self {
+    /// The usual bounds, with the file of administrators and nowhere to listen yet.
+    pub fn new(staff: PathBuf) -> Self {
         Self {
-            socket,
+            socket: None,
+            web: None,
+            staff,
             connections: 256,
             requests: 64,
             time_limit: Duration::from_secs(30),
@@ -52,6 +68,8 @@ impl Settings {
 pub struct Api {
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
+    staff: Arc<Staff>,
+    web: Option<SocketAddr>,
 }
 
 /// Most bytes of a request's head: more than one of a browser has.
@@ -62,7 +80,8 @@ impl Api {
     /// Listens, and serves from then on.
     ///
     /// # Errors
-    /// The socket cannot be made, or another server has it.
+    /// The socket or the port cannot be had, another server has it, or the file of administrators
+    /// cannot be read.
     #[cfg(unix)]
     pub fn start(
         settings: Settings,
@@ -70,7 +89,10 @@ impl Api {
         audit: Arc<Audit>,
         denials: Arc<Denials>,
     ) -> Result<Self, Problem> {
-        let (control, listener) = crate::control::Control::bind(&settings.socket)?;
+        let staff = Arc::new(Staff::open(settings.staff.clone())?);
+        let socket = settings.socket.as_deref().map(Control::bind).transpose()?;
+        let port = settings.web.as_ref().map(listen).transpose()?;
+        let address = port.as_ref().map(|(_, address)| *address);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -78,12 +100,8 @@ impl Api {
             .thread_name("admin-disk")
             .build()
             .map_err(Problem::Thread)?;
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::UnixListener::from_std(listener).map_err(Problem::Thread)?
-        };
         let (requests, limit) = (settings.requests, settings.time_limit);
-        let state = State::new(server, audit, denials, requests, limit);
+        let state = State::new(server, audit, denials, Arc::clone(&staff), requests, limit);
         let router = routes::router(&state);
         let bounds = Bounds {
             connections: settings.connections,
@@ -91,18 +109,35 @@ impl Api {
             idle: settings.idle,
             grace: settings.grace,
         };
+        let (control, listener) = socket.unzip();
+        let (by_socket, by_port) = {
+            let _inside = runtime.enter();
+            let by_socket = listener.map(|listener| by_socket(listener, router.clone()));
+            let by_port = settings
+                .web
+                .zip(port)
+                .map(|(web, (listener, _))| by_port(listener, &web, Arc::clone(&staff), router));
+            (by_socket.transpose()?, by_port.transpose()?)
+        };
         let (stop, stopped) = watch::channel(());
         let thread = std::thread::Builder::new().name("admin".into());
         let thread = thread.spawn(move || {
             // The socket goes last: who finds it finds a server.
             let _control = control;
-            runtime.block_on(serve(listener, router, state, bounds, stopped));
+            let serving = async {
+                let by_socket = served(by_socket, &state, bounds, &stopped);
+                let by_port = served(by_port, &state, bounds, &stopped);
+                tokio::join!(by_socket, by_port);
+            };
+            runtime.block_on(serving);
             // A change that has begun is on a disk's thread or nearly so.
             runtime.shutdown_timeout(settings.grace);
         });
         Ok(Self {
             stop,
             thread: Some(thread.map_err(Problem::Thread)?),
+            staff,
+            web: address,
         })
     }
 
@@ -120,9 +155,66 @@ impl Api {
         Err(Problem::NoSockets)
     }
 
+    /// Where the dashboard listens, if it does.
+    pub fn web(&self) -> Option<SocketAddr> {
+        self.web
+    }
+
+    /// The one-time code for the first administrator, while there is none. To be shown where only who
+    /// runs the server sees it.
+    pub fn setup_code(&self) -> Option<String> {
+        self.staff.setup_code()
+    }
+
     /// Takes no more requests, answers those that are inside, and removes the socket. Waits for
     /// that, at most twice the grace of the settings. Dropping does the same.
     pub fn stop(self) {}
+}
+
+#[cfg(unix)]
+fn by_socket(
+    listener: std::os::unix::net::UnixListener,
+    router: Router,
+) -> Result<ControlEntrance, Problem> {
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(Problem::Thread)?;
+    Ok(ControlEntrance { listener, router })
+}
+
+#[cfg(unix)]
+fn by_port(
+    listener: std::net::TcpListener,
+    web: &web::Settings,
+    staff: Arc<Staff>,
+    router: Router,
+) -> Result<WebEntrance, Problem> {
+    Ok(WebEntrance {
+        listener: tokio::net::TcpListener::from_std(listener).map_err(Problem::Thread)?,
+        front: Arc::new(Front::new(web, staff, router)),
+        tls: web.tls.clone().map(tokio_rustls::TlsAcceptor::from),
+    })
+}
+
+/// Serves by one way in, if there is it.
+#[cfg(unix)]
+async fn served(
+    entrance: Option<impl crate::http::serve::Entrance>,
+    state: &State,
+    bounds: Bounds,
+    stopped: &watch::Receiver<()>,
+) {
+    if let Some(entrance) = entrance {
+        serve(entrance, state.clone(), bounds, stopped.clone()).await;
+    }
+}
+
+#[cfg(unix)]
+fn listen(web: &web::Settings) -> Result<(std::net::TcpListener, SocketAddr), Problem> {
+    let bound = std::net::TcpListener::bind(web.address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|error| Problem::Web(web.address, error))
 }
 
 impl Drop for Api {

@@ -1,25 +1,35 @@
 //! Who calls, and what he may.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What somebody may do with the API. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rights {
+    /// Nobody in particular: may say who he is.
+    Stranger,
     /// Look.
     Viewer,
     /// Disconnect, ban, empty.
     Operator,
     /// Say who may do what.
     Admin,
+    /// Say who may use this API. An admin in person has it, a key never (S96).
+    Owner,
 }
 
 impl Rights {
     /// A word for messages and the documentation.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Self::Stranger => "stranger",
             Self::Viewer => "viewer",
             Self::Operator => "operator",
             Self::Admin => "admin",
+            Self::Owner => "admin, in person",
         }
     }
 }
@@ -33,6 +43,24 @@ pub(crate) struct Caller {
     pub(crate) from: Arc<str>,
     /// What he may.
     pub(crate) rights: Rights,
+    /// How he showed who he is.
+    pub(crate) via: Via,
+    /// His address, if he came over a network.
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// How somebody showed who he is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Via {
+    /// He opened the control socket.
+    Socket,
+    /// He signed in.
+    Token,
+    /// He has an API key.
+    Key,
+    /// He did not.
+    Nothing,
 }
 
 /// By which door a request came, put into it before anything else looks at it. A request without
@@ -44,9 +72,8 @@ pub(crate) enum Door {
         /// The user that runs the other process, where the system tells.
         user: Option<u32>,
     },
-    /// Tests only: somebody with other rights, as there will be by other doors.
-    #[cfg(test)]
-    Other(Caller),
+    /// The port of the dashboard: who it is was found out there.
+    Web(Caller),
 }
 
 impl Door {
@@ -56,10 +83,11 @@ impl Door {
             Self::Control { user } => Caller {
                 who: types::Peer::Local(*user).to_string().into(),
                 from: "control socket".into(),
-                rights: Rights::Admin,
+                rights: Rights::Owner,
+                via: Via::Socket,
+                address: None,
             },
-            #[cfg(test)]
-            Self::Other(caller) => caller.clone(),
+            Self::Web(caller) => caller.clone(),
         }
     }
 }

@@ -6,7 +6,13 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use axum::Router;
+use axum::body::Body;
+use tower::ServiceExt;
+
 use crate::Problem;
+use crate::caller::Door;
+use crate::http::serve::{Conversation, Entrance};
 
 /// A socket that listens. It is removed when this is dropped.
 #[derive(Debug)]
@@ -63,6 +69,38 @@ impl Drop for Control {
             // What cannot be removed is replaced at the next start.
             drop(fs::remove_file(&self.path));
         }
+    }
+}
+
+/// The control socket as a way in.
+pub(crate) struct ControlEntrance {
+    pub(crate) listener: tokio::net::UnixListener,
+    pub(crate) router: Router,
+}
+
+impl Entrance for ControlEntrance {
+    type Link = tokio::net::UnixStream;
+
+    async fn accept(&self) -> io::Result<Self::Link> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+
+    fn serve(
+        &self,
+        link: Self::Link,
+        conversation: Conversation,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let user = link.peer_cred().ok().map(|found| found.uid());
+        let (router, door) = (self.router.clone(), Door::Control { user });
+        conversation.hold(link, move |request| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(door.clone());
+            let router = router.clone();
+            async move {
+                let Ok(response) = router.oneshot(request).await;
+                response
+            }
+        })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The control plane: an HTTP API on a Unix control socket, the audit log, recent denials.
+//! The control plane: an HTTP API on a Unix control socket and, with the dashboard, on a port; the
+//! audit log; recent denials.
 //!
 //! **Never:** no work on a worker (what only workers know is asked by mail, and answered later), no
 //! state of the broker's, no change that is not in the audit log first, no answer without a bound,
@@ -20,6 +21,8 @@
 //! | [`page`] | [`Page`], [`Listed`], [`Rows`], [`Piece`], [`Pieces`]: lists in pieces |
 //! | [`password`] | [`Password`]: comes in, never goes out |
 //! | [`stamp`] | [`Stamp`]: a point in time, as people and scripts write it |
+//! | [`staff`] | who may use the API from elsewhere: administrators, keys, tokens |
+//! | [`web`] | the port of the dashboard: whom it lets as far as the routes |
 //! | [`import`] | users from a file of Mosquitto's or from CSV |
 //! | [`openapi`](openapi()) | the API as an OpenAPI document |
 //! | `caller` | who calls, and what he may |
@@ -62,9 +65,11 @@ pub mod password;
 pub mod problem;
 mod routes;
 pub mod server;
+pub mod staff;
 pub mod stamp;
 #[cfg(all(test, unix))]
-mod tests;
+pub(crate) mod tests;
+pub mod web;
 
 pub use alarms::Alarms;
 pub use api::{Api, Settings};

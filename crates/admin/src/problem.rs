@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Why the API or the audit log cannot start. The words say what to do.
@@ -17,6 +18,12 @@ pub enum Problem {
     Socket(PathBuf, io::Error),
     /// The audit log cannot be written.
     Audit(PathBuf, io::Error),
+    /// The file of administrators cannot be read.
+    Staff(PathBuf, io::Error),
+    /// The dashboard cannot listen where it is to.
+    Web(SocketAddr, io::Error),
+    /// The system gives no random numbers.
+    Random,
     /// The system gives no thread or no event queue.
     Thread(io::Error),
     /// There are no Unix sockets on this system.
@@ -47,6 +54,18 @@ impl fmt::Display for Problem {
                 write!(f, "the control socket {}: {error}", path.display())
             }
             Self::Audit(path, error) => write!(f, "the audit log {}: {error}", path.display()),
+            Self::Staff(path, error) => write!(
+                f,
+                "the file of administrators {}: {error}; restore it, or move it away to begin with \
+                 a new first administrator",
+                path.display()
+            ),
+            Self::Web(address, error) => write!(
+                f,
+                "the dashboard cannot listen on {address}: {error}; set `dashboard.address` to \
+                 another, or `dashboard.enabled = false`"
+            ),
+            Self::Random => f.write_str("the system gives no random numbers"),
             Self::Thread(error) => write!(f, "the control plane cannot start: {error}"),
             Self::NoSockets => f.write_str(
                 "this system has no Unix sockets; set `control_socket = \"\"` to do without",
@@ -58,8 +77,16 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Socket(_, error) | Self::Audit(_, error) | Self::Thread(error) => Some(error),
-            Self::Running(_) | Self::NotASocket(_) | Self::TooLong(_) | Self::NoSockets => None,
+            Self::Socket(_, error)
+            | Self::Audit(_, error)
+            | Self::Staff(_, error)
+            | Self::Web(_, error)
+            | Self::Thread(error) => Some(error),
+            Self::Running(_)
+            | Self::NotASocket(_)
+            | Self::TooLong(_)
+            | Self::Random
+            | Self::NoSockets => None,
         }
     }
 }

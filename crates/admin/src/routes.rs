@@ -12,6 +12,8 @@ mod explain;
 mod groups;
 mod listeners;
 mod roles;
+mod session;
+mod staff;
 mod status;
 mod store;
 mod users;
@@ -55,10 +57,25 @@ pub(crate) enum Effect {
 /// Most bytes of a body, unless it is one that is read as it comes.
 const BODY: usize = 1024 * 1024;
 
-use Rights::{Admin, Operator, Viewer};
+use Rights::{Admin, Operator, Owner, Stranger, Viewer};
 
 #[rustfmt::skip]
 pub(crate) const TABLE: &[Route] = &[
+    // Who signs in is no change: the routes write a line for each attempt that counts.
+    look("/api/v5/setup", Stranger, || get(session::needed)),
+    look("/api/v5/setup", Stranger, || post(session::set_up)),
+    look("/api/v5/login", Stranger, || post(session::login)),
+    look("/api/v5/logout", Viewer, || post(session::logout)),
+    look("/api/v5/me", Viewer, || get(session::me)),
+    look("/api/v5/admins", Viewer, || get(staff::list)),
+    change("/api/v5/admins", Owner, "admin.create", || post(staff::create)),
+    change("/api/v5/admins/{username}", Owner, "admin.change", || put(staff::change)),
+    change("/api/v5/admins/{username}", Owner, "admin.delete", || delete(staff::remove)),
+    change("/api/v5/admins/{username}/change_pwd", Viewer, "admin.password", || post(staff::change_password)),
+    look("/api/v5/api_key", Admin, || get(staff::list_keys)),
+    change("/api/v5/api_key", Owner, "key.create", || post(staff::create_key)),
+    change("/api/v5/api_key/{name}", Owner, "key.change", || put(staff::change_key)),
+    change("/api/v5/api_key/{name}", Owner, "key.delete", || delete(staff::remove_key)),
     look("/api/v5/status", Viewer, || get(status::show)),
     look("/api/v5/store", Viewer, || get(store::show)),
     look("/api/v5/api-docs.json", Viewer, || get(docs::show)),

@@ -3,5 +3,5 @@
 mod bounds;
 mod calls;
 mod fake;
-mod house;
+pub(crate) mod house;
 mod trail;

@@ -25,6 +25,18 @@ impl Reading<'_> {
         self.check_listeners();
         self.check_topics();
         self.check_sizes();
+        self.check_dashboard();
+    }
+
+    fn check_dashboard(&mut self) {
+        let dashboard = &self.config.dashboard;
+        let (given, missing) = match (&dashboard.certificate, &dashboard.key) {
+            (Some(_), None) => ("dashboard.certificate", "dashboard.key"),
+            (None, Some(_)) => ("dashboard.key", "dashboard.certificate"),
+            _ => return,
+        };
+        let message = format!("{given} needs {missing}");
+        self.wrong(self.place(given), message);
     }
 
     fn check_listeners(&mut self) {

@@ -7,6 +7,7 @@ mod network;
 mod rule;
 mod secret;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub topics: Vec<TopicRule>,
     /// Permissions beside the rules.
     pub access: Access,
+    /// The dashboard, and the API of the same port.
+    pub dashboard: Dashboard,
     /// The record of what operators change.
     pub audit: Audit,
     /// What an acknowledgement promises, and how that is kept.
@@ -143,6 +146,28 @@ pub enum Revoked {
     Disconnect,
     /// Its subscription goes.
     Remove,
+}
+
+/// The dashboard, and the API of the same port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dashboard {
+    /// Whether there is one. Without it the API is at the control socket only.
+    pub enabled: bool,
+    /// IP address and port. Without it `127.0.0.1:18083`, and the server starts without a dashboard if
+    /// another program has that port. Beyond this machine give it a `certificate`, or a proxy that
+    /// speaks TLS.
+    pub address: Option<SocketAddr>,
+    /// Names that browsers may call this server by, beside its addresses and `localhost`: requests for
+    /// others are refused, so that no other site can lead a browser here. A proxy has to hand the name
+    /// on (`Host`).
+    pub hosts: Vec<String>,
+    /// Path in front of everything, for a proxy that has other things beside: `"/mqtt"`. A proxy that
+    /// takes the path away needs nothing here.
+    pub path: Option<String>,
+    /// Chain of certificates (PEM), the server's own first: then TLS is spoken.
+    pub certificate: Option<PathBuf>,
+    /// Key of the certificate (PEM), for its owner alone.
+    pub key: Option<PathBuf>,
 }
 
 /// The record of what operators change.
@@ -282,6 +307,14 @@ impl Default for Config {
                 no_match: None,
                 check_retain_source: true,
                 revoked: Revoked::Disconnect,
+            },
+            dashboard: Dashboard {
+                enabled: true,
+                address: None,
+                hosts: Vec::new(),
+                path: None,
+                certificate: None,
+                key: None,
             },
             audit: Audit {
                 file: "audit.jsonl".into(),

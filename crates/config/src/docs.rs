@@ -222,6 +222,7 @@ fn owner(section: &str) -> &'static str {
         "access" => "Access",
         "store" => "Store",
         "log" => "Log",
+        "dashboard" => "Dashboard",
         "audit" => "Audit",
         "limits" => "Limits",
         section => panic!("the section {section} is new here"),

@@ -123,6 +123,26 @@ pub(crate) fn domain(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The name of a host, as a browser has it in its address: with a dot or without.
+pub(crate) fn host(text: &str) -> Result<(), &'static str> {
+    if domain(text).is_ok() || domain(&format!("{text}.local")).is_ok() {
+        return Ok(());
+    }
+    Err("is no name of a host; write one such as \"mqtt.example.com\", without a port")
+}
+
+/// A path that others begin with.
+pub(crate) fn path_in_front(text: &str) -> Result<(), &'static str> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let whole = text.starts_with('/') && !text.ends_with('/') && !text.contains("//");
+    if !whole || text.contains("/.") || !text.bytes().all(known) || text.len() > 256 {
+        return Err(
+            "is no path to put in front; write one such as \"/mqtt\", without a / at its end",
+        );
+    }
+    Ok(())
+}
+
 pub(crate) fn mail_address(text: &str) -> Result<(), &'static str> {
     let clean = !text
         .chars()

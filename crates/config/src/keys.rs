@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::formats::{mqtt_text, name, path, path_or_off};
+use crate::formats::{host, mqtt_text, name, path, path_in_front, path_or_off, socket_address};
 use crate::value::{
     DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, PERMISSIONS, Per, QUEUE_POLICIES,
     REVOKEDS, STRATEGIES, Value,
@@ -58,6 +58,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "access",
     "store",
     "log",
+    "dashboard",
     "audit",
     "shared_subscriptions",
     "limits",
@@ -167,6 +168,36 @@ pub(crate) const KEYS: &[Key] = &[
         log.format
     ),
     key!("log", level, Kind::Choice(LOG_LEVELS), Reload, log.level),
+    key!("dashboard", enabled, Kind::Flag, Restart, dashboard.enabled),
+    key!(
+        "dashboard",
+        address,
+        Kind::Text(socket_address),
+        Restart,
+        dashboard.address
+    ),
+    key!(
+        "dashboard",
+        hosts,
+        Kind::List(&Kind::Text(host)),
+        Restart,
+        dashboard.hosts
+    ),
+    key!(
+        "dashboard",
+        path,
+        Kind::Text(path_in_front),
+        Restart,
+        dashboard.path
+    ),
+    key!(
+        "dashboard",
+        certificate,
+        Kind::File,
+        Restart,
+        dashboard.certificate
+    ),
+    key!("dashboard", key, Kind::File, Restart, dashboard.key),
     key!("audit", file, Kind::Text(path), Restart, audit.file),
     key!(
         "audit",

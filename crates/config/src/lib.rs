@@ -59,10 +59,10 @@ mod tests;
 pub use config::{
     Access, Acme, Address, Algorithm, Anonymous, Audit, Authentication, ByCertificate, Certificate,
     CertificateFiles, CertificateOrigin, Challenge, ClientCertificate, Config, ControlSocket,
-    Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat, LogLevel, Mark, Method, Mode,
-    MongoDb, Network, OnFailure, PasswordHash, Passwords, Permission, Protocol, Redis, Revoked,
-    Rule, RuleAction, Secret, SharedStrategy, Sql, Store, TlsVersion, TokenIn, TopicRule, Url,
-    UserFrom,
+    Dashboard, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat, LogLevel, Mark, Method,
+    Mode, MongoDb, Network, OnFailure, PasswordHash, Passwords, Permission, Protocol, Redis,
+    Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql, Store, TlsVersion, TokenIn, TopicRule,
+    Url, UserFrom,
 };
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reload::Changes;

@@ -391,3 +391,35 @@ fn the_rendered_defaults_are_a_file() {
         Config::default()
     );
 }
+
+#[test]
+fn the_dashboard_is_told_where_and_for_whom() {
+    let text = "[dashboard]\naddress = \"0.0.0.0:443\"\nhosts = [\"mqtt.example.com\", \"nightjar\"]\n\
+                path = \"/mqtt/board\"\ncertificate = \"/c.pem\"\nkey = \"/k.pem\"\n";
+    let config = load("dashboard", text).unwrap();
+    let dashboard = &config.dashboard;
+    assert_eq!(dashboard.address, Some("0.0.0.0:443".parse().unwrap()));
+    assert_eq!(dashboard.hosts, ["mqtt.example.com", "nightjar"]);
+    assert_eq!(dashboard.path.as_deref(), Some("/mqtt/board"));
+    assert_eq!(load("dashboard", &config.to_toml()).unwrap(), config);
+    for (line, culprit) in [
+        ("path = \"mqtt\"", "dashboard.path"),
+        ("path = \"/\"", "dashboard.path"),
+        ("path = \"/a/../b\"", "dashboard.path"),
+        ("path = \"/a\\r\\nb\"", "dashboard.path"),
+        ("hosts = [\"a:1\"]", "dashboard.hosts"),
+        ("hosts = [\"a b\"]", "dashboard.hosts"),
+        ("address = \"18083\"", "dashboard.address"),
+        (
+            "certificate = \"/c.pem\"",
+            "dashboard.certificate needs dashboard.key",
+        ),
+        (
+            "key = \"/k.pem\"",
+            "dashboard.key needs dashboard.certificate",
+        ),
+    ] {
+        let errors = load("dashboard", &format!("[dashboard]\n{line}\n")).unwrap_err();
+        assert!(errors.to_string().contains(culprit), "{line}: {errors}");
+    }
+}

@@ -9,9 +9,15 @@ use net::Address;
 use types::Durability;
 
 use crate::plan::Plan;
+use crate::steer::board::Board;
 
 /// The lines of the start: what runs, and what to try next.
-pub(crate) fn text(plan: &Plan, addresses: &[Address], program: &str) -> String {
+pub(crate) fn text(
+    plan: &Plan,
+    addresses: &[Address],
+    board: Option<&Board>,
+    program: &str,
+) -> String {
     let mut text = format!(
         "Nightjar {} serves MQTT 5.0, 3.1.1 and 3.1\n",
         env!("CARGO_PKG_VERSION")
@@ -24,6 +30,13 @@ pub(crate) fn text(plan: &Plan, addresses: &[Address], program: &str) -> String 
     line(&mut text, "durability", &durability(&plan.config));
     line(&mut text, "data", &plan.data_dir.to_string_lossy());
     line(&mut text, "workers", &plan.workers.to_string());
+    if let Some(board) = board {
+        line(&mut text, "dashboard", &board.url);
+        if let Some(code) = &board.code {
+            let words = format!("{code} (once, to make the first administrator there)");
+            line(&mut text, "code", &words);
+        }
+    }
     let plain = addresses.iter().zip(listeners);
     let plain = plain.filter(|(_, listener)| {
         listener.protocol == Protocol::Mqtt && plan.config.admits_anonymous(listener)

@@ -22,6 +22,7 @@ use crate::doors::{self, DoorError, Doors};
 use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
+use crate::steer::board::{self, Board};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
 use crate::{banner, process};
@@ -143,8 +144,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let (api, steer) = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
-    let addresses: Vec<Address> = doors.addresses().into_iter().map(|(_, it)| it).collect();
-    announce(&plan, &addresses, form);
+    announce(&plan, &doors, board(api.as_ref(), &plan)?.as_ref(), form);
 
     let mut server = Server {
         config: plan.config,
@@ -399,9 +399,16 @@ fn log_panics() {
     }));
 }
 
-fn announce(plan: &Plan, addresses: &[Address], form: Form) {
+/// What there is to say of the dashboard, if there is one.
+fn board(api: Option<&admin::Api>, plan: &Plan) -> io::Result<Option<Board>> {
+    let board = api.map(|api| board::board(api, &plan.config, &plan.data_dir));
+    Ok(board.transpose()?.flatten())
+}
+
+fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
+    let addresses: Vec<Address> = doors.addresses().into_iter().map(|(_, it)| it).collect();
     if form == Form::Text {
-        let text = banner::text(plan, addresses, &banner::program());
+        let text = banner::text(plan, &addresses, board, &banner::program());
         if let Err(error) = io::stdout().write_all(text.as_bytes()) {
             warn!(%error, "standard output does not take the greeting");
         }
@@ -409,6 +416,16 @@ fn announce(plan: &Plan, addresses: &[Address], form: Form) {
     for (address, listener) in addresses.iter().zip(&plan.config.listeners) {
         let protocol = listener.protocol.as_str();
         info!(%address, protocol, listener = listener.name, "listening");
+    }
+    if let Some(board) = board {
+        info!(url = board.url, "dashboard");
+        if board.code.is_some() && form != Form::Text {
+            let file = &*board.file.to_string_lossy();
+            info!(
+                file,
+                "the code for the dashboard's first administrator is in this file"
+            );
+        }
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),

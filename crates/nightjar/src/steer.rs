@@ -8,6 +8,7 @@
 //! | [`seen`] | [`Seen`]: what is kept of the broker's events |
 //! | [`watch`] | clients that connect too often, and two with one client identifier |
 //! | [`ask`] | questions to workers, and their answers |
+//! | [`board`] | the dashboard's port |
 //! | [`people`] | users |
 //! | [`roles`] | groups and roles |
 //! | [`bans`] | bans |
@@ -19,6 +20,7 @@
 
 mod ask;
 mod bans;
+pub(crate) mod board;
 mod chain;
 mod clients;
 mod explain;
@@ -99,10 +101,10 @@ pub(crate) fn socket(config: &Config, data_dir: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Begins to serve the API by the control socket, if there is to be one.
+/// Begins to serve the API by the control socket and the dashboard's port, if there are to be any.
 ///
 /// # Errors
-/// The audit log or the socket cannot be opened.
+/// The audit log, the file of administrators, the socket or the port cannot be opened.
 pub(crate) fn serve(
     parts: Parts,
     seen: &Arc<Seen>,
@@ -113,14 +115,17 @@ pub(crate) fn serve(
         size: parts.config.audit.size,
         keep: parts.config.audit.keep,
     })?;
-    let socket = socket(&parts.config, data_dir);
+    let mut settings = admin::Settings::new(data_dir.join("administrators.json"));
+    settings.socket = socket(&parts.config, data_dir);
+    settings.web = board::settings(&parts.config)?;
+    let config = Arc::new(parts.config);
     let steer = Arc::new(Steer {
         shared: parts.shared,
         mailboxes: parts.mailboxes,
         counters: parts.counters,
         doors: parts.doors,
         seen: Arc::clone(seen),
-        config: RwLock::new(Arc::new(parts.config)),
+        config: RwLock::new(Arc::clone(&config)),
         stored: parts.stored,
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
@@ -129,20 +134,47 @@ pub(crate) fn serve(
     let (doors, alarms) = (Arc::clone(&steer.doors), Arc::clone(seen.alarms()));
     let watches = seen.watch().follow(doors, Arc::clone(&audit), alarms);
     watches.map_err(admin::Problem::Thread)?;
-    let server = Arc::clone(&steer);
-    let denials = Arc::clone(seen.denials());
-    let Some(socket) = socket else {
-        return Ok((None, steer));
-    };
-    match Api::start(admin::Settings::new(socket), server, audit, denials) {
-        Ok(api) => Ok((Some(api), steer)),
-        // Data folders may be deeper than sockets, and some systems have none: that is no reason not
-        // to serve clients.
-        Err(problem @ (admin::Problem::TooLong(_) | admin::Problem::NoSockets)) => {
-            warn!(%problem, "there is no control socket");
-            Ok((None, steer))
+    let api = start(settings, &config, &steer, &audit, seen.denials())?;
+    Ok((api, steer))
+}
+
+/// Starts the API, without what cannot be had and nobody asked for.
+fn start(
+    mut settings: admin::Settings,
+    config: &Config,
+    steer: &Arc<Steer>,
+    audit: &Arc<Audit>,
+    denials: &Arc<admin::Denials>,
+) -> Result<Option<Api>, admin::Problem> {
+    loop {
+        if settings.socket.is_none() && settings.web.is_none() {
+            return Ok(None);
         }
-        Err(problem) => Err(problem),
+        let server = Arc::clone(steer);
+        let started = Api::start(
+            settings.clone(),
+            server,
+            Arc::clone(audit),
+            Arc::clone(denials),
+        );
+        match started {
+            Ok(api) => return Ok(Some(api)),
+            // Data folders may be deeper than sockets: that is no reason not to serve clients.
+            Err(problem @ admin::Problem::TooLong(_)) => {
+                warn!(%problem, "there is no control socket");
+                settings.socket = None;
+            }
+            // Some systems have no sockets, and then no API.
+            Err(problem @ admin::Problem::NoSockets) => {
+                warn!(%problem, "there is no control socket");
+                return Ok(None);
+            }
+            Err(problem) if board::is_dispensable(config, &problem) => {
+                warn!(%problem, "there is no dashboard");
+                settings.web = None;
+            }
+            Err(problem) => return Err(problem),
+        }
     }
 }
 

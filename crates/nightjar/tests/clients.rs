@@ -19,6 +19,7 @@ impl Server {
         let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).expect("a temporary folder");
         let mut process = Command::new(env!("CARGO_BIN_EXE_nightjar"))
+            .env("NIGHTJAR__DASHBOARD__ENABLED", "false")
             .args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"])
             .current_dir(&folder)
             .stdin(Stdio::null())

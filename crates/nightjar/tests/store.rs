@@ -51,6 +51,7 @@ impl Data {
 
     fn run_with(&self, args: &[&str], input: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar"));
+        command.env("NIGHTJAR__DASHBOARD__ENABLED", "false");
         // What is set around the tests must not reach in.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("NIGHTJAR__") {

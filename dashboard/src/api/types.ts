@@ -34,27 +34,35 @@ export type AuditLine = Schemas["Line"];
 export type Imported = Schemas["Imported"];
 export type Status = Schemas["Status"];
 
-export interface Login {
-  token: string;
-  username: string;
-  role: Role;
-  expires_at: string;
-}
-export interface Administrator {
-  username: string;
-  role: Role;
-  description: string;
-  created_at: string;
-}
-export interface ApiKey {
-  name: string;
-  api_key: string;
-  role: Role;
-  description?: string;
-  enabled: boolean;
-  expires_at?: string | null;
-  created_at: string;
-}
+export type Login = Served<
+  "Session",
+  {
+    token: string;
+    role: Role;
+    expires_at: string;
+  }
+>;
+export type Administrator = Served<
+  "Administrator",
+  {
+    username: string;
+    role: Role;
+    description: string;
+    created_at: string;
+  }
+>;
+export type ApiKey = Served<
+  "ApiKey",
+  {
+    name: string;
+    api_key: string;
+    role: Role;
+    description?: string;
+    enabled: boolean;
+    expires_at?: string | null;
+    created_at: string;
+  }
+>;
 export type NewApiKey = ApiKey & { api_secret: string };
 
 export type Overview = Served<
@@ -223,15 +231,8 @@ export interface SlowSubscription {
   timespan_ms: number;
   last_update: string;
 }
-export interface Alarm {
-  name: string;
-  message: string;
-  details?: Record<string, unknown>;
-  severity: "info" | "warning" | "critical";
-  activated_at: string;
-  deactivated_at?: string | null;
-  duration_ms?: number;
-}
+/** What the server has, and how grave it is where that is said. */
+export type Alarm = Schemas["Alarm"] & { severity?: "info" | "warning" | "critical" };
 export interface Trace {
   name: string;
   type: "clientid" | "topic" | "ip_address";

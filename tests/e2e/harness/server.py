@@ -119,7 +119,12 @@ class Server:
             self.process = subprocess.Popen(
                 command,
                 cwd=self.directory,
-                env={**os.environ, **self.environment},
+                # Its usual port is one for all servers of a machine.
+                env={
+                    "NIGHTJAR__DASHBOARD__ENABLED": "false",
+                    **os.environ,
+                    **self.environment,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=self.log_file or log,
                 stderr=self.log_file or log,

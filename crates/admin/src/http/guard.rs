@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::refusal::Refusal;
 use super::state::State;
 use crate::Record;
-use crate::caller::{Caller, Door};
+use crate::caller::{Caller, Door, Rights};
 use crate::routes::{Effect, Route};
 
 /// What stands in front of one route.
@@ -44,6 +44,10 @@ async fn guarded(
     next: Next,
 ) -> Result<Response, Refusal> {
     let caller = caller(&request)?;
+    // Strangers learn nothing, and what they try fills no log (S91).
+    if caller.rights < route.rights && caller.rights == Rights::Stranger {
+        return Err(stranger());
+    }
     let permit = state.requests().try_acquire_owned().map_err(|_| {
         let words = "too many requests at once; try again";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words)
@@ -94,7 +98,7 @@ fn target(params: Option<RawPathParams>) -> Result<String, Refusal> {
 
 /// What is answered where the table has no route.
 pub(crate) async fn nothing(request: Request) -> Response {
-    let refusal = match caller(&request) {
+    let refusal = match known(&request) {
         Ok(_) => Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"),
         Err(refusal) => refusal,
     };
@@ -103,7 +107,7 @@ pub(crate) async fn nothing(request: Request) -> Response {
 
 /// What is answered where the table has routes for other methods.
 pub(crate) async fn other_method(request: Request) -> Response {
-    let refusal = match caller(&request) {
+    let refusal = match known(&request) {
         Ok(_) => {
             let words = format!("this path is not for {}", request.method());
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, words)
@@ -115,8 +119,20 @@ pub(crate) async fn other_method(request: Request) -> Response {
 
 fn caller(request: &Request) -> Result<Caller, Refusal> {
     let door = request.extensions().get::<Door>();
-    door.map(Door::caller)
-        .ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "say who you are"))
+    door.map(Door::caller).ok_or_else(stranger)
+}
+
+/// Who calls, if he is not a stranger.
+fn known(request: &Request) -> Result<Caller, Refusal> {
+    let caller = caller(request)?;
+    if caller.rights == Rights::Stranger {
+        return Err(stranger());
+    }
+    Ok(caller)
+}
+
+fn stranger() -> Refusal {
+    Refusal::new(StatusCode::UNAUTHORIZED, "say who you are")
 }
 
 fn allowed(caller: &Caller, route: &Route) -> Result<(), Refusal> {

@@ -1,12 +1,15 @@
 //! What is answered when something is wrong: a status, a word for scripts, words for people.
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::Failure;
+use crate::staff::Refused;
 
 /// What is answered when something is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,12 +25,28 @@ pub(crate) struct Trouble {
 pub(crate) struct Refusal {
     status: StatusCode,
     message: String,
+    /// When it is worth trying again.
+    wait: Option<Duration>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, message }
+        Self {
+            status,
+            message,
+            wait: None,
+        }
+    }
+
+    /// Too many attempts: after so long it may be tried again.
+    pub(crate) fn too_often(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(1);
+        let words = format!("too many attempts failed; try again in {seconds} seconds");
+        Self {
+            wait: Some(wait),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, words)
+        }
     }
 
     pub(crate) fn bad(message: impl Into<String>) -> Self {
@@ -47,6 +66,19 @@ impl Refusal {
 
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Wrong => {
+                let words = "the name, the password or the code is wrong";
+                Self::new(StatusCode::UNAUTHORIZED, words)
+            }
+            Refused::TooOften(wait) => Self::too_often(wait),
+            Refused::Failure(failure) => failure.into(),
+        }
     }
 }
 
@@ -75,6 +107,8 @@ impl IntoResponse for Refusal {
             StatusCode::CONFLICT => "ALREADY_EXISTS",
             StatusCode::PAYLOAD_TOO_LARGE => "TOO_LARGE",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "UNSUPPORTED_MEDIA_TYPE",
+            StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUESTS",
+            StatusCode::MISDIRECTED_REQUEST => "MISDIRECTED_REQUEST",
             StatusCode::SERVICE_UNAVAILABLE => "SERVICE_UNAVAILABLE",
             StatusCode::GATEWAY_TIMEOUT => "TIMEOUT",
             status if status.is_server_error() => "INTERNAL_ERROR",
@@ -85,6 +119,10 @@ impl IntoResponse for Refusal {
             message: self.message.clone(),
         };
         let mut response = (self.status, Json(trouble)).into_response();
+        if let Some(wait) = self.wait {
+            let seconds = HeaderValue::from(wait.as_secs().saturating_add(1));
+            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
         // For the audit log.
         response.extensions_mut().insert(self);
         response

@@ -1,26 +1,39 @@
 //! Connections: how many, how large a header, how long idle, how they end.
 
 use std::convert::Infallible;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use axum::http::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 
 use super::state::State;
-use crate::caller::Door;
+
+/// Where connections come in.
+pub(crate) trait Entrance {
+    /// A connection that has come in.
+    type Link: Send + 'static;
+
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Link>>;
+
+    /// Holds a conversation by it, until it ends.
+    fn serve(
+        &self,
+        link: Self::Link,
+        conversation: Conversation,
+    ) -> impl Future<Output = ()> + Send + 'static;
+}
 
 /// Bounds of connections.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +56,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` changes or its other end is gone; then what was asked is still answered.
 pub(crate) async fn serve(
-    listener: UnixListener,
-    router: Router,
+    entrance: impl Entrance,
     state: State,
     bounds: Bounds,
     mut stop: watch::Receiver<()>,
@@ -53,23 +65,25 @@ pub(crate) async fn serve(
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&entrance, &places) => accepted,
             Some(_) = connections.join_next() => continue,
             _ = stop.changed() => break,
         };
-        let Some((stream, place)) = accepted else {
+        let Some((link, place)) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
-        let user = stream.peer_cred().ok().map(|found| found.uid());
-        let door = Door::Control { user };
-        let connection = connection(stream, door, router.clone(), bounds, stop.clone());
+        let conversation = Conversation {
+            bounds,
+            stop: stop.clone(),
+        };
+        let served = entrance.serve(link, conversation);
         connections.spawn(async move {
             let _place = place;
-            connection.await;
+            served.await;
         });
     }
-    drop(listener);
+    drop(entrance);
     let ended = async {
         while connections.join_next().await.is_some() {}
         // Changes for which nobody waits any more.
@@ -81,45 +95,50 @@ pub(crate) async fn serve(
 
 type Place = tokio::sync::OwnedSemaphorePermit;
 
-async fn accept(listener: &UnixListener, places: &Arc<Semaphore>) -> Option<(UnixStream, Place)> {
+async fn accept<E: Entrance>(entrance: &E, places: &Arc<Semaphore>) -> Option<(E::Link, Place)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
-    let (stream, _) = listener.accept().await.ok()?;
-    Some((stream, place))
+    let link = entrance.accept().await.ok()?;
+    Some((link, place))
 }
 
-async fn connection(
-    stream: UnixStream,
-    door: Door,
-    router: Router,
+/// Requests and answers by one connection.
+pub(crate) struct Conversation {
     bounds: Bounds,
-    mut stop: watch::Receiver<()>,
-) {
-    let service =
-        service_fn(move |request: Request<Incoming>| answer(router.clone(), door.clone(), request));
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.idle)
-        .max_buf_size(bounds.head)
-        .max_headers(FIELDS);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // How a connection ends is its other side's business: it hung up, was too slow, or spoke
-    // something else, and it has been told so as far as HTTP has words for it.
-    tokio::select! {
-        ended = connection.as_mut() => drop(ended),
-        _ = stop.changed() => {
-            connection.as_mut().graceful_shutdown();
-            drop(connection.await);
+    stop: watch::Receiver<()>,
+}
+
+impl Conversation {
+    /// How long a connection may take until its first request can be read.
+    pub(crate) fn patience(&self) -> Duration {
+        self.bounds.idle
+    }
+
+    /// Answers what is asked by this connection, until it ends.
+    pub(crate) async fn hold<Stream, Answer, Answered>(mut self, stream: Stream, answer: Answer)
+    where
+        Stream: AsyncRead + AsyncWrite + Unpin,
+        Answer: Fn(Request<Incoming>) -> Answered,
+        Answered: Future<Output = Response>,
+    {
+        let service = service_fn(|request: Request<Incoming>| {
+            let answered = answer(request);
+            async { Ok::<_, Infallible>(answered.await) }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.bounds.idle)
+            .max_buf_size(self.bounds.head)
+            .max_headers(FIELDS);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        // How a connection ends is its other side's business: it hung up, was too slow, or spoke
+        // something else, and it has been told so as far as HTTP has words for it.
+        tokio::select! {
+            ended = connection.as_mut() => drop(ended),
+            _ = self.stop.changed() => {
+                connection.as_mut().graceful_shutdown();
+                drop(connection.await);
+            }
         }
     }
-}
-
-async fn answer(
-    router: Router,
-    door: Door,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(door);
-    router.oneshot(request).await
 }

@@ -6,7 +6,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
+use crate::staff::Staff;
 use crate::{Audit, Denials, Failure, Server};
+
+/// Most passwords that are hashed at once.
+const PASSWORDS: usize = 4;
 
 /// What routes work with. Clones are the same.
 #[derive(Clone)]
@@ -16,9 +20,11 @@ struct Inner {
     server: Arc<dyn Server>,
     audit: Arc<Audit>,
     denials: Arc<Denials>,
+    staff: Arc<Staff>,
     requests: Arc<Semaphore>,
     most: u32,
     imports: Arc<Semaphore>,
+    passwords: Arc<Semaphore>,
     time_limit: Duration,
 }
 
@@ -27,6 +33,7 @@ impl State {
         server: Arc<dyn Server>,
         audit: Arc<Audit>,
         denials: Arc<Denials>,
+        staff: Arc<Staff>,
         requests: u16,
         time_limit: Duration,
     ) -> Self {
@@ -34,9 +41,11 @@ impl State {
             server,
             audit,
             denials,
+            staff,
             requests: Arc::new(Semaphore::new(usize::from(requests))),
             most: u32::from(requests),
             imports: Arc::new(Semaphore::new(1)),
+            passwords: Arc::new(Semaphore::new(PASSWORDS)),
             time_limit,
         }))
     }
@@ -51,6 +60,17 @@ impl State {
 
     pub(crate) fn denials(&self) -> &Denials {
         &self.0.denials
+    }
+
+    pub(crate) fn staff(&self) -> &Arc<Staff> {
+        &self.0.staff
+    }
+
+    /// A turn to hash a password: each takes memory and a processor for a while, and strangers may
+    /// ask for it.
+    pub(crate) fn password_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = Arc::clone(&self.0.passwords).try_acquire_owned();
+        turn.map_err(|_| Failure::Busy("others sign in right now; try again".into()).into())
     }
 
     /// The turn to import a file: there is one, because the database is another's meanwhile.

@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, roles,
-    status, store, users,
+    session, staff, status, store, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -30,6 +30,20 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
             `{code, message}`. Every attempt to change something is a line of the audit log."
     ),
     paths(
+        session::needed,
+        session::set_up,
+        session::login,
+        session::logout,
+        session::me,
+        staff::list,
+        staff::create,
+        staff::change,
+        staff::remove,
+        staff::change_password,
+        staff::list_keys,
+        staff::create_key,
+        staff::change_key,
+        staff::remove_key,
         status::show,
         store::show,
         show,

@@ -397,8 +397,10 @@ fn without_a_server_the_command_line_says_what_to_do() {
 #[test]
 fn a_second_server_does_not_take_the_socket() {
     let house = House::new();
+    let mut settings = Settings::new(house.folder.path().join("administrators.json"));
+    settings.socket = Some(house.socket());
     let second = crate::Api::start(
-        Settings::new(house.socket()),
+        settings,
         house.fake.clone(),
         house.audit.clone(),
         house.denials.clone(),

@@ -13,7 +13,7 @@ use crate::server::*;
 use crate::{Alarms, Failure, Listed, Page, Piece, Record, Stamp};
 
 #[derive(Default)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub(super) users: Mutex<BTreeMap<String, (User, String)>>,
     pub(super) groups: Mutex<BTreeMap<String, Group>>,
     pub(super) roles: Mutex<BTreeMap<String, Role>>,

@@ -13,24 +13,25 @@ use crate::client::{Client, Failure};
 use crate::{Api, Audit, Denials, Page, Settings, audit};
 
 /// A running API with all that belongs to it.
-pub(super) struct House {
-    pub(super) folder: TempDir,
-    pub(super) fake: Arc<Fake>,
-    pub(super) denials: Arc<Denials>,
-    pub(super) audit: Arc<Audit>,
-    pub(super) client: Client,
-    pub(super) api: Option<Api>,
+pub(crate) struct House {
+    pub(crate) folder: TempDir,
+    pub(crate) fake: Arc<Fake>,
+    pub(crate) denials: Arc<Denials>,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) client: Client,
+    pub(crate) api: Option<Api>,
 }
 
 impl House {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| {})
     }
 
-    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("control.sock");
-        let mut settings = Settings::new(socket.clone());
+        let mut settings = Settings::new(folder.path().join("administrators.json"));
+        settings.socket = Some(socket.clone());
         change(&mut settings);
         let audit = Audit::open(audit::Settings {
             file: folder.path().join("audit.jsonl"),
@@ -50,12 +51,12 @@ impl House {
         }
     }
 
-    pub(super) fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("control.sock")
     }
 
     /// Asks, and wants a yes.
-    pub(super) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Value {
         let answer = self
             .client
             .request(method, &format!("/api/v5{path}"), body.as_ref());
@@ -63,7 +64,7 @@ impl House {
     }
 
     /// Asks, and wants a no: status, code and words.
-    pub(super) fn refused(
+    pub(crate) fn refused(
         &self,
         method: &str,
         path: &str,
@@ -83,7 +84,7 @@ impl House {
     }
 
     /// Sends these bytes and reads until the server closes.
-    pub(super) fn raw(&self, bytes: &[u8]) -> String {
+    pub(crate) fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         stream.write_all(bytes).unwrap();
         let mut answer = String::new();
@@ -92,7 +93,7 @@ impl House {
     }
 
     /// The newest line of the audit log.
-    pub(super) fn line(&self) -> audit::Line {
+    pub(crate) fn line(&self) -> audit::Line {
         self.audit
             .newest(Page::new(1, 1).unwrap())
             .unwrap()
@@ -101,7 +102,7 @@ impl House {
     }
 
     /// How many lines the audit log has.
-    pub(super) fn lines(&self) -> u64 {
+    pub(crate) fn lines(&self) -> u64 {
         self.audit.newest(Page::new(1, 1).unwrap()).unwrap().count
     }
 }

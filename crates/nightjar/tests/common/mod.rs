@@ -47,6 +47,7 @@ impl Server {
         fs::create_dir_all(&folder).expect("a temporary folder");
         fs::write(folder.join("nightjar.toml"), configuration).expect("a file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_nightjar"))
+            .env("NIGHTJAR__DASHBOARD__ENABLED", "false")
             .args(["serve", "--config", "nightjar.toml", "--data-dir", "data"])
             .args(arguments)
             .current_dir(&folder)

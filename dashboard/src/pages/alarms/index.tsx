@@ -1,17 +1,16 @@
 import { remove } from "../../api/client";
 import type { Alarm } from "../../api/types";
-import { ago, duration, time } from "../../lib/format";
+import { ago, duration, number, time } from "../../lib/format";
 import type { Page } from "../../pages";
 import { place, setQuery } from "../../router";
 import { may } from "../../state/session";
 import { Button } from "../../ui/button";
 import { Tabs } from "../../ui/form";
-import { Badge, Card, Head, type Tone } from "../../ui/layout";
+import { Badge, Card, Head } from "../../ui/layout";
 import { List, useList } from "../../ui/list";
 import { Text } from "../../ui/text";
 import { attempt } from "../../ui/toast";
-
-const TONES: Record<Alarm["severity"], Tone> = { info: "info", warning: "warn", critical: "bad" };
+import { tone } from "./tone";
 
 function View() {
   const past = place.value.query.get("tab") === "past";
@@ -33,26 +32,15 @@ function View() {
         <List
           of={listing}
           label="Alarms"
-          id={(row) => `${row.name} ${row.activated_at}`}
+          id={(row) => `${row.name} ${row.about} ${row.activate_at}`}
           empty={{ icon: "check", title: past ? "No alarm has been" : "All is well", words: past ? undefined : "No alarm is active." }}
           columns={[
-            { title: "Severity", cell: (row) => <Badge tone={TONES[row.severity] ?? "warn"}>{row.severity}</Badge> },
-            { title: "Alarm", cell: (row) => <Text mono v={row.name} /> },
+            { title: "Alarm", cell: (row) => <Badge tone={tone(row)}><Text v={row.name.replaceAll("_", " ")} /></Badge> },
+            { title: "About", cell: (row) => <Text mono v={row.about} /> },
             { title: "Message", wide: true, cell: (row) => <Text v={row.message} /> },
-            {
-              title: "More",
-              cell: (row) => (
-                <span class="row">
-                  {Object.entries(row.details ?? {}).map(([name, value]) => (
-                    <span key={name} class="hint">
-                      <Text v={name} /> <Text mono v={typeof value === "string" ? value : JSON.stringify(value)} />
-                    </span>
-                  ))}
-                </span>
-              ),
-            },
-            { title: "Raised", cell: (row) => <span title={time(row.activated_at)}>{ago(row.activated_at)}</span> },
-            { title: "Lasted", end: true, cell: (row) => duration(row.duration_ms ?? Date.now() - new Date(row.activated_at).getTime()) },
+            { title: "Raised", cell: (row) => <span title={time(row.activate_at)}>{ago(row.activate_at)}</span> },
+            { title: "Again", cell: (row) => (row.count > 1 ? <span title={time(row.last_at)}>{number(row.count)} times, {ago(row.last_at)}</span> : <Text v={null} />) },
+            { title: "Lasted", end: true, cell: (row) => duration((row.deactivate_at ? new Date(row.deactivate_at).getTime() : Date.now()) - new Date(row.activate_at).getTime()) },
           ]}
         />
       </Card>

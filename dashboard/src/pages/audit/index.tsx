@@ -29,7 +29,7 @@ function View() {
             { title: "When", cell: (row) => time(row.at) },
             { title: "Who", cell: (row) => <Text v={row.who} /> },
             { title: "From", cell: (row) => <Text mono v={row.from} /> },
-            { title: "Did", cell: (row) => <button type="button" class="plain link" onClick={() => setOpen(row)}><Text mono v={row.operation} /></button> },
+            { title: "Did", cell: (row) => <button type="button" class="textlike link" onClick={() => setOpen(row)}><Text mono v={row.operation} /></button> },
             { title: "To", wide: true, cell: (row) => <Text mono v={row.target} /> },
             { title: "Outcome", cell: (row) => <Badge tone={TONES[row.outcome]}>{row.outcome}</Badge> },
             { title: "Why", cell: (row) => <Text v={row.why} /> },

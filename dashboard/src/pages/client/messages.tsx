@@ -33,7 +33,7 @@ export function Messages({ id, kind }: { id: string; kind: "queue" | "inflight" 
                 rows={data.map((message, at) => ({ ...message, at }))}
                 id={(row) => String(row.at)}
                 columns={[
-                  { title: "Topic", wide: true, cell: (row) => <button type="button" class="plain link" onClick={() => setOpen(row)}><Text mono v={row.topic} /></button> },
+                  { title: "Topic", wide: true, cell: (row) => <button type="button" class="textlike link" onClick={() => setOpen(row)}><Text mono v={row.topic} /></button> },
                   { title: "QoS", cell: (row) => row.qos },
                   { title: "From", cell: (row) => <Text mono v={row.from_clientid} /> },
                   { title: "Published", cell: (row) => ago(row.publish_at) },

@@ -1,12 +1,11 @@
 import { get } from "../../api/client";
 import type { Alarm, Rows } from "../../api/types";
 import { ago } from "../../lib/format";
-import { Badge, type Tone } from "../../ui/layout";
+import { Badge } from "../../ui/layout";
 import { Icon } from "../../ui/icon";
 import { useLoad } from "../../ui/load";
 import { Text } from "../../ui/text";
-
-const TONES: Record<Alarm["severity"], Tone> = { info: "info", warning: "warn", critical: "bad" };
+import { tone } from "../alarms/tone";
 
 /** The strip of alarms: nothing where there are none, or no alarms at all. */
 export function Alarms() {
@@ -15,14 +14,14 @@ export function Alarms() {
   return (
     <section class="card alarms" aria-label="Alarms">
       {value.data.map((alarm) => (
-        <a key={alarm.name + alarm.activated_at} class="alarm" href="#/alarms">
-          <Badge tone={TONES[alarm.severity] ?? "warn"}>
+        <a key={`${alarm.name} ${alarm.about} ${alarm.activate_at}`} class="alarm" href="#/alarms">
+          <Badge tone={tone(alarm)}>
             <Icon name="warning" size={12} />
-            {alarm.severity}
+            <Text v={alarm.name.replaceAll("_", " ")} />
           </Badge>
           <Text v={alarm.message} />
           <span class="grow" />
-          <span class="hint">{ago(alarm.activated_at)}</span>
+          <span class="hint">{ago(alarm.activate_at)}</span>
         </a>
       ))}
     </section>

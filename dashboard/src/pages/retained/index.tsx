@@ -47,7 +47,7 @@ function View() {
           id={(row) => row.topic}
           empty={{ icon: "retained", title: "No retained messages" }}
           columns={[
-            { title: "Topic", wide: true, cell: (row) => <button type="button" class="plain link" onClick={() => setOpen(row.topic)}><Text mono v={row.topic} /></button> },
+            { title: "Topic", wide: true, cell: (row) => <button type="button" class="textlike link" onClick={() => setOpen(row.topic)}><Text mono v={row.topic} /></button> },
             { title: "QoS", cell: (row) => row.qos },
             { title: "From", cell: (row) => <ClientLink id={row.from_clientid} /> },
             { title: "Published", cell: (row) => <span title={time(row.publish_at)}>{ago(row.publish_at)}</span> },

@@ -35,17 +35,25 @@ export function connect(saved: Saved & { password: string }, events: Events): Co
     clean: true,
     reconnectPeriod: 0,
     connectTimeout: 8000,
+    // No worker made of text: the policy forbids it.
+    timerVariant: "native",
     ...(saved.username ? { username: saved.username } : {}),
     ...(saved.password ? { password: saved.password } : {}),
   });
   let over = false;
+  let was = false;
   const off = (why?: string) => {
     if (over) return;
     over = true;
-    events.onStage("off", why);
+    // A browser does not tell a page why there was no connection at all.
+    const hint = was || !why ? why : `${why}. Is there such a listener, and do its origins name ${location.origin}?`;
+    events.onStage("off", hint);
     client.end(true);
   };
-  client.on("connect", () => events.onStage("on"));
+  client.on("connect", () => {
+    was = true;
+    events.onStage("on");
+  });
   client.on("error", (error) => off(error.message));
   client.on("disconnect", (packet) => off(`the server says: reason ${packet.reasonCode ?? 0}`));
   client.on("close", () => off("the connection is closed"));

@@ -67,12 +67,13 @@ function View() {
                 <Input label="Password" type="password" value={password} onInput={setPassword} />
               </div>
               <div class="row">
+                {/* Keys: else the one becomes the other while it is clicked. */}
                 {stage === "off" ? (
-                  <Button submit kind="primary" icon="play">
+                  <Button key="connect" submit kind="primary" icon="play">
                     Connect
                   </Button>
                 ) : (
-                  <Button icon="stop" onClick={() => link.current?.end()}>
+                  <Button key="end" icon="stop" onClick={() => link.current?.end()}>
                     Disconnect
                   </Button>
                 )}

@@ -55,7 +55,7 @@ function View() {
                   id={(row) => row.name}
                   tone={(row) => (row.name === name ? "chosen" : undefined)}
                   columns={[
-                    { title: "Trace", cell: (row) => <button type="button" class="plain link" onClick={() => setQuery({ name: row.name })}><Text mono v={row.name} /></button> },
+                    { title: "Trace", cell: (row) => <button type="button" class="textlike link" onClick={() => setQuery({ name: row.name })}><Text mono v={row.name} /></button> },
                     { title: "Of", cell: (row) => KINDS.find(([key]) => key === row.type)?.[1] ?? <Text v={row.type} /> },
                     { title: "Value", wide: true, cell: (row) => <Text mono v={row.value} /> },
                     { title: "State", cell: (row) => <Badge tone={running(row) ? "good" : "plain"}><Text v={row.status ?? "stopped"} /></Badge> },

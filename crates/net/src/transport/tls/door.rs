@@ -39,6 +39,11 @@ impl ServerTls {
         }
     }
 
+    /// What handshakes go by, for who speaks TLS without this crate's links.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// What the certificates say, in the order of their files.
     pub fn certificates(&self) -> &[CertificateFacts] {
         &self.facts
