@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,14 @@ struct Data(PathBuf);
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a program that does not have the lock of another test's store.
+fn start(command: &mut Command) -> Child {
+    let _nobody_has_a_store = alone();
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("nightjar runs")
 }
 
 impl Data {
@@ -61,13 +69,7 @@ impl Data {
         let (task, rest) = args.split_first().expect("a task");
         command.args(["store", task, "--data-dir"]);
         command.arg(&self.0).args(rest);
-        command.stdin(Stdio::piped());
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let spawned = {
-            let _nobody_has_a_store = alone();
-            command.spawn()
-        };
-        let mut child = spawned.expect("nightjar runs");
+        let mut child = start(&mut command);
         let mut stdin = child.stdin.take().expect("a pipe");
         if let Err(error) = stdin.write_all(input.as_bytes()) {
             // A program that refuses before it has read all is right to close the pipe.
@@ -253,10 +255,9 @@ fn file_name(path: &Path) -> String {
 
 #[test]
 fn help_names_every_task() {
-    let output = Command::new(env!("CARGO_BIN_EXE_nightjar"))
-        .args(["store", "--help"])
-        .output()
-        .expect("nightjar runs");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar"));
+    let child = start(command.args(["store", "--help"]));
+    let output = child.wait_with_output().expect("nightjar ends");
     let help = text(&output.stdout);
     for word in [
         "verify",
@@ -293,10 +294,8 @@ fn whoever_names_the_store_itself_is_told_what_to_name() {
     data.fill();
     let store = data.store().display().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar"));
-    let output = command
-        .args(["store", "stats", "--data-dir", &store])
-        .output()
-        .expect("it runs");
+    let child = start(command.args(["store", "stats", "--data-dir", &store]));
+    let output = child.wait_with_output().expect("nightjar ends");
     let line = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{line}");
     let advised = format!("--data-dir: perhaps {},", data.0.display());
