@@ -38,6 +38,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use admin::server::authentication::Bucket;
 use admin::server::status::State;
 use admin::server::{
     Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Store, Users,
@@ -304,6 +305,14 @@ impl Server for Steer {
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// A histogram whose counts are one more than its bounds.
+fn buckets(bounds: &[Duration], counts: &[u64]) -> Vec<Bucket> {
+    let bounds = bounds.iter().map(|bound| Some(bound.as_secs_f64() * 1e3));
+    let rows = bounds.chain([None]).zip(counts);
+    rows.map(|(at_most_ms, &count)| Bucket { at_most_ms, count })
+        .collect()
 }
 
 fn seconds(at: u64) -> Stamp {

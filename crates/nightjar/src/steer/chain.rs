@@ -1,12 +1,12 @@
 //! The chain of providers, with figures.
 
-use admin::server::authentication::{Bucket, Latency, Provider};
+use admin::server::authentication::{Latency, Provider};
 use admin::server::{Answer, Authentication, Chain, Selector};
 use broker::Control;
 use providers::Purge;
 use providers::figures::{BOUNDS, Histogram, ProviderFigures};
 
-use super::{Steer, count};
+use super::{Steer, buckets, count};
 
 impl Authentication for Steer {
     fn chain(&self) -> Chain {
@@ -57,12 +57,8 @@ fn provider(figures: ProviderFigures) -> Provider {
 }
 
 fn latency(times: &Histogram) -> Latency {
-    let bounds = BOUNDS.iter().map(|bound| Some(bound.as_secs_f64() * 1e3));
-    let buckets = bounds.chain([None]).zip(&times.counts);
     Latency {
-        buckets: buckets
-            .map(|(at_most_ms, &count)| Bucket { at_most_ms, count })
-            .collect(),
+        buckets: buckets(&BOUNDS, &times.counts),
         sum_ms: times.sum.as_secs_f64() * 1e3,
     }
 }

@@ -1,10 +1,9 @@
 //! What is kept, and how safely.
 
-use admin::server::authentication::Bucket;
 use admin::server::store::{ListenerDurability, Store, StoreFigures, TopicDurability};
 use store::{COMMIT_BOUNDS, Figures};
 
-use super::Steer;
+use super::{Steer, buckets};
 
 pub(super) fn store(steer: &Steer) -> Store {
     let config = steer.config();
@@ -28,9 +27,6 @@ pub(super) fn store(steer: &Steer) -> Store {
 }
 
 fn figures(figures: &Figures) -> StoreFigures {
-    let bounds = COMMIT_BOUNDS.iter();
-    let bounds = bounds.map(|bound| Some(bound.as_secs_f64() * 1e3));
-    let commits = bounds.chain([None]).zip(figures.commits);
     StoreFigures {
         state: figures.health.condition.as_str().to_owned(),
         disk_bytes: figures.disk_bytes,
@@ -45,8 +41,6 @@ fn figures(figures: &Figures) -> StoreFigures {
         failures: figures.failures,
         written_bytes: figures.written_bytes,
         backlog_bytes: figures.backlog_bytes,
-        commits: commits
-            .map(|(at_most_ms, count)| Bucket { at_most_ms, count })
-            .collect(),
+        commits: buckets(&COMMIT_BOUNDS, &figures.commits),
     }
 }
