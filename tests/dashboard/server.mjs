@@ -19,7 +19,7 @@ export async function server({ dashboard = "", config = "" } = {}) {
   if (!binary) throw new Error("NIGHTJAR_BIN is to name the server");
   const child = spawn(binary, ["serve", "--config", file, "--data-dir", data], { stdio: ["ignore", "pipe", "pipe"] });
   const lines = [];
-  const found = {};
+  const found = { ports: {} };
   const ready = new Promise((resolve, reject) => {
     const read = (line) => {
       lines.push(line);
@@ -31,7 +31,11 @@ export async function server({ dashboard = "", config = "" } = {}) {
       }
       const fields = { ...event, ...event.fields };
       if (fields.message === "dashboard") found.base = fields.url;
-      if (fields.message === "listening") found[fields.protocol] = Number(String(fields.address).split(":").at(-1));
+      if (fields.message === "listening") {
+        const port = Number(String(fields.address).split(":").at(-1));
+        found.ports[fields.listener] = port;
+        found[fields.protocol] ??= port;
+      }
       if (fields.message === "serving") resolve();
     };
     createInterface(child.stdout).on("line", read);

@@ -9,7 +9,7 @@ from harness.peer import V5, VERSIONS
 
 FOLDER = Path(__file__).parent / "mqttjs"
 
-EVERY_VERSION = ["qos", "retained", "will", "session", "reconnect", "shared"]
+EVERY_VERSION = ["qos", "retained", "will", "session", "reconnect", "shared", "large"]
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=VERSIONS.values())
@@ -25,6 +25,6 @@ def test_properties(server, topic):
 def run(server, topic, scenario, version):
     arguments = [scenario, server.host, str(server.port), str(int(version)), topic]
     done = subprocess.run(
-        ["node", FOLDER / "scenarios.mjs", *arguments], capture_output=True, text=True, timeout=40
+        ["node", FOLDER / "run.mjs", *arguments], capture_output=True, text=True, timeout=40
     )
     assert done.returncode == 0, done.stdout + done.stderr

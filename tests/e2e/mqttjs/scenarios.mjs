@@ -1,39 +1,46 @@
-// One scenario of mqtt.js against a server: node scenarios.mjs NAME HOST PORT VERSION PREFIX
-// VERSION is 3, 4 or 5 (3.1, 3.1.1, 5.0). Exit code 0 when all that was expected came.
+// What mqtt.js has to see of a server, in Node and in browsers: nothing here belongs to one of them.
 
-import assert from "node:assert/strict";
-import { once } from "node:events";
+import { Buffer } from "buffer";
 import mqtt from "mqtt";
 
-const [name, host, port, versionText, prefix] = process.argv.slice(2);
-const version = Number(versionText);
 const PATIENCE = 20_000;
 
-let serial = 0;
-const open = new Set();
-
-function freshId() {
-  serial += 1;
-  return `js${process.pid}-${serial}`;
+/**
+ * Plays a scenario; throws if it does not end as it has to.
+ * @param server  options of mqtt.js that say where the server is
+ * @param version 3, 4 or 5 (3.1, 3.1.1, 5.0)
+ * @param prefix  of topics and client identifiers that nobody else uses
+ */
+export async function play(name, server, version, prefix) {
+  const world = new World(server, version, prefix);
+  let alarm;
+  const late = new Promise((_, reject) => {
+    alarm = setTimeout(() => reject(new Error(`${name}: not done within ${PATIENCE} ms`)), PATIENCE);
+  });
+  try {
+    await Promise.race([SCENARIOS[name](world), late]);
+  } finally {
+    clearTimeout(alarm);
+    for (const client of world.open) client.end(true);
+  }
 }
 
-async function connect(options = {}) {
-  const client = mqtt.connect({
-    host, port: Number(port), protocol: "mqtt",
-    protocolId: version === 3 ? "MQIsdp" : "MQTT", protocolVersion: version,
-    clientId: freshId(), reconnectPeriod: 0, connectTimeout: PATIENCE, ...options,
+function holds(condition) {
+  if (!condition) throw new Error("what has to hold does not");
+}
+
+/** Throws unless both are the same as JSON. */
+function same(actual, expected) {
+  const [is, shall] = [JSON.stringify(actual), JSON.stringify(expected)];
+  if (is !== shall) throw new Error(`${is} instead of ${shall}`);
+}
+
+/** What comes with the next event of this name. */
+function once(emitter, event) {
+  return new Promise((resolve, reject) => {
+    emitter.once(event, resolve);
+    emitter.once("error", reject);
   });
-  open.add(client);
-  client.inbox = [];
-  client.on("message", (topic, payload, packet) => {
-    const { qos, retain, properties } = packet;
-    client.inbox.push({ topic, payload: payload.toString(), qos, retain, properties });
-    client.emit("inbox");
-  });
-  client.on("error", (error) => { client.failure = error; client.emit("inbox"); });
-  const [connack] = await once(client, "connect");
-  client.connack = connack;
-  return client;
 }
 
 async function heard(client, count) {
@@ -44,29 +51,67 @@ async function heard(client, count) {
   return client.inbox.splice(0, count);
 }
 
-// A client that is away and comes back to its session.
-function lasting(clientId) {
-  const properties = { sessionExpiryInterval: 60 };
-  return { clientId, clean: false, ...(version === 5 ? { properties } : {}) };
+/** The clients of one scenario. */
+class World {
+  open = new Set();
+  serial = 0;
+
+  constructor(server, version, prefix) {
+    Object.assign(this, { server, version, prefix });
+    for (const method of ["connect", "freshId", "lasting"]) this[method] = this[method].bind(this);
+  }
+
+  freshId() {
+    this.serial += 1;
+    return `${this.prefix.replaceAll("/", "-")}-${this.serial}`;
+  }
+
+  /** Options of a client that is away and comes back to its session. */
+  lasting(clientId) {
+    const properties = { sessionExpiryInterval: 60 };
+    return { clientId, clean: false, ...(this.version === 5 ? { properties } : {}) };
+  }
+
+  async connect(options = {}) {
+    const client = mqtt.connect({
+      ...this.server,
+      protocolId: this.version === 3 ? "MQIsdp" : "MQTT", protocolVersion: this.version,
+      clientId: this.freshId(), reconnectPeriod: 0, connectTimeout: PATIENCE, ...options,
+    });
+    this.open.add(client);
+    client.inbox = [];
+    client.on("message", (topic, payload, packet) => {
+      const { qos, retain, properties } = packet;
+      client.inbox.push({ topic, payload: payload.toString(), qos, retain, properties });
+      client.emit("inbox");
+    });
+    client.on("error", (error) => { client.failure = error; client.emit("inbox"); });
+    const closed = new Promise((_, reject) => {
+      client.once("close", () => reject(new Error("closed before CONNACK")));
+    });
+    client.connack = await Promise.race([once(client, "connect"), closed]);
+    return client;
+  }
 }
 
-const scenarios = {
-  async qos() {
+/** Each scenario, by its name. */
+const SCENARIOS = {
+  async qos({ connect, prefix }) {
     const [subscriber, publisher] = [await connect(), await connect()];
     for (const granted of [0, 1, 2]) {
       const grants = await subscriber.subscribeAsync(`${prefix}/${granted}`, { qos: granted });
-      assert.deepEqual(grants.map((grant) => grant.qos), [granted]);
+      same(grants.map((grant) => grant.qos), [granted]);
       for (const qos of [0, 1, 2]) {
         await publisher.publishAsync(`${prefix}/${granted}`, `p${qos}`, { qos });
         const [message] = await heard(subscriber, 1);
-        assert.equal(message.payload, `p${qos}`);
-        assert.equal(message.qos, Math.min(qos, granted));
-        assert.equal(message.retain, false);
+        same(message.payload, `p${qos}`);
+        same(message.qos, Math.min(qos, granted));
+        same(message.retain, false);
       }
     }
   },
 
-  async retained() {
+  async retained({ connect, prefix }) {
     const publisher = await connect();
     for (const payload of ["one", "two"]) {
       await publisher.publishAsync(`${prefix}/r`, payload, { qos: 1, retain: true });
@@ -74,16 +119,16 @@ const scenarios = {
     const late = await connect();
     await late.subscribeAsync(`${prefix}/#`, { qos: 1 });
     const [message] = await heard(late, 1);
-    assert.deepEqual([message.payload, message.retain], ["two", true]);
+    same([message.payload, message.retain], ["two", true]);
     await publisher.publishAsync(`${prefix}/r`, "", { qos: 1, retain: true });
-    assert.equal((await heard(late, 1))[0].payload, "");
+    same((await heard(late, 1))[0].payload, "");
     const later = await connect();
     await later.subscribeAsync(`${prefix}/#`, { qos: 1 });
     await publisher.publishAsync(`${prefix}/fence`, "fence", { qos: 1 });
-    assert.equal((await heard(later, 1))[0].payload, "fence");
+    same((await heard(later, 1))[0].payload, "fence");
   },
 
-  async will() {
+  async will({ connect, prefix }) {
     const watcher = await connect();
     await watcher.subscribeAsync(`${prefix}/#`, { qos: 1 });
     const left = { topic: `${prefix}/left`, payload: "x", qos: 1, retain: false };
@@ -93,10 +138,10 @@ const scenarios = {
     const victim = await connect({ will: gone });
     victim.stream.destroy();
     const [message] = await heard(watcher, 1);
-    assert.deepEqual([message.topic, message.payload, message.qos], [`${prefix}/w`, "gone", 1]);
+    same([message.topic, message.payload, message.qos], [`${prefix}/w`, "gone", 1]);
   },
 
-  async session() {
+  async session({ connect, freshId, lasting, version, prefix }) {
     const clientId = freshId();
     const first = await connect(lasting(clientId));
     await first.subscribeAsync(`${prefix}/q`, { qos: 2 });
@@ -106,13 +151,13 @@ const scenarios = {
       await publisher.publishAsync(`${prefix}/q`, String(number), { qos: 1 + (number % 2) });
     }
     const back = await connect(lasting(clientId));
-    if (version > 3) assert.equal(back.connack.sessionPresent, true);
+    if (version > 3) same(back.connack.sessionPresent, true);
     const numbers = (await heard(back, 20)).map((message) => Number(message.payload));
-    assert.deepEqual(numbers.sort((a, b) => a - b), [...Array(20).keys()]);
+    same(numbers.sort((a, b) => a - b), [...Array(20).keys()]);
   },
 
   // The library reconnects by itself and finds its subscriptions and messages.
-  async reconnect() {
+  async reconnect({ connect, freshId, lasting, prefix }) {
     const clientId = freshId();
     const client = await connect({ ...lasting(clientId), reconnectPeriod: 20, resubscribe: false });
     await client.subscribeAsync(`${prefix}/q`, { qos: 1 });
@@ -122,11 +167,11 @@ const scenarios = {
       client.stream.destroy();
       await publisher.publishAsync(`${prefix}/q`, `round ${round}`, { qos: 1 });
       await back;
-      assert.equal((await heard(client, 1))[0].payload, `round ${round}`);
+      same((await heard(client, 1))[0].payload, `round ${round}`);
     }
   },
 
-  async properties() {
+  async properties({ connect, prefix }) {
     const subscriber = await connect();
     const publisher = await connect({ properties: { topicAliasMaximum: 10 } });
     const numbered = { qos: 1, properties: { subscriptionIdentifier: 5 } };
@@ -136,15 +181,15 @@ const scenarios = {
       correlationData: Buffer.from([0, 255]),
       messageExpiryInterval: 100, userProperties: { a: ["1", "2"], b: "3" } } });
     const [{ properties }] = await heard(subscriber, 1);
-    assert.equal(properties.contentType, "text/plain");
-    assert.equal(properties.responseTopic, `${prefix}/r`);
-    assert.deepEqual([...properties.correlationData], [0, 255]);
-    assert.deepEqual({ ...properties.userProperties }, { a: ["1", "2"], b: "3" });
-    assert.equal(properties.subscriptionIdentifier, 5);
-    assert.ok(properties.messageExpiryInterval > 90);
+    same(properties.contentType, "text/plain");
+    same(properties.responseTopic, `${prefix}/r`);
+    same([...properties.correlationData], [0, 255]);
+    same({ ...properties.userProperties }, { a: ["1", "2"], b: "3" });
+    same(properties.subscriptionIdentifier, 5);
+    holds(properties.messageExpiryInterval > 90);
   },
 
-  async shared() {
+  async shared({ connect, prefix }) {
     const members = [await connect(), await connect()];
     for (const member of members) await member.subscribeAsync(`$share/js/${prefix}/s`, { qos: 1 });
     const publisher = await connect();
@@ -163,18 +208,18 @@ const scenarios = {
       }
       shares.push(share);
     }
-    assert.deepEqual(shares.flat().sort((a, b) => a - b), [...Array(40).keys()]);
-    assert.ok(shares.every((share) => share.length > 0));
+    same(shares.flat().sort((a, b) => a - b), [...Array(40).keys()]);
+    holds(shares.every((share) => share.length > 0));
+  },
+
+  // More than any buffer on the way holds at once.
+  async large({ connect, prefix }) {
+    const [subscriber, publisher] = [await connect(), await connect()];
+    await subscriber.subscribeAsync(`${prefix}/l`, { qos: 2 });
+    const payload = "nightjar".repeat(100_000);
+    for (const qos of [0, 1, 2]) await publisher.publishAsync(`${prefix}/l`, payload, { qos });
+    const messages = await heard(subscriber, 3);
+    holds(messages.every((message) => message.payload === payload));
+    same(messages.map((message) => message.qos), [0, 1, 2]);
   },
 };
-
-const alarm = setTimeout(() => {
-  console.error(`${name}: not done within ${PATIENCE} ms`);
-  process.exit(2);
-}, PATIENCE);
-try {
-  await scenarios[name]();
-} finally {
-  clearTimeout(alarm);
-  for (const client of open) client.end(true);
-}
