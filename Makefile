@@ -28,6 +28,7 @@ format: ## Fail if anything is not formatted
 
 lint: ## Fail on any warning of the compiler or of clippy
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p nightjar --no-default-features --locked -- -D warnings
 
 unit: ## Tests of the crates, simulation included
 	$(CARGO) test --workspace --locked

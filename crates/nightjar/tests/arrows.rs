@@ -33,6 +33,44 @@ fn every_crate_keeps_to_its_line_of_the_table() {
     }
 }
 
+/// Crates of others: in a small build, and in one with all drivers for back ends and QUIC.
+#[test]
+fn s107_the_dependencies_of_others_stay_few() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let ours = drawn(&root);
+    for (features, most) in [(&["--no-default-features"][..], 155), (&[], 245)] {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--package", "nightjar", "--edges", "normal"])
+            .args([
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+                "--offline",
+                "--locked",
+            ])
+            .args(features)
+            .current_dir(&root)
+            .output()
+            .expect("cargo tree");
+        let said = String::from_utf8_lossy(&tree.stderr);
+        assert!(tree.status.success(), "{said}");
+        let text = String::from_utf8(tree.stdout).expect("UTF-8");
+        let all: BTreeSet<&str> = text
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)"))
+            .collect();
+        let name = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+        let others = all.iter().filter(|line| !ours.contains_key(&name(line)));
+        let count = others.count();
+        assert!(count > 50, "{text}");
+        assert!(
+            count <= most,
+            "{count} crates of others with {features:?}, {most} allowed"
+        );
+    }
+}
+
 #[test]
 fn a_line_says_names_or_all_or_nothing() {
     let names: BTreeSet<String> = ["a", "b", "c", "d"].map(String::from).into();
