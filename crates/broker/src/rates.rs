@@ -90,6 +90,12 @@ impl Pair {
         })
     }
 
+    /// Whether these are its rates.
+    fn has(&self, messages: Option<Rate>, bytes: Option<Rate>) -> bool {
+        let rate = |bucket: &Option<Bucket>| bucket.as_ref().map(|bucket| bucket.rate);
+        rate(&self.messages) == messages && rate(&self.bytes) == bytes
+    }
+
     fn until(&self, now: Time) -> Option<Time> {
         let both = self.messages.iter().chain(&self.bytes);
         both.filter_map(|bucket| bucket.until(now)).max()
@@ -105,51 +111,28 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// `None` if there is none.
-    pub(crate) fn new(limits: &Limits, listener: Option<&Arc<Listener>>) -> Option<Box<Self>> {
-        let own = Pair::new(limits.client_message_rate, limits.client_byte_rate);
-        let listener = listener
-            .filter(|listener| listener.rates.is_some())
-            .cloned();
-        (own.is_some() || listener.is_some()).then(|| {
+    /// Those of a connection, `None` if there is none; a rate that stays goes on where it was
+    /// `before`.
+    pub(crate) fn new(
+        before: Option<Box<Self>>,
+        limits: &Limits,
+        listener: Option<Arc<Listener>>,
+        user: Option<Arc<Pair>>,
+    ) -> Option<Box<Self>> {
+        let (messages, bytes) = (limits.client_message_rate, limits.client_byte_rate);
+        let own = before
+            .and_then(|rates| rates.own)
+            .filter(|own| own.has(messages, bytes))
+            .or_else(|| Pair::new(messages, bytes));
+        let listener = listener.filter(|listener| listener.rates.is_some());
+        let any = own.is_some() || listener.is_some() || user.is_some();
+        any.then(|| {
             Box::new(Self {
                 own,
                 listener,
-                user: None,
+                user,
             })
         })
-    }
-
-    /// The same, with those of a user.
-    pub(crate) fn with_user(before: Option<Box<Self>>, user: Arc<Pair>) -> Option<Box<Self>> {
-        let before = before.map_or((None, None), |rates| (rates.own, rates.listener));
-        Some(Box::new(Self {
-            own: before.0,
-            listener: before.1,
-            user: Some(user),
-        }))
-    }
-
-    /// The same, with those that the listener has now.
-    pub(crate) fn with_listener(
-        before: Option<Box<Self>>,
-        listener: Option<Arc<Listener>>,
-    ) -> Option<Box<Self>> {
-        let listener = listener.filter(|listener| listener.rates.is_some());
-        match before {
-            Some(mut rates) => {
-                rates.listener = listener;
-                let any = rates.own.is_some() || rates.listener.is_some() || rates.user.is_some();
-                any.then_some(rates)
-            }
-            None => listener.map(|listener| {
-                Box::new(Self {
-                    own: None,
-                    listener: Some(listener),
-                    user: None,
-                })
-            }),
-        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Pair> {
@@ -178,10 +161,13 @@ impl Rates {
     }
 }
 
+/// A user, and the rates for messages and bytes: while limits change, workers hold it to others.
+type Held = (Arc<str>, Option<Rate>, Option<Rate>);
+
 /// The rates of users that are connected.
 #[derive(Default)]
 pub(crate) struct Users {
-    known: Mutex<HashMap<Arc<str>, Weak<Pair>>>,
+    known: Mutex<HashMap<Held, Weak<Pair>>>,
 }
 
 impl fmt::Debug for Users {
@@ -198,7 +184,8 @@ impl Users {
             return None;
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pair) = known.get(user).and_then(Weak::upgrade) {
+        let held = (Arc::from(user), messages, bytes);
+        if let Some(pair) = known.get(&held).and_then(Weak::upgrade) {
             return Some(pair);
         }
         if known.len() == known.capacity() {
@@ -206,7 +193,7 @@ impl Users {
             known.retain(|_, pair| pair.strong_count() > 0);
         }
         let pair = Arc::new(Pair::new(messages, bytes)?);
-        known.insert(Arc::from(user), Arc::downgrade(&pair));
+        known.insert(held, Arc::downgrade(&pair));
         Some(pair)
     }
 }
@@ -258,5 +245,13 @@ mod tests {
         }
         assert!(users.known.lock().unwrap().len() < 100);
         assert!(users.rates("alice", &Limits::default()).is_none());
+        let other = Limits {
+            user_message_rate: Rate::new(2, Duration::from_secs(1)),
+            ..Limits::default()
+        };
+        let faster = users.rates("alice", &other).unwrap();
+        assert!(!Arc::ptr_eq(&alice, &faster));
+        assert!(Arc::ptr_eq(&alice, &users.rates("alice", &limits).unwrap()));
+        assert!(Arc::ptr_eq(&faster, &users.rates("alice", &other).unwrap()));
     }
 }

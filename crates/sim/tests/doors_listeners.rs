@@ -9,7 +9,7 @@ use std::time::Duration;
 use auth::rules::Network;
 use auth::{Admitted, Identity, Outcome, Request};
 use broker::listeners::Knows;
-use broker::{BrokerConfig, Counter, DropReason, ListenerRules, Mount};
+use broker::{BrokerConfig, Control, Counter, DropReason, ListenerRules, Mount};
 use codec::{Packet, Will};
 use hostile::*;
 use sim::guard::Clerk;
@@ -392,4 +392,61 @@ fn a_mount_reaches_nothing_of_the_server_or_of_others() {
     let drops = universe.shared.totals().drops(DropReason::NotAuthorized);
     // These three, what was published to `$SYS`, and `tenant`, which `tenant/#` matches.
     assert_eq!(drops, 5);
+}
+
+#[test]
+fn a_reload_holds_who_is_connected_to_other_rates() {
+    let of_listener = |count| ListenerRules {
+        message_rate: rate(count, 1),
+        ..ListenerRules::default()
+    };
+    let limits = Limits {
+        client_message_rate: rate(1_000, 1),
+        ..Limits::default()
+    };
+    let mut universe = listening(2, of_listener(1_000), limits.clone());
+    let mut peer = join(&mut universe, connect(V311, "m"));
+    universe.advance(Duration::from_secs(1));
+    let answered_in_a_second = |universe: &mut Universe, peer: &mut Peer| {
+        for id in 1..=100 {
+            let packet = Packet::Publish(publish("t", b"", QoS::AtLeastOnce, id));
+            universe.send(peer.link, &encode(&packet, V311));
+        }
+        universe.advance(Duration::from_secs(1));
+        let answered = peer.received(universe).len();
+        // What is left comes before the next round, at whatever rate.
+        let mut rest = 100 - answered;
+        while rest > 0 {
+            universe.advance(Duration::from_secs(10));
+            rest -= peer.received(universe).len();
+        }
+        universe.advance(Duration::from_secs(60));
+        answered
+    };
+    assert_eq!(answered_in_a_second(&mut universe, &mut peer), 100);
+
+    let reload = |universe: &mut Universe, of_listener: ListenerRules, limits: &Limits| {
+        let rules = vec![ListenerRules::default(), of_listener];
+        universe.shared.set_listeners(rules);
+        universe.control(&Control::Reload {
+            limits: Arc::new(limits.clone()),
+            reference: None,
+        });
+        universe.settle();
+    };
+    reload(&mut universe, of_listener(10), &limits);
+    let slowly = answered_in_a_second(&mut universe, &mut peer);
+    assert!(slowly <= 30, "by its listener's rate: {slowly}");
+    reload(&mut universe, of_listener(1_000), &limits);
+    assert_eq!(answered_in_a_second(&mut universe, &mut peer), 100);
+
+    let slower = Limits {
+        client_message_rate: rate(10, 1),
+        ..limits.clone()
+    };
+    reload(&mut universe, of_listener(1_000), &slower);
+    let slowly = answered_in_a_second(&mut universe, &mut peer);
+    assert!(slowly <= 30, "by its own rate: {slowly}");
+    reload(&mut universe, of_listener(1_000), &limits);
+    assert_eq!(answered_in_a_second(&mut universe, &mut peer), 100);
 }

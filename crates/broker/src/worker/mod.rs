@@ -324,7 +324,7 @@ impl Worker {
             Control::Reload { limits, reference } => {
                 self.reference = reference;
                 self.limits = limits;
-                self.take_listener_rates();
+                self.take_rates();
                 self.event(Event::Reloaded { worker: self.id });
             }
         }

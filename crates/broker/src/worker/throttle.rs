@@ -10,7 +10,7 @@ use crate::conn::{Conn, Pause};
 use crate::event::{CloseReason, Event};
 use crate::listeners::{Knows, Listener};
 use crate::metrics::Counter;
-use crate::rates::Rates;
+use crate::rates::{Pair, Rates};
 use crate::timers::Timer;
 
 impl Worker {
@@ -30,7 +30,7 @@ impl Worker {
         let deadline = info.accepted + self.limits.connect_deadline;
         let listener = self.shared.listener(info.listener);
         let mut conn = Conn::new(info, now);
-        conn.rates = Rates::new(&self.limits, listener.as_ref());
+        conn.rates = Rates::new(None, &self.limits, listener.clone(), None);
         let Some(id) = self.conns.insert(conn) else {
             self.give_place_back(listener.as_deref());
             return None;
@@ -153,24 +153,30 @@ impl Worker {
         }
     }
 
-    /// Listeners may have other rates now.
-    pub(super) fn take_listener_rates(&mut self) {
-        let all: Vec<ConnId> = self.conns.iter().map(|(id, _)| id).collect();
-        for id in all {
-            if let Some(conn) = self.conns.at_mut(id) {
-                let listener = self.shared.listener(conn.info.listener);
-                conn.rates = Rates::with_listener(conn.rates.take(), listener);
-            }
+    /// From now on each connection is held to the rates that are configured now.
+    pub(super) fn take_rates(&mut self) {
+        let open = |(id, conn): (ConnId, &Conn)| (id, conn.open().map(|open| open.session));
+        let all: Vec<_> = self.conns.iter().map(open).collect();
+        for (id, session) in all {
+            let client = session.and_then(|key| self.clients.at(key));
+            let user = client.and_then(|client| client.identity.user());
+            let user = user.and_then(|user| self.shared.users.rates(user, &self.limits));
+            self.hold_to_rates(id, user);
         }
     }
 
     /// The client of a connection is known: what its user may send holds too.
     pub(super) fn take_user_rates(&mut self, id: ConnId, user: Option<&str>) {
-        let Some(user) = user else { return };
-        if let Some(rates) = self.shared.users.rates(user, &self.limits)
-            && let Some(conn) = self.conns.at_mut(id)
-        {
-            conn.rates = Rates::with_user(conn.rates.take(), rates);
+        let user = user.and_then(|user| self.shared.users.rates(user, &self.limits));
+        if user.is_some() {
+            self.hold_to_rates(id, user);
+        }
+    }
+
+    fn hold_to_rates(&mut self, id: ConnId, user: Option<Arc<Pair>>) {
+        if let Some(conn) = self.conns.at_mut(id) {
+            let listener = self.shared.listener(conn.info.listener);
+            conn.rates = Rates::new(conn.rates.take(), &self.limits, listener, user);
         }
     }
 }
