@@ -190,21 +190,33 @@ fn open_store(
         Storage::open(&config, &data_dir, &words, start)
     };
     let opening = thread::Builder::new().name("recovery".into()).spawn(open)?;
-    loop {
-        match inbox.recv() {
-            Ok(Request::Signal(Signal::End)) => {
-                info!("ended before the store was recovered");
-                return Ok(None);
-            }
-            Ok(Request::Signal(Signal::Reload)) => info!("no reload while starting"),
-            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
-            | Err(mpsc::RecvError) => break,
-        }
+    if !is_opened(requests, inbox) {
+        info!("ended before the store was recovered");
+        return Ok(None);
     }
     let opened = opening
         .join()
         .map_err(|_| io::Error::other("the recovery of the store panicked"))?;
     opened.map(Some).map_err(StartError::Store)
+}
+
+/// Waits until the store is open; `false` if the end is asked for before. What asks for a reload
+/// meanwhile is asked again afterwards: the file may have changed since it was read.
+fn is_opened(requests: &Sender<Request>, inbox: &Receiver<Request>) -> bool {
+    let mut reload = false;
+    loop {
+        match inbox.recv() {
+            Ok(Request::Signal(Signal::End)) => return false,
+            Ok(Request::Signal(Signal::Reload)) => reload = true,
+            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
+            | Err(mpsc::RecvError) => break,
+        }
+    }
+    if reload {
+        // The other end is the caller's.
+        let _heard_later = requests.send(Request::Signal(Signal::Reload));
+    }
+    true
 }
 
 /// The limits as the machine bears them: sockets must not take the last descriptors, and a
@@ -575,3 +587,22 @@ fn failed(failure: &WorkerPanic) -> ExitCode {
 const DRAIN: Duration = Duration::from_secs(25);
 /// How often memory in use is looked at. It takes some microseconds.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_that_is_asked_for_while_starting_is_done_afterwards() {
+        let (requests, inbox) = mpsc::channel();
+        for request in [Request::Signal(Signal::Reload), Request::StoreOpened] {
+            requests.send(request).unwrap();
+        }
+        assert!(is_opened(&requests, &inbox));
+        let next = inbox.try_recv();
+        assert!(matches!(next, Ok(Request::Signal(Signal::Reload))));
+        assert!(inbox.try_recv().is_err());
+        requests.send(Request::Signal(Signal::End)).unwrap();
+        assert!(!is_opened(&requests, &inbox));
+    }
+}
