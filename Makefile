@@ -45,7 +45,8 @@ sbom: $(TOOLS)/bin/cargo-cyclonedx ## What the binary is made of, as CycloneDX (
 	PATH="$(abspath $(TOOLS))/bin:$$PATH" $(CARGO) cyclonedx --quiet --format json \
 		--spec-version 1.5 --manifest-path crates/nightjar/Cargo.toml \
 		--override-filename nightjar-sbom
-	mv crates/nightjar/nightjar-sbom.json $(TARGET)/nightjar.cdx.json
+	@# Where it was built is nobody's business.
+	sed 's|$(CURDIR)|.|g' crates/nightjar/nightjar-sbom.json >$(TARGET)/nightjar.cdx.json
 	rm -f crates/*/nightjar-sbom.json
 
 $(TOOLS)/bin/cargo-cyclonedx:
