@@ -53,6 +53,10 @@ pub(crate) struct Client {
     pub(crate) awaited: Option<MessageRef>,
     /// When the session ends; only while away.
     pub(crate) ends: Option<Time>,
+    /// When the client left; only while away, and not since an earlier run.
+    pub(crate) left: Option<Time>,
+    /// Messages that had to go because its queue was full.
+    pub(crate) overflown: u64,
     /// When the session is looked at next; one timer, however often the client comes and goes.
     pub(crate) wakes: Option<Time>,
     /// A will that waits for its delay; only while away.
@@ -129,6 +133,8 @@ impl Client {
             taking: Vec::new(),
             awaited: None,
             ends: None,
+            left: None,
+            overflown: 0,
             wakes: None,
             will: None,
             member: None,

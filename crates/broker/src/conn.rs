@@ -43,9 +43,24 @@ pub(crate) struct Conn {
     pub(crate) corked: bool,
     /// A timer looks after `blocked`.
     pub(crate) watched: bool,
+    /// What went through it.
+    pub(crate) traffic: Traffic,
     /// SUBSCRIBE and UNSUBSCRIBE packets whose changes the index has not taken over. What the
     /// client sent after them waits, so that all is answered in order.
     pub(crate) subscribing: u32,
+}
+
+/// What went through a connection, since its client came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// PUBLISH packets from the client that were looked at.
+    pub messages_in: u64,
+    /// PUBLISH packets that were written for the client.
+    pub messages_out: u64,
+    /// Bytes from the client, as MQTT.
+    pub bytes_in: u64,
+    /// Bytes that the link took.
+    pub bytes_out: u64,
 }
 
 /// Why nothing is read from a connection.
@@ -106,6 +121,8 @@ pub(crate) struct Authenticating {
 pub(crate) struct Open {
     pub(crate) link: Connection,
     pub(crate) session: SessionKey,
+    /// CONNECT asked for a session that begins anew.
+    pub(crate) clean_start: bool,
     /// The last topic, to which the client may publish: most publishers stay with one.
     pub(crate) last: Option<LastTopic>,
     pub(crate) will: Option<Box<Will>>,
@@ -191,6 +208,7 @@ impl Conn {
             blocked: false,
             corked: false,
             watched: false,
+            traffic: Traffic::default(),
             subscribing: 0,
         }
     }

@@ -12,6 +12,7 @@
 //! | [`listeners`] | what holds for the links of one listener |
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`retained`] | a retained message, and who published it |
+//! | [`errand`] | what the control plane may have done |
 //! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
 //! | `memory` | what the process holds, and what may have come since |
@@ -41,6 +42,7 @@ mod client;
 mod conn;
 mod decided;
 pub mod durability;
+pub mod errand;
 pub mod event;
 pub mod listeners;
 pub mod mail;
@@ -56,6 +58,7 @@ mod timers;
 pub mod worker;
 
 pub use durability::DurabilityRules;
+pub use errand::{Done, Errand, NotDone, Task};
 pub use event::{CloseReason, Denial, DropReason, Event, EventSink, Wanted};
 pub use listeners::{Knows, ListenerRules, Mount};
 pub use mail::{Control, Mail, Selector};

@@ -14,11 +14,13 @@ use types::{
     WorkerId,
 };
 
+use crate::errand::Errand;
 use crate::event::CloseReason;
 use crate::question::Ask;
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
-/// [`Mail::Control`], [`Mail::Ask`] and [`Mail::Answer`], which who sends them bounds.
+/// [`Mail::Control`], [`Mail::Ask`], [`Mail::Errand`] and [`Mail::Answer`], which who sends them
+/// bounds.
 #[derive(Debug)]
 pub enum Mail {
     /// A message for all recipients that the route has at the receiving worker.
@@ -40,6 +42,8 @@ pub enum Mail {
     Answer(Box<(AskedFor, Outcome)>),
     /// The control plane wants to know something.
     Ask(Box<Ask>),
+    /// The control plane wants something done.
+    Errand(Box<Errand>),
     /// Something from the control plane.
     Control(Control),
 }

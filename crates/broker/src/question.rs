@@ -1,4 +1,5 @@
-//! Questions of the control plane: what is known of a client, and who would get a message.
+//! Questions of the control plane: what is known of a client, who would get a message, what waits
+//! and what is retained.
 //!
 //! Each worker answers for what is at home with it. An answer has a bounded number of entries and
 //! says how to go on; a worker answers few questions in a turn.
@@ -9,10 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::{Grant, Identity};
+use topics::ScanCursor;
 use types::{
-    ClientId, LinkInfo, ProtocolVersion, QoS, SessionKey, SubscriptionFilter, SubscriptionOptions,
-    Time,
+    Body, ClientId, LinkInfo, PacketId, ProtocolVersion, QoS, SessionKey, SubscriptionFilter,
+    SubscriptionOptions, Time, TopicFilter,
 };
+
+pub use protocol::session::Awaits;
+
+pub use crate::conn::Traffic;
 
 /// A question, and where its answer goes.
 pub struct Ask {
@@ -55,6 +61,8 @@ pub enum Question {
         topic: Arc<str>,
         /// The message's QoS.
         qos: QoS,
+        /// Whose message, for No Local.
+        publisher: Option<Arc<str>>,
         /// Members of this group instead of subscribers of their own.
         group: Option<SubscriptionFilter>,
         /// [`Subscribers::next`] of the answer before.
@@ -62,6 +70,68 @@ pub enum Question {
         /// Most clients, up to [`Question::MOST`].
         most: usize,
     },
+    /// Subscriptions of clients at home here. For each worker.
+    Subscriptions {
+        /// Which.
+        wanted: Box<WantedSubscriptions>,
+        /// [`Subscriptions::next`] of the answer before.
+        after: Option<SubscriptionPlace>,
+        /// Most subscriptions, up to [`Question::MOST`].
+        most: usize,
+    },
+    /// What waits for a client or is on its way to it. For its home.
+    Messages {
+        /// Its client identifier.
+        client: Arc<str>,
+        /// Which of the two.
+        part: Part,
+        /// How many to pass over.
+        from: usize,
+        /// Most messages, up to [`Question::MOST`].
+        most: usize,
+    },
+    /// What is retained. For any worker.
+    Retained {
+        /// Topics that match this.
+        filter: TopicFilter,
+        /// [`RetainedPiece::next`] of the answer before.
+        after: ScanCursor,
+        /// Most messages, up to [`Question::MOST`]. A worker looks at four times as many topics.
+        most: usize,
+        /// Whether messages that lie in the store alone are wanted, too.
+        load: bool,
+    },
+    /// Who these sessions belong to. For the worker that they are at home with.
+    Names(Vec<SessionKey>),
+}
+
+/// Where a list of subscriptions goes on: behind this filter of a session, or behind the session.
+pub type SubscriptionPlace = (SessionKey, Option<SubscriptionFilter>);
+
+/// Which messages of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those that wait.
+    Waiting,
+    /// Those that were sent and are not fully acknowledged.
+    Underway,
+}
+
+/// Which subscriptions are listed: those for which all of this holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedSubscriptions {
+    /// Of this client.
+    pub client: Option<Box<str>>,
+    /// For this filter, to the letter.
+    pub filter: Option<Box<str>>,
+    /// For filters that match this topic.
+    pub matching: Option<Box<str>>,
+    /// In the group of this name.
+    pub share: Option<Box<str>>,
+    /// In any group.
+    pub is_shared: bool,
+    /// With this QoS.
+    pub qos: Option<QoS>,
 }
 
 /// Which clients are listed: those for which all of this holds.
@@ -71,6 +141,10 @@ pub struct Wanted {
     pub like: Option<Box<str>>,
     /// Of this user.
     pub user: Option<Box<str>>,
+    /// The name of the user contains this.
+    pub like_user: Option<Box<str>>,
+    /// Connected, and speaks this.
+    pub version: Option<ProtocolVersion>,
     /// Connected from this address.
     pub address: Option<IpAddr>,
     /// Connected by this listener.
@@ -93,10 +167,12 @@ impl Question {
     pub const LOOKS: usize = 10_000;
     /// An answer has no more entries than this.
     pub const MOST: usize = 1_000;
+    /// Bytes of messages that are loaded from the store for one answer.
+    pub const LOADED_BYTES: usize = 1024 * 1024;
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Findings {
     /// The client; `None` if there is none such here.
     Client(Option<Box<ClientFacts>>),
@@ -104,6 +180,33 @@ pub enum Findings {
     Clients(Clients),
     /// Who would get the message; `None` if the topic is none.
     Subscribers(Option<Subscribers>),
+    /// Subscriptions.
+    Subscriptions(Subscriptions),
+    /// Messages of a client; `None` if there is none such here.
+    Messages(Option<Messages>),
+    /// What is retained.
+    Retained(RetainedPiece),
+    /// Their client identifiers; `None` for those that are gone.
+    Names(Vec<Option<ClientId>>),
+}
+
+impl Findings {
+    /// Messages that may lie in the store alone.
+    pub(crate) fn bodies(&mut self) -> Vec<&mut Body> {
+        match self {
+            Self::Messages(Some(messages)) => {
+                let rows = messages.rows.iter_mut();
+                rows.filter_map(|row| row.body.as_mut()).collect()
+            }
+            Self::Retained(piece) => piece.rows.iter_mut().map(|row| &mut row.body).collect(),
+            Self::Client(_)
+            | Self::Clients(_)
+            | Self::Subscribers(_)
+            | Self::Subscriptions(_)
+            | Self::Messages(None)
+            | Self::Names(_) => Vec::new(),
+        }
+    }
 }
 
 /// Some of the clients at home here.
@@ -130,8 +233,18 @@ pub struct ClientFacts {
     pub expiry: Duration,
     /// How many messages wait for it.
     pub waiting: usize,
+    /// How many bytes these have.
+    pub waiting_bytes: usize,
+    /// How many had to go because its queue was full, since the session is here.
+    pub overflown: u64,
     /// How many are inflight towards it.
     pub inflight: usize,
+    /// How many QoS 2 messages of it are not released.
+    pub unreleased: usize,
+    /// When it left, if it is away since this run.
+    pub left: Option<Time>,
+    /// The will that it leaves, or that waits for its delay.
+    pub will: Option<WillFacts>,
     /// How many subscriptions it has.
     pub subscription_count: usize,
     /// Some of them, by filter.
@@ -160,6 +273,99 @@ pub struct LinkFacts {
     pub keep_alive: u16,
     /// When what it was granted is over, if ever.
     pub granted_until: Option<Time>,
+    /// CONNECT asked for a session that begins anew.
+    pub clean_start: bool,
+    /// Most QoS 1 and 2 messages that may be inflight towards it.
+    pub window: usize,
+    /// Most aliases of topics towards it.
+    pub aliases: u16,
+    /// Largest packet that it takes, in bytes.
+    pub packet_size: usize,
+    /// Bytes that wait for its link to take them.
+    pub pending: usize,
+    /// What went through.
+    pub traffic: Traffic,
+}
+
+/// A will, without its payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WillFacts {
+    /// Where it goes.
+    pub topic: Arc<str>,
+    /// Its QoS.
+    pub qos: QoS,
+    /// Whether it is retained.
+    pub retain: bool,
+    /// How long it waits.
+    pub delay: Duration,
+}
+
+/// Some of the subscriptions of clients at home here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subscriptions {
+    /// They.
+    pub rows: Vec<Subscribed>,
+    /// Where to go on; `None`: this was all.
+    pub next: Option<SubscriptionPlace>,
+}
+
+/// A subscription, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    /// Whose.
+    pub client: ClientId,
+    /// Whether it is connected.
+    pub is_connected: bool,
+    /// How many messages are inflight towards it.
+    pub inflight: usize,
+    /// How many wait for it.
+    pub waiting: usize,
+    /// For what.
+    pub filter: SubscriptionFilter,
+    /// How.
+    pub options: SubscriptionOptions,
+}
+
+/// Some of the messages of a client.
+#[derive(Clone, Debug, Default)]
+pub struct Messages {
+    /// They, in order.
+    pub rows: Vec<MessageFacts>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+/// A message of a client.
+#[derive(Clone, Debug)]
+pub struct MessageFacts {
+    /// The message; `None` if it is not kept, because it would not be sent again.
+    pub body: Option<Body>,
+    /// The QoS towards the client.
+    pub qos: QoS,
+    /// The retain flag towards it.
+    pub retain: bool,
+    /// Its packet identifier and what is awaited, if it is on its way.
+    pub underway: Option<(PacketId, Awaits)>,
+}
+
+/// Some of what is retained.
+#[derive(Clone, Debug, Default)]
+pub struct RetainedPiece {
+    /// Messages, by topic.
+    pub rows: Vec<RetainedFacts>,
+    /// Where to go on; `None`: this was all.
+    pub next: Option<ScanCursor>,
+}
+
+/// A retained message.
+#[derive(Clone, Debug)]
+pub struct RetainedFacts {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// The message.
+    pub body: Body,
+    /// Who published it; `None`: the server itself, or it is not known.
+    pub publisher: Option<(ClientId, Identity)>,
 }
 
 /// Who would get a message.
@@ -180,6 +386,10 @@ pub struct Subscriber {
     pub client: ClientId,
     /// At which QoS.
     pub qos: QoS,
+    /// By which of its subscriptions, or one of them; `None` if it has too many to look through.
+    pub filter: Option<SubscriptionFilter>,
+    /// Whether it is connected.
+    pub is_online: bool,
     /// What would become of it.
     pub gets: Gets,
 }

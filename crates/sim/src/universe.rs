@@ -4,10 +4,14 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use auth::{Asker, Outcome};
-use broker::{Ask, BrokerConfig, Control, Findings, Mail, Question, Shared, Worker};
+use broker::{
+    Ask, BrokerConfig, Control, Done, Errand, Findings, Mail, NotDone, Question, Shared, Task,
+    Worker,
+};
 use store::{NoStore, Recovered, Store};
 use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Peer, Time, WorkerId};
 
@@ -293,6 +297,15 @@ impl Universe {
     /// If there is no answer.
     pub fn ask(&mut self, worker: WorkerId, question: Question) -> Findings {
         let (told, hears) = std::sync::mpsc::channel();
+        self.ask_later(worker, question, told);
+        match hears.try_recv() {
+            Ok(findings) => findings,
+            Err(error) => panic!("a question has no answer: {error}"),
+        }
+    }
+
+    /// Asks a worker something that may wait for the store.
+    pub fn ask_later(&mut self, worker: WorkerId, question: Question, told: Sender<Findings>) {
         let reply = move |findings| drop(told.send(findings));
         let ask = Ask {
             question,
@@ -301,10 +314,24 @@ impl Universe {
         let plane = self.workers.len();
         self.mail[worker.index()][plane].push_back(Letter::Mail(Mail::Ask(Box::new(ask))));
         self.settle();
-        match hears.try_recv() {
-            Ok(findings) => findings,
-            Err(error) => panic!("a question has no answer: {error}"),
-        }
+    }
+
+    /// Has a worker do something. The answer comes when it is safe.
+    pub fn errand(
+        &mut self,
+        worker: WorkerId,
+        task: Task,
+    ) -> std::sync::mpsc::Receiver<Result<Done, NotDone>> {
+        let (told, hears) = std::sync::mpsc::channel();
+        let errand = Errand {
+            task,
+            reply: Box::new(move |done| drop(told.send(done))),
+        };
+        let plane = self.workers.len();
+        let mail = Mail::Errand(Box::new(errand));
+        self.mail[worker.index()][plane].push_back(Letter::Mail(mail));
+        self.settle();
+        hears
     }
 
     /// Opens a link from another address, by another listener.

@@ -46,6 +46,7 @@ fn subscribers(
             let question = Question::Subscribers {
                 topic: topic.into(),
                 qos: QoS::ExactlyOnce,
+                publisher: None,
                 group: group.clone(),
                 after,
                 most,
@@ -195,6 +196,7 @@ fn who_would_get_a_message() {
     let question = Question::Subscribers {
         topic: "a/b".into(),
         qos: QoS::AtMostOnce,
+        publisher: None,
         group: None,
         after: None,
         most: 1,

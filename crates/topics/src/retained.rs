@@ -10,9 +10,12 @@ use types::{Body, Message, Time, TopicFilter, TopicName};
 use crate::keyed::Keyed;
 use crate::slab::Slab;
 
+mod cursor;
 mod restore;
 mod seek;
 
+use cursor::Rest;
+pub use cursor::{ScanCursor, ScanProgress};
 use seek::walk;
 
 /// The store is split so that workers seldom wait for each other.
@@ -77,36 +80,8 @@ pub enum RetainedFull {
     Bytes,
 }
 
-/// Where a scan goes on. Starts with `ScanCursor::default()`; belongs to one filter.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScanCursor {
-    rest: Rest,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Rest {
-    /// This topic and those behind it.
-    At(String),
-    /// Those behind this topic.
-    Behind(String),
-    /// Nothing is left.
-    End,
-}
-
-impl Default for Rest {
-    fn default() -> Self {
-        Self::At(String::new())
-    }
-}
-
-/// Whether a scan came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScanProgress {
-    /// Call again.
-    More,
-    /// All that matches was returned.
-    Done,
-}
+/// A value that a list shows: its topic, its sequence number, and the value.
+pub type Listed<M> = (Arc<str>, u64, M);
 
 /// The retained messages of the server, shared by all workers.
 ///
@@ -289,26 +264,47 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
         now: Time,
         out: &mut Vec<(u64, M)>,
     ) -> ScanProgress {
-        if cursor.rest == Rest::End {
-            return ScanProgress::Done;
-        }
-        if !filter.has_wildcard() {
+        if !filter.has_wildcard() && cursor.rest != Rest::End {
             cursor.rest = Rest::End;
             out.extend(self.value(filter.as_str(), now));
             return ScanProgress::Done;
         }
-        let topics = {
-            let Ok(order) = self.order.read() else {
-                broken()
-            };
-            walk(&order, filter, cursor, max.max(1))
-        };
+        let topics = self.step(filter, cursor, max);
         // A topic that went since then is not there; one that was replaced has a new value.
         out.extend(topics.iter().filter_map(|topic| self.value(topic, now)));
-        match cursor.rest {
-            Rest::End => ScanProgress::Done,
-            _ => ScanProgress::More,
+        cursor.progress()
+    }
+
+    /// As [`RetainedStore::scan`], with the topic of each value.
+    pub fn list(
+        &self,
+        filter: &TopicFilter,
+        cursor: &mut ScanCursor,
+        max: usize,
+        now: Time,
+        out: &mut Vec<Listed<M>>,
+    ) -> ScanProgress {
+        let topics = self.step(filter, cursor, max).into_iter();
+        out.extend(topics.filter_map(|topic| {
+            let (sequence, value) = self.value(&topic, now)?;
+            Some((topic, sequence, value))
+        }));
+        cursor.progress()
+    }
+
+    /// The next topics of a scan that may have a value.
+    fn step(&self, filter: &TopicFilter, cursor: &mut ScanCursor, max: usize) -> Vec<Arc<str>> {
+        if cursor.rest == Rest::End {
+            return Vec::new();
         }
+        if !filter.has_wildcard() {
+            cursor.rest = Rest::End;
+            return vec![Arc::from(filter.as_str())];
+        }
+        let Ok(order) = self.order.read() else {
+            broken()
+        };
+        walk(&order, filter, cursor, max.max(1))
     }
 
     /// The sequence number of the newest change.

@@ -395,6 +395,7 @@ impl Worker {
             } else if let Some(client) = self.clients.at_mut(key) {
                 client.expiry = agreed.session_expiry;
                 client.ends = None;
+                client.left = None;
                 // Reconnecting in time takes the delayed will back (MQTT-3.1.3-9).
                 client.will = None;
                 self.record_session(key, admission.will.as_deref());
@@ -471,6 +472,7 @@ impl Worker {
             Phase::Open(Open {
                 link,
                 session: key,
+                clean_start: admission.connect.clean_start,
                 last: None,
                 will,
                 auth,

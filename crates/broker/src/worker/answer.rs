@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use auth::{Access, Verdict};
-use types::{ClientId, QoS, SessionKey, SubscriptionFilter, TopicName};
+use types::{ClientId, QoS, SessionKey, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
 use crate::client::{Asks, Client};
 use crate::conn::Conn;
 use crate::question::{
     Ask, ClientFacts, Clients, Findings, Gets, LinkFacts, Presence, Question, Subscriber,
-    Subscribers, SubscriptionFacts, Wanted,
+    Subscribers, SubscriptionFacts, Wanted, WillFacts,
 };
 use crate::slots::Slots;
 
@@ -19,17 +19,23 @@ const QUESTIONS_PER_TURN: usize = 2;
 
 impl Worker {
     /// Answers some of the questions that wait.
-    pub(super) fn answer_questions(&mut self) {
+    pub(super) fn answer_questions(&mut self, now: Time) {
         for _ in 0..QUESTIONS_PER_TURN {
             let Some(ask) = self.questions.pop_front() else {
                 return;
             };
             let Ask { question, reply } = *ask;
-            reply(self.find_out(&question));
+            let findings = self.find_out(&question, now);
+            match question {
+                Question::Messages { .. } | Question::Retained { load: true, .. } => {
+                    self.reply_with_bodies(findings, reply);
+                }
+                _ => reply(findings),
+            }
         }
     }
 
-    fn find_out(&mut self, question: &Question) -> Findings {
+    fn find_out(&mut self, question: &Question, now: Time) -> Findings {
         match question {
             Question::Client {
                 client,
@@ -47,13 +53,45 @@ impl Worker {
             Question::Subscribers {
                 topic,
                 qos,
+                publisher,
                 group,
                 after,
                 most,
             } => {
                 let most = (*most).clamp(1, Question::MOST);
-                let wanted = (*qos, group.as_ref());
-                Findings::Subscribers(self.subscribers_of(topic, wanted, *after, most))
+                let message = (&**topic, *qos, publisher.as_deref());
+                let found = self.subscribers_of(message, group.as_ref(), *after, most);
+                Findings::Subscribers(found)
+            }
+            Question::Subscriptions {
+                wanted,
+                after,
+                most,
+            } => {
+                let most = (*most).clamp(1, Question::MOST);
+                Findings::Subscriptions(self.subscriptions_of(wanted, after.as_ref(), most))
+            }
+            Question::Messages {
+                client,
+                part,
+                from,
+                most,
+            } => {
+                let most = (*most).min(Question::MOST);
+                Findings::Messages(self.messages_of(client, *part, *from, most))
+            }
+            Question::Retained {
+                filter,
+                after,
+                most,
+                load: _,
+            } => {
+                let most = (*most).clamp(1, Question::MOST);
+                Findings::Retained(self.retained_of(filter, after, most, now))
+            }
+            Question::Names(keys) => {
+                let name = |key: &SessionKey| self.clients.at(*key).map(|it| it.id.clone());
+                Findings::Names(keys.iter().take(Question::MOST).map(name).collect())
             }
         }
     }
@@ -120,13 +158,15 @@ impl Worker {
 
     fn subscribers_of(
         &mut self,
-        topic: &str,
-        (qos, group): (QoS, Option<&SubscriptionFilter>),
+        (topic, qos, publisher): (&str, QoS, Option<&str>),
+        group: Option<&SubscriptionFilter>,
         after: Option<SessionKey>,
         most: usize,
     ) -> Option<Subscribers> {
         let name = TopicName::parse(topic, self.limits.topic_levels).ok()?;
         let route = Arc::clone(self.routes.route(&self.shared.index, name));
+        let publisher = publisher.and_then(ClientId::new);
+        let publisher = publisher.and_then(|id| self.by_id.get(&id).copied());
         let mut found = Subscribers::default();
         let wanted: Vec<(SessionKey, QoS)> = match group {
             None => {
@@ -137,7 +177,10 @@ impl Worker {
                     .collect();
                 let here = route.recipients(self.id).iter();
                 here.filter(|one| after.is_none_or(|after| one.session > after))
-                    .map(|one| (one.session, one.delivery.qos))
+                    .filter_map(|one| {
+                        let delivery = one.delivery_for(publisher == Some(one.session))?;
+                        Some((one.session, delivery.qos))
+                    })
                     .take(most.saturating_add(1))
                     .collect()
             }
@@ -161,9 +204,18 @@ impl Worker {
             true => wanted.get(most.saturating_sub(1)).map(|(key, _)| *key),
             false => None,
         };
+        let mut looks = Question::LOOKS;
         for (key, granted) in wanted.into_iter().take(most) {
             let subscriber = self.subscriber(key, route.topic(), qos.min(granted));
-            found.clients.extend(subscriber);
+            found
+                .clients
+                .extend(subscriber.map(|subscriber| Subscriber {
+                    filter: match group {
+                        Some(group) => Some(group.clone()),
+                        None => self.filter_of(key, name, &mut looks),
+                    },
+                    ..subscriber
+                }));
         }
         Some(found)
     }
@@ -186,8 +238,26 @@ impl Worker {
         Some(Subscriber {
             client: client.id.clone(),
             qos,
+            filter: None,
+            is_online: open.is_some(),
             gets,
         })
+    }
+
+    /// A subscription of a client's own that matches, unless there are too many to look through.
+    fn filter_of(
+        &self,
+        key: SessionKey,
+        topic: TopicName<'_>,
+        looks: &mut usize,
+    ) -> Option<SubscriptionFilter> {
+        let known = &self.clients.at(key)?.session.subscriptions;
+        let mut own = known.iter().take(*looks);
+        let found = own.find(|(filter, _)| {
+            *looks = looks.saturating_sub(1);
+            filter.share.is_none() && topics::matches(&filter.filter, topic)
+        });
+        found.map(|(filter, _)| filter.clone())
     }
 }
 
@@ -201,8 +271,19 @@ fn facts(client: &Client, conns: &Slots<Conn>) -> ClientFacts {
             version: open.link.version(),
             keep_alive: open.link.keep_alive(),
             granted_until: open.term.as_ref().and_then(|term| term.ends),
+            clean_start: open.clean_start,
+            window: open.link.window(),
+            aliases: open.link.aliases(),
+            packet_size: open.link.packet_size(),
+            pending: conn.output.len(),
+            traffic: conn.traffic,
         })
     });
+    let open = conn.and_then(Conn::open);
+    let will = match open {
+        Some(open) => open.will.as_deref(),
+        None => client.will.as_ref().map(|(_, will)| &**will),
+    };
     ClientFacts {
         client: client.id.clone(),
         identity: client.identity.clone(),
@@ -210,7 +291,17 @@ fn facts(client: &Client, conns: &Slots<Conn>) -> ClientFacts {
         link,
         expiry: client.expiry,
         waiting: client.session.queued_len(),
+        waiting_bytes: client.session.queued_bytes(),
+        overflown: client.overflown,
         inflight: client.session.inflight_len(),
+        unreleased: client.session.unreleased_len(),
+        left: client.left,
+        will: will.map(|will| WillFacts {
+            topic: Arc::clone(&will.topic),
+            qos: will.qos,
+            retain: will.retain,
+            delay: will.delay,
+        }),
         subscription_count: client.session.subscriptions.len(),
         subscriptions: Vec::new(),
     }
@@ -224,7 +315,14 @@ fn is_wanted(wanted: &Wanted, client: &Client, conns: &Slots<Conn>) -> bool {
     };
     let like = wanted.like.as_deref();
     let user = wanted.user.as_deref();
+    let like_user = wanted.like_user.as_deref();
+    let version = conn.and_then(|conn| Some(conn.open()?.link.version()));
     like.is_none_or(|like| client.id.as_str().contains(like))
+        && like_user.is_none_or(|like| {
+            let user = client.identity.user();
+            user.is_some_and(|user| user.contains(like))
+        })
+        && wanted.version.is_none_or(|wanted| version == Some(wanted))
         && user.is_none_or(|user| client.identity.user() == Some(user))
         && wanted.presence.is_none_or(|wanted| wanted == presence)
         && wanted

@@ -244,7 +244,9 @@ impl Worker {
             return;
         };
         let (session, owing) = (client.stored, &mut self.owing);
+        let overflown = &mut client.overflown;
         client.session.enqueue(outbound, &self.limits, |lost| {
+            *overflown = overflown.saturating_add(1);
             metrics.dropped(DropReason::QueueFull, 1, lost.body.size());
             owing.lost.extend(session.zip(lost.number));
         });

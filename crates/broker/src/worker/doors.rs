@@ -6,7 +6,8 @@
 //! | will, at CONNECT | `admit`, with the identity |
 //! | will, when it is due | [`Worker::may_leave_will`] |
 //! | PUBLISH, by name or alias | [`Worker::may_publish`] |
-//! | SUBSCRIBE, alone or in a group | [`Worker::may_subscribe`] |
+//! | SUBSCRIBE, alone or in a group, by the client or for it | [`Worker::may_subscribe`] |
+//! | PUBLISH of the control plane, which may publish where clients could | `errands` |
 //! | each message of a subscription that was granted in part | [`Worker::may_have`] |
 //! | retained messages on their way to a subscription | [`Worker::may_have_outbound`] |
 //! | and whether their publishers might publish them still | [`Worker::stands`] |

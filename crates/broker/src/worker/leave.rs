@@ -218,6 +218,7 @@ impl Worker {
         let (id, expiry) = (client.id.clone(), client.expiry);
         let ends = now + expiry;
         client.ends = Some(ends);
+        client.left = Some(now);
         self.forget_decisions(key);
         self.event(Event::Disconnected {
             client: id.clone(),

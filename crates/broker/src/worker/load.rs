@@ -12,6 +12,7 @@ use types::{Body, MessageRef, SessionKey, SessionRef, SubscriptionFilter, Time};
 
 use super::Worker;
 use super::deliver::is_over;
+use super::look::LOOKER;
 use super::share::Origin;
 use crate::event::{DropReason, Event};
 
@@ -100,7 +101,9 @@ impl Worker {
                     message: loaded.message,
                 });
             }
-            if loaded.reader == NOBODY {
+            if loaded.reader == LOOKER {
+                self.take_look(&loaded);
+            } else if loaded.reader == NOBODY {
                 self.pass_loaded(&loaded, now);
             } else {
                 self.fill(&loaded, now);

@@ -11,6 +11,8 @@
 //! | `grants` | what a client is granted, and for how long |
 //! | `reviews` | what follows from a change of rules or grants |
 //! | `ending` | sessions whose end is not safe: CONNACK waits for it |
+//! | `errands` | what the control plane may have done |
+//! | `look` | what waits and what is retained, for who wants to see it |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
 //! | `share` | one member of a shared subscription gets it |
@@ -33,10 +35,12 @@ mod authenticate;
 mod deliver;
 mod doors;
 mod ending;
+mod errands;
 mod grants;
 mod lasting;
 mod leave;
 mod load;
+mod look;
 mod promise;
 mod publish;
 mod receive;
@@ -68,6 +72,7 @@ use types::{
 use self::doors::Told;
 use self::ending::Endings;
 use self::load::Passing;
+use self::look::Looks;
 pub(crate) use self::promise::HeldAck;
 use self::promise::Promises;
 use self::record::Owing;
@@ -146,6 +151,8 @@ pub struct Worker {
     told: Told,
     /// Questions that wait for their turn.
     questions: VecDeque<Box<Ask>>,
+    /// Answers that wait for messages from the store.
+    looks: Looks,
     /// Sessions whose end is not safe.
     endings: Endings,
     /// What the message at hand is owed to.
@@ -210,6 +217,7 @@ impl Worker {
             epoch: 0,
             told: Told::default(),
             questions: VecDeque::new(),
+            looks: VecDeque::new(),
             endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
@@ -419,6 +427,7 @@ impl Core for Worker {
                 self.on_answer(of, outcome, now);
             }
             Mail::Ask(ask) => self.questions.push_back(ask),
+            Mail::Errand(errand) => self.run_errand(*errand, now),
             Mail::Control(control) => self.on_control(control, now),
         }
     }
@@ -436,7 +445,7 @@ impl Core for Worker {
         self.retry_waiting(now);
         self.take_loaded(now);
         self.step_reviews(now);
-        self.answer_questions();
+        self.answer_questions(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);
         self.commit_records(now);

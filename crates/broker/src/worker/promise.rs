@@ -12,13 +12,15 @@ use store::{StoreFailed, Wish};
 use types::{Action, ConnId, DeliveryNumber, Durability, PacketId, SessionKey, Ticket, Time};
 
 use super::Worker;
+use super::errands::Answers;
 use crate::conn::Conn;
+use crate::errand::{Done, NotDone, Reply};
 use crate::event::Event;
 use crate::mail::{Mail, Receipt};
 use crate::metrics::Counter;
 
 /// What this worker has promised and not kept yet.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Promises {
     /// How many workers each hold still waits for, and whose acknowledgement it holds.
     open: Holds,
@@ -30,6 +32,8 @@ pub(super) struct Promises {
     disk: VecDeque<(Ticket, Waiter)>,
     dirty: bool,
     failed: bool,
+    /// What the control plane waits to hear.
+    answers: Answers,
 }
 
 #[derive(Debug)]
@@ -293,29 +297,44 @@ impl Worker {
     /// the last thing that was written to the connection, from `from` on.
     pub(super) fn send_or_hold(&mut self, id: ConnId, receipt: Option<Receipt>, from: usize) {
         let Some(receipt) = receipt else { return };
-        let mut waits = 0;
-        if let Some(hold) = self.promises.open.at_mut(receipt.hold) {
-            hold.waits = hold.waits.saturating_sub(1);
-            waits = hold.waits;
-        }
-        if waits == 0 {
-            self.promises.open.remove(receipt.hold);
-        }
+        let waits = self.settle_hold(receipt.hold);
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
         let Some(open) = conn.open_mut() else { return };
         let held = open.held.as_ref().is_some_and(|held| !held.is_empty());
-        if waits == 0 && !held {
+        if !waits && !held {
             return;
         }
         let packet = HeldPacket::new(conn.output.take_back(from).as_slice());
         if let Some(open) = conn.open_mut() {
-            let hold = (waits > 0).then_some(receipt.hold);
+            let hold = waits.then_some(receipt.hold);
             open.held
                 .get_or_insert_with(VecDeque::new)
                 .push_back(HeldAck { hold, packet });
         }
+    }
+
+    /// All that a hold could wait for has begun. Whether it waits for something.
+    #[inline]
+    pub(super) fn settle_hold(&mut self, hold: u64) -> bool {
+        let mut waits = 0;
+        if let Some(open) = self.promises.open.at_mut(hold) {
+            open.waits = open.waits.saturating_sub(1);
+            waits = open.waits;
+        }
+        if waits == 0 {
+            self.promises.open.remove(hold);
+        }
+        waits > 0
+    }
+
+    /// Answers the control plane when the hold is lifted.
+    pub(super) fn keep_answer(&mut self, hold: u64, answer: (Reply, Done)) {
+        if self.promises.failed {
+            return answer.0(Err(NotDone::Failed));
+        }
+        self.promises.answers.insert(hold, answer);
     }
 
     /// Holds what was written to a connection from `from` on until the batch of this turn is
@@ -358,6 +377,10 @@ impl Worker {
 
     fn release_held(&mut self, id: ConnId, lifted: u64, acks: u32) {
         let Some(conn) = self.conns.at_mut(id) else {
+            // It is the control plane that waits, or nobody any more.
+            if let Some((reply, done)) = self.promises.answers.remove(&lifted) {
+                reply(Ok(done));
+            }
             return;
         };
         let Some(mut held) = conn.open_mut().and_then(|open| open.held.take()) else {
@@ -436,6 +459,9 @@ impl Worker {
                 if !std::mem::replace(&mut self.promises.failed, true) {
                     self.count(Counter::StoreFailures, 1);
                     self.event(Event::StoreFailed { worker: self.id });
+                    for (reply, _) in std::mem::take(&mut self.promises.answers).into_values() {
+                        reply(Err(NotDone::Failed));
+                    }
                 }
             }
         }

@@ -36,20 +36,20 @@ pub(super) fn mail_size(message: &Message, sessions: usize) -> usize {
 }
 
 /// Why a message of a client is not taken.
-struct Refused {
-    reason: ReasonCode,
-    drop: DropReason,
-    why: &'static str,
+pub(super) struct Refused {
+    pub(super) reason: ReasonCode,
+    pub(super) drop: DropReason,
+    pub(super) why: &'static str,
 }
 
 /// Where a message of a client goes.
-struct Way {
-    route: Arc<Route>,
+pub(super) struct Way {
+    pub(super) route: Arc<Route>,
     /// What the acknowledgement promises.
-    durability: Durability,
-    session: SessionKey,
+    pub(super) durability: Durability,
+    pub(super) session: SessionKey,
     /// Whether the client may publish there.
-    allowed: bool,
+    pub(super) allowed: bool,
 }
 
 /// A message on its way to its recipients. It becomes a [`Message`] with a reference count
@@ -71,9 +71,9 @@ pub(super) struct Fanout<'a> {
 
 /// Whom to tell of a message, and whom not to give it.
 #[derive(Default)]
-struct Whom {
-    receipt: Option<Receipt>,
-    skip: Option<Skip>,
+pub(super) struct Whom {
+    pub(super) receipt: Option<Receipt>,
+    pub(super) skip: Option<Skip>,
 }
 
 impl<'a> Fanout<'a> {
@@ -110,6 +110,7 @@ impl Worker {
         let Some(conn) = self.conns.at_mut(id) else {
             return flow;
         };
+        conn.traffic.messages_in = conn.traffic.messages_in.wrapping_add(1);
         if let Some(rates) = &conn.rates {
             rates.charge_message(now);
         }
@@ -281,7 +282,7 @@ impl Worker {
     }
 
     /// Whether the message has to wait for the store to catch up.
-    fn store_is_behind(&self, way: &Way) -> bool {
+    pub(super) fn store_is_behind(&self, way: &Way) -> bool {
         self.durable && way.durability.is_stored() && self.store.room() == Room::Behind
     }
 
@@ -323,15 +324,15 @@ impl Worker {
         self.conns.at(id).map_or(0, |conn| conn.output.mark())
     }
 
-    /// All checks that can still refuse the message, then its way to everybody (C43).
-    fn take_publish(
-        &mut self,
+    /// All checks that can still refuse a message.
+    #[inline]
+    pub(super) fn refusal(
+        &self,
         way: &Way,
-        publish: &Publish<'_>,
-        whom: Whom,
-        now: Time,
-    ) -> Result<bool, Refused> {
-        if whom.receipt.is_some() && self.store_failed() {
+        (qos, retain): (QoS, bool),
+        receipt: Option<Receipt>,
+    ) -> Result<(), Refused> {
+        if receipt.is_some() && self.store_failed() {
             return Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
                 drop: DropReason::Quota,
@@ -345,21 +346,33 @@ impl Worker {
                 why: "not authorized to publish to this topic",
             });
         }
-        let kept = publish.qos != QoS::AtMostOnce || publish.retain;
-        if kept && self.store_is_full(way, publish.retain) {
+        let kept = qos != QoS::AtMostOnce || retain;
+        if kept && self.store_is_full(way, retain) {
             return Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
                 drop: DropReason::StoreFull,
                 why: "the server's store is full",
             });
         }
-        if publish.qos != QoS::AtMostOnce && self.memory_is_short() {
+        if qos != QoS::AtMostOnce && self.memory_is_short() {
             return Err(Refused {
                 reason: ReasonCode::QuotaExceeded,
                 drop: DropReason::Memory,
                 why: "the server's memory budget is used up",
             });
         }
+        Ok(())
+    }
+
+    /// The last checks, then its way to everybody (C43).
+    fn take_publish(
+        &mut self,
+        way: &Way,
+        publish: &Publish<'_>,
+        whom: Whom,
+        now: Time,
+    ) -> Result<bool, Refused> {
+        self.refusal(way, (publish.qos, publish.retain), whom.receipt)?;
         let mut properties = Vec::new();
         let forward = match publish.properties.forward_bytes {
             Some(bytes) => bytes,
@@ -393,7 +406,7 @@ impl Worker {
 
     /// Stores a retained message and sends the message to everybody who wants it. Whether
     /// anybody did.
-    fn publish_parts(
+    pub(super) fn publish_parts(
         &mut self,
         route: &Arc<Route>,
         parts: MessageParts<'_>,
@@ -590,7 +603,7 @@ impl Worker {
 
     /// Whether every worker that the route leads to has room for the message: all or none.
     #[inline]
-    fn has_room(&self, route: &Route, payload: usize) -> bool {
+    pub(super) fn has_room(&self, route: &Route, payload: usize) -> bool {
         if self.mail_sent.len() <= 1 {
             return true;
         }

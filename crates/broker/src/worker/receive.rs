@@ -28,8 +28,9 @@ impl Worker {
             return;
         };
         let arrival = std::mem::replace(&mut conn.info.arrival, Arrival::Accepted);
+        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        conn.traffic.bytes_in = conn.traffic.bytes_in.wrapping_add(count);
         if arrival == Arrival::Accepted {
-            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             let metrics = self.shared.metrics_of(self.id);
             metrics.add(Counter::BytesReceived, count);
             if let Some(rates) = &conn.rates {

@@ -20,8 +20,10 @@ use types::{
 };
 
 use super::Worker;
+use super::errands::NO_CONN;
 use super::receive::Flow;
 use crate::conn::Conn;
+use crate::errand::{Done, Reply};
 
 /// What waits until the index has taken over this many changes.
 pub(super) struct AfterApply {
@@ -35,10 +37,16 @@ pub(super) struct AfterApply {
 enum Then {
     Suback(SessionKey, Vec<(SubscriptionFilter, Subscription)>),
     Unsuback(SessionKey),
+    /// The control plane asked for it.
+    Errand(
+        SessionKey,
+        Option<(SubscriptionFilter, Subscription)>,
+        (Reply, Done),
+    ),
 }
 
 /// What one place of a SUBSCRIBE came to.
-enum Place {
+pub(super) enum Place {
     Refused(ReasonCode),
     Granted {
         filter: SubscriptionFilter,
@@ -102,7 +110,7 @@ impl Worker {
         Flow::Continue
     }
 
-    fn subscribe_one(
+    pub(super) fn subscribe_one(
         &mut self,
         key: SessionKey,
         window: usize,
@@ -284,6 +292,22 @@ impl Worker {
         self.after_apply.push_back(after);
     }
 
+    /// Answers the control plane when the index has taken the changes over and they are safe.
+    pub(super) fn reply_when_applied(
+        &mut self,
+        key: SessionKey,
+        replay: Option<(SubscriptionFilter, Subscription)>,
+        answer: (Reply, Done),
+    ) {
+        self.wait_for_index(AfterApply {
+            changes: self.changes_made,
+            conn: NO_CONN,
+            packet_id: PacketId::FIRST,
+            reasons: Vec::new(),
+            then: Then::Errand(key, replay, answer),
+        });
+    }
+
     /// Whether so much waits for the index that SUBSCRIBE and UNSUBSCRIBE have to.
     pub(super) fn index_is_behind(&self) -> bool {
         self.changes.len().max(self.after_apply.len()) >= super::INDEX_BACKLOG
@@ -322,6 +346,15 @@ impl Worker {
                     });
                     for (filter, subscription) in replays {
                         self.begin_replay(key, filter.filter, subscription);
+                    }
+                }
+                Then::Errand(key, replay, answer) => {
+                    if let Some((filter, subscription)) = replay {
+                        self.begin_replay(key, filter.filter, subscription);
+                    }
+                    match self.stored(key) {
+                        Some(_) => self.reply_when_recorded(answer),
+                        None => answer.0(Ok(answer.1)),
                     }
                 }
                 Then::Unsuback(key) => {

@@ -107,6 +107,7 @@ pub(super) fn write_publish(
         Some(message) => conn.output.push_shared(Arc::clone(message)),
         None => buffer.extend_from_slice(payload),
     }
+    conn.traffic.messages_out = conn.traffic.messages_out.wrapping_add(1);
     metrics.add(Counter::PublishSent, 1);
     metrics.add(Counter::PacketsSent, 1);
     metrics.add(
@@ -338,6 +339,8 @@ impl Worker {
         let Some(conn) = self.conns.at_mut(id) else {
             return;
         };
+        let bytes = u64::try_from(count).unwrap_or(0);
+        conn.traffic.bytes_out = conn.traffic.bytes_out.wrapping_add(bytes);
         conn.output.consume(count, &mut self.pool);
         if conn.output.is_empty() {
             conn.blocked = false;

@@ -81,6 +81,11 @@ impl AliasesOut {
         }
     }
 
+    /// Most aliases.
+    pub(super) fn maximum(&self) -> u16 {
+        self.maximum
+    }
+
     /// How to name the topic. The first topics get the aliases and keep them.
     pub fn name(&mut self, topic: &Arc<str>) -> AliasUse {
         if self.maximum == 0 {

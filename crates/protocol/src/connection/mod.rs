@@ -71,6 +71,11 @@ impl Connection {
         self.problem_information
     }
 
+    /// Most aliases that the server may use towards the client (MQTT-3.1.2-26).
+    pub fn aliases(&self) -> u16 {
+        self.aliases_out.maximum()
+    }
+
     /// Keep alive in seconds; 0 is off.
     pub fn keep_alive(&self) -> u16 {
         self.keep_alive

@@ -1,6 +1,7 @@
 //! QoS 1 and 2 messages on their way to a client, by packet identifier and in order of sending.
 
 mod held;
+mod look;
 mod resend;
 mod restore;
 
@@ -9,6 +10,7 @@ use std::collections::VecDeque;
 use types::{Body, DeliveryNumber, MessageRef, PacketId, QoS, SubscriptionFilter};
 
 use self::held::Held;
+pub use self::look::{Awaits, Underway};
 pub use self::resend::Filled;
 use super::outbound::{Matched, Outbound, When};
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use types::{Body, DeliveryNumber, Limits, Message, MessageRef, PacketId, QoS, SubscriptionFilter};
 
 use self::ahead::Ahead;
-pub use self::inflight::{Acked, Filled, Gate, Released};
+pub use self::inflight::{Acked, Awaits, Filled, Gate, Released, Underway};
 use self::inflight::{Flow, Inflight, Resend};
 pub use self::outbound::{Matched, Outbound, Restored, When};
 use self::queue::Queue;
@@ -313,6 +313,23 @@ impl Session {
     /// Messages sent and not fully acknowledged.
     pub fn inflight_len(&self) -> usize {
         self.flows.as_ref().map_or(0, |flows| flows.inflight.len())
+    }
+
+    /// What is on its way, from this place on: the longest first.
+    pub fn underway(&self, place: usize) -> impl Iterator<Item = Underway> {
+        let flows = self.flows.iter();
+        flows.flat_map(move |flows| flows.inflight.from(place))
+    }
+
+    /// What waits, in order, from this place on.
+    pub fn waiting(&self, place: usize) -> impl Iterator<Item = &Outbound> {
+        let flows = self.flows.iter();
+        flows.flat_map(move |flows| flows.queue.from(place))
+    }
+
+    /// QoS 2 messages from the client that it has not released.
+    pub fn unreleased_len(&self) -> usize {
+        self.flows.as_ref().map_or(0, |flows| flows.received.len())
     }
 
     /// Messages that wait.

@@ -60,6 +60,11 @@ impl Queue {
         self.messages.push_back(outbound);
     }
 
+    /// What waits, in order, from this place on.
+    pub(super) fn from(&self, place: usize) -> impl Iterator<Item = &Outbound> {
+        self.messages.iter().skip(place)
+    }
+
     pub(super) fn peek(&self) -> Option<&Outbound> {
         self.messages.front()
     }

@@ -188,6 +188,11 @@ impl Subscriptions {
         few.into_iter().flatten().chain(many)
     }
 
+    /// Whether one of them is in a group.
+    pub fn has_shared(&self) -> bool {
+        self.shared > 0
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         match &self.list {
