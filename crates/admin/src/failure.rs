@@ -12,6 +12,8 @@ pub enum Failure {
     Exists(String),
     /// What was asked makes no sense.
     Invalid(String),
+    /// It is not allowed, whoever asks: a rule of MQTT denies it.
+    Denied(String),
     /// Too much is asked at once; later it may do.
     Busy(String),
     /// A part of the server that is needed is not there, or its disk fails.
@@ -28,6 +30,7 @@ impl fmt::Display for Failure {
             Self::NotFound(words)
             | Self::Exists(words)
             | Self::Invalid(words)
+            | Self::Denied(words)
             | Self::Busy(words)
             | Self::Unavailable(words)
             | Self::Audit(words)

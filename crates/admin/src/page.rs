@@ -139,6 +139,12 @@ pub struct Onward {
     pub cursor: Option<String>,
     /// Whether there may be another piece.
     pub hasnext: bool,
+    /// The page, from 1, of a list that was asked for in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<u32>,
+    /// All rows of such a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 
 impl<T> Pieces<T> {
@@ -148,9 +154,29 @@ impl<T> Pieces<T> {
             limit,
             hasnext: piece.cursor.is_some(),
             cursor: piece.cursor,
+            page: None,
+            count: None,
         };
         Self {
             data: piece.rows,
+            meta,
+        }
+    }
+
+    /// A page of the same list in an order, which goes on by number up to row `last`.
+    pub fn ordered(page: Page, listed: Listed<T>, last: u64) -> Self {
+        let count = listed.count;
+        let rows = Rows::new(page, listed);
+        let ahead = page.offset().saturating_add(u64::from(page.limit));
+        let meta = Onward {
+            limit: page.limit,
+            cursor: None,
+            hasnext: rows.meta.hasnext && ahead < last,
+            page: Some(page.number),
+            count: Some(count),
+        };
+        Self {
+            data: rows.data,
             meta,
         }
     }

@@ -11,11 +11,14 @@ pub(crate) mod docs;
 mod explain;
 mod groups;
 mod listeners;
+mod publish;
+mod retained;
 mod roles;
 mod session;
 mod staff;
 mod status;
 mod store;
+mod subscriptions;
 mod users;
 
 use std::time::Duration;
@@ -110,6 +113,25 @@ pub(crate) const TABLE: &[Route] = &[
     look("/api/v5/clients/{clientid}/subscriptions", Viewer, || get(clients::subscriptions)),
     look("/api/v5/clients/{clientid}", Viewer, || get(clients::show)),
     change("/api/v5/clients/{clientid}", Operator, "client.kick", || delete(clients::kick)),
+    change("/api/v5/clients/kickout/bulk", Operator, "client.kick", || post(clients::kick_all)),
+    change("/api/v5/clients/{clientid}/subscribe", Operator, "client.subscribe", || post(clients::subscribe)),
+    change("/api/v5/clients/{clientid}/unsubscribe", Operator, "client.unsubscribe", || post(clients::unsubscribe)),
+    // Payloads are not for those who only look.
+    look("/api/v5/clients/{clientid}/mqueue_messages", Operator, || get(clients::mqueue)),
+    look("/api/v5/clients/{clientid}/inflight_messages", Operator, || get(clients::inflight)),
+    look("/api/v5/subscriptions", Viewer, || get(subscriptions::list)),
+    look("/api/v5/subscriptions/match", Viewer, || post(subscriptions::matching)),
+    look("/api/v5/shared_groups", Viewer, || get(subscriptions::groups)),
+    look("/api/v5/mqtt/retainer/messages", Viewer, || get(retained::list)),
+    look("/api/v5/mqtt/retainer/message/{topic}", Operator, || get(retained::show)),
+    change("/api/v5/mqtt/retainer/message/{topic}", Operator, "retained.delete", || delete(retained::remove)),
+    slow(change("/api/v5/mqtt/retainer/delete", Operator, "retained.delete", || post(retained::clear))),
+    change("/api/v5/publish", Operator, "message.publish", || {
+        post(publish::publish).layer(DefaultBodyLimit::max(publish::BODY))
+    }),
+    change("/api/v5/publish/bulk", Operator, "message.publish", || {
+        post(publish::bulk).layer(DefaultBodyLimit::max(publish::BODY))
+    }),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
     look("/api/v5/alarms", Viewer, || get(alarms::list)),
     look("/api/v5/audit", Admin, || get(audit::list)),

@@ -12,6 +12,10 @@
 //! | [`explain`] | [`Explain`]: why |
 //! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
 //! | [`listeners`] | [`Listeners`]: doors, their certificates, their figures |
+//! | [`message`] | what there is to show of a message |
+//! | [`publish`] | [`Publish`]: the door by which the API publishes |
+//! | [`retained`] | [`Retained`]: the last message of each topic |
+//! | [`subscriptions`] | [`Subscriptions`]: who wants what |
 //! | [`status`] | [`Status`]: what runs |
 //! | [`store`] | [`Store`]: what is kept, and how safely |
 
@@ -20,9 +24,13 @@ pub mod bans;
 pub mod clients;
 pub mod explain;
 pub mod listeners;
+pub mod message;
+pub mod publish;
+pub mod retained;
 pub mod roles;
 pub mod status;
 pub mod store;
+pub mod subscriptions;
 pub mod users;
 
 use std::future::Future;
@@ -32,12 +40,18 @@ use crate::{Alarms, Failure};
 
 pub use authentication::{Authentication, Chain, Selector};
 pub use bans::{Ban, BanOn, Bans, NewBan, Until};
-pub use clients::{Client, ClientFilter, Clients, Subscription};
+pub use clients::{
+    Client, ClientFilter, ClientOrder, Clients, MessagePart, NewSubscription, QueuedMessage,
+    QueuedMessages, Subscription, Will,
+};
 pub use explain::{Explain, ExplainRequest, Explained};
 pub use listeners::{Listener, Listeners};
+pub use publish::{Publication, Publish, Published};
+pub use retained::{Retained, RetainedMessage};
 pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};
 pub use status::Status;
 pub use store::Store;
+pub use subscriptions::{Matched, SharedGroup, Subscribed, SubscriptionWish, Subscriptions};
 pub use users::{NewUser, User, UserChange, Users};
 
 /// An answer that comes later.
@@ -62,6 +76,15 @@ pub trait Server: Send + Sync {
 
     /// Clients.
     fn clients(&self) -> &dyn Clients;
+
+    /// Subscriptions of all clients.
+    fn subscriptions(&self) -> &dyn Subscriptions;
+
+    /// Retained messages.
+    fn retained(&self) -> &dyn Retained;
+
+    /// The door by which the API publishes.
+    fn publish(&self) -> &dyn Publish;
 
     /// Explanations.
     fn explain(&self) -> &dyn Explain;

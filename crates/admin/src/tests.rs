@@ -2,6 +2,7 @@
 
 mod bounds;
 mod calls;
+mod contents;
 mod fake;
 pub(crate) mod house;
 mod trail;

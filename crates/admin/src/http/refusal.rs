@@ -88,6 +88,7 @@ impl From<Failure> for Refusal {
             Failure::NotFound(_) => StatusCode::NOT_FOUND,
             Failure::Exists(_) => StatusCode::CONFLICT,
             Failure::Invalid(_) => StatusCode::BAD_REQUEST,
+            Failure::Denied(_) => StatusCode::FORBIDDEN,
             Failure::Busy(_) | Failure::Unavailable(_) | Failure::Audit(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }

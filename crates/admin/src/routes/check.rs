@@ -1,6 +1,6 @@
 //! What can be said of a request's words without asking anybody.
 
-use types::{SubscriptionFilter, TopicName};
+use types::{SubscriptionFilter, TopicFilter, TopicName};
 
 use crate::http::refusal::Refusal;
 use crate::server::roles::Rule;
@@ -76,6 +76,14 @@ pub(super) fn topic(text: &str) -> Result<(), Refusal> {
     match TopicName::parse(text, u16::MAX) {
         Ok(_) => Ok(()),
         Err(_) => Err(Refusal::bad(format!("topic: {text:?} is no topic"))),
+    }
+}
+
+/// A filter without a group.
+pub(super) fn plain_filter(what: &str, text: &str) -> Result<(), Refusal> {
+    match TopicFilter::parse(text, u16::MAX) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Refusal::bad(format!("{what}: {text:?} is no filter"))),
     }
 }
 

@@ -4,8 +4,8 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, roles,
-    session, staff, status, store, users,
+    alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, publish,
+    retained, roles, session, staff, status, store, subscriptions, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -26,7 +26,7 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
     info(
         title = "Nightjar",
         description = "What can be seen and changed of a running server. Lists answer \
-            `{data, meta}`, with `page` from 1 and `limit` rows, those of clients with a `cursor`; what goes wrong is \
+            `{data, meta}`, with `page` from 1 and `limit` rows, long ones with a `cursor`; what goes wrong is \
             `{code, message}`. Every attempt to change something is a line of the audit log."
     ),
     paths(
@@ -78,6 +78,20 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         clients::subscriptions,
         clients::show,
         clients::kick,
+        clients::kick_all,
+        clients::subscribe,
+        clients::unsubscribe,
+        clients::mqueue,
+        clients::inflight,
+        subscriptions::list,
+        subscriptions::matching,
+        subscriptions::groups,
+        retained::list,
+        retained::show,
+        retained::remove,
+        retained::clear,
+        publish::publish,
+        publish::bulk,
     ),
     components(schemas(Trouble))
 )]

@@ -1,5 +1,7 @@
 //! A server that has what it is told, and remembers what it was asked.
 
+mod contents;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, mpsc};
 
@@ -25,6 +27,9 @@ pub(crate) struct Fake {
     /// The slow client answers then.
     pub(super) go: Notify,
     pub(super) alarms: Alarms,
+    pub(super) published: Mutex<Vec<Publication>>,
+    pub(super) retained: Mutex<BTreeMap<String, Vec<u8>>>,
+    pub(super) subscribed: Mutex<Vec<(String, NewSubscription)>>,
 }
 
 fn none(what: &str) -> Failure {
@@ -65,6 +70,18 @@ impl Server for Fake {
     }
 
     fn clients(&self) -> &dyn Clients {
+        self
+    }
+
+    fn subscriptions(&self) -> &dyn Subscriptions {
+        self
+    }
+
+    fn retained(&self) -> &dyn Retained {
+        self
+    }
+
+    fn publish(&self) -> &dyn Publish {
         self
     }
 
@@ -342,6 +359,18 @@ impl Clients for Fake {
         Box::pin(async { found })
     }
 
+    fn ordered_clients(
+        &self,
+        wanted: ClientFilter,
+        _: ClientOrder,
+        page: Page,
+    ) -> Answer<'_, Listed<Client>> {
+        Box::pin(async move {
+            let all = Clients::clients(self, wanted, None, 1000).await?;
+            Ok(page.of(all.rows.into_iter()))
+        })
+    }
+
     fn subscriptions(
         &self,
         clientid: String,
@@ -386,6 +415,37 @@ impl Clients for Fake {
             self.kicked.lock().unwrap().push(clientid);
             Ok(())
         })
+    }
+
+    fn subscribe(&self, clientid: String, wish: NewSubscription) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.subscribed.lock().unwrap().push((clientid, wish));
+            Ok(())
+        })
+    }
+
+    fn unsubscribe(&self, _: String, _: String) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn messages(
+        &self,
+        _: String,
+        part: MessagePart,
+        from: usize,
+        limit: usize,
+    ) -> Answer<'_, QueuedMessages> {
+        let message = QueuedMessage {
+            payload: Some(message::Bytes(b"p".to_vec())),
+            state: (part == MessagePart::Inflight).then(|| "puback".into()),
+            ..QueuedMessage::default()
+        };
+        let rows = (0..3).map(|_| message.clone()).skip(from).take(limit);
+        let found = QueuedMessages {
+            rows: rows.collect(),
+            count: 3,
+        };
+        Box::pin(async { Ok(found) })
     }
 }
 
