@@ -77,6 +77,71 @@ test("s93 clients with hostile names are seen, inert, and can be disconnected", 
   assert.deepEqual(wrong, []);
 });
 
+test("a client is subscribed for, its queue is looked at, and who gets a topic is told", async () => {
+  const options = { clientId: "press-7", protocolVersion: 5, clean: false, properties: { sessionExpiryInterval: 600 }, reconnectPeriod: 0 };
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${running.mqtt}`, options);
+  client.on("error", () => undefined);
+  await go("/clients/press-7?tab=subscriptions");
+  await page.getByRole("button", { name: "Subscribe" }).click();
+  await dialog().getByLabel("Filter").fill("plant/+/state");
+  await dialog().getByLabel("QoS").selectOption("1");
+  await dialog().getByRole("button", { name: "Subscribe" }).click();
+  await row("plant/+/state").waitFor();
+  await client.endAsync();
+
+  await go("/subscriptions");
+  await row("plant/+/state").getByRole("link", { name: "press-7" }).waitFor();
+  await go("/subscriptions?tab=match");
+  await page.getByLabel("Topic").fill("plant/lyon/state");
+  await page.getByRole("button", { name: "Who gets it?" }).click();
+  await row("press-7").waitFor();
+
+  await go("/topics?topic=plant/lyon/state");
+  await page.getByLabel("Payload", { exact: true }).fill("<i>stopped</i>");
+  await page.locator("form", { hasText: "The payload is" }).getByLabel("QoS").selectOption("1");
+  await page.getByRole("button", { name: "Publish" }).click();
+  await said("Published");
+  await go("/clients/press-7?tab=queue");
+  await row("plant/lyon/state").getByRole("button").click();
+  await dialog().getByText("<i>stopped</i>").waitFor();
+  await page.keyboard.press("Escape");
+
+  await go("/clients/press-7?tab=subscriptions");
+  await row("plant/+/state").getByRole("button", { name: "Unsubscribe" }).click();
+  await said("Unsubscribed");
+  await page.getByText("No subscriptions").waitFor();
+  assert.deepEqual(wrong, []);
+});
+
+test("retained messages are published, listed, shown and deleted", async () => {
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${running.mqtt}`, { clientId: "keeper", protocolVersion: 5, reconnectPeriod: 0 });
+  for (let number = 0; number < 60; number += 1) await client.publishAsync(`kept/${String(number).padStart(2, "0")}`, `value ${number}`, { qos: 1, retain: true });
+  await client.endAsync();
+  await go("/retained?topic=kept/%2B");
+  await row("kept/00").waitFor();
+  await page.getByRole("button", { name: "Next page" }).click();
+  await row("kept/59").waitFor();
+  await row("kept/59").getByRole("button", { name: "kept/59" }).click();
+  await dialog().getByText("value 59").waitFor();
+  await page.keyboard.press("Escape");
+  await row("kept/59").getByRole("button", { name: "Delete" }).click();
+  await dialog().getByRole("button", { name: "Delete" }).click();
+  await said("Deleted");
+  await page.getByRole("button", { name: "Delete retained" }).click();
+  await dialog().getByLabel("Filter").fill("kept/#");
+  await dialog().getByRole("button", { name: "Look" }).click();
+  await dialog().getByRole("button", { name: "Delete them" }).click();
+  await said("Deleted 59 retained messages");
+  assert.deepEqual(wrong, []);
+});
+
+test("clients are put in order by the server", async () => {
+  await go("/clients?sort=-clientid");
+  await row("press-7").waitFor();
+  await page.locator(".pager-count", { hasText: " of " }).waitFor();
+  assert.deepEqual(wrong, []);
+});
+
 test("users and groups are made, changed, imported and removed", async () => {
   await go("/users?tab=groups");
   await page.getByRole("button", { name: "New group" }).click();

@@ -13,6 +13,10 @@
 //! | [`roles`] | groups and roles |
 //! | [`bans`] | bans |
 //! | [`clients`] | who is connected or away |
+//! | [`messages`] | what waits for a client |
+//! | [`subscriptions`] | who wants what |
+//! | [`retained`] | retained messages |
+//! | [`publish`] | messages that the API publishes |
 //! | [`explain`] | why |
 //! | [`chain`] | the chain of providers |
 //! | [`listeners`] | listeners and their figures |
@@ -25,10 +29,14 @@ mod chain;
 mod clients;
 mod explain;
 mod listeners;
+mod messages;
 mod people;
+mod publish;
+mod retained;
 mod roles;
 pub(crate) mod seen;
 mod store;
+mod subscriptions;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -41,7 +49,8 @@ use std::time::{Duration, Instant, SystemTime};
 use admin::server::authentication::Bucket;
 use admin::server::status::State;
 use admin::server::{
-    Authentication, Bans, Clients, Explain, Listeners, Roles, Server, Status, Store, Users,
+    Authentication, Bans, Clients, Explain, Listeners, Publish, Retained, Roles, Server, Status,
+    Store, Subscriptions, Users,
 };
 use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
@@ -283,6 +292,18 @@ impl Server for Steer {
     }
 
     fn clients(&self) -> &dyn Clients {
+        self
+    }
+
+    fn subscriptions(&self) -> &dyn Subscriptions {
+        self
+    }
+
+    fn retained(&self) -> &dyn Retained {
+        self
+    }
+
+    fn publish(&self) -> &dyn Publish {
         self
     }
 

@@ -120,42 +120,11 @@ export type Sample = {
 
 /** A client, in the list and by itself: what the server has today, and what the contract adds. */
 export type Client = Schemas["Client"] & {
-  ip_address?: string | null;
-  port?: number | null;
-  transport?: string | null;
-  disconnected_at?: string | null;
-  clean_start?: boolean | null;
-  mqueue_len?: number;
-  mqueue_bytes?: number;
-  mqueue_dropped?: number;
-  inflight_cnt?: number;
-  awaiting_rel_cnt?: number;
-  recv_msg?: number;
-  send_msg?: number;
-  recv_oct?: number;
-  send_oct?: number;
-  worker?: number;
-  receive_maximum?: number;
-  topic_alias_maximum?: number;
-  maximum_packet_size?: number;
-  will?: { topic: string; qos: number; retain: boolean; delay: number } | null;
   properties?: Record<string, unknown>;
-  send_pending_bytes?: number;
   rtt_ms?: number;
 };
 
-export interface QueuedMessage {
-  topic: string;
-  qos: number;
-  retain?: boolean;
-  from_clientid?: string | null;
-  publish_at?: string | null;
-  expires_at?: string | null;
-  size: number;
-  payload?: string | null;
-  packet_id?: number | null;
-  state?: string | null;
-}
+export type QueuedMessage = Schemas["QueuedMessage"];
 export interface TimelineEvent {
   at: string;
   event: string;
@@ -164,26 +133,9 @@ export interface TimelineEvent {
   peer?: string | null;
 }
 
-export interface SubscriptionRow {
-  clientid: string;
-  topic: string;
-  qos: number;
-  nl?: boolean | number;
-  rap?: boolean | number;
-  rh?: number;
-  share?: string | null;
-}
-export interface SharedGroup {
-  group: string;
-  topic: string;
-  members: { clientid: string; connected: boolean; inflight: number; queued: number }[];
-  delivered?: number;
-}
-export interface Matched {
-  receivers: { clientid: string; filter: string; qos: number; group?: string | null; online: boolean }[];
-  count: number;
-  truncated: boolean;
-}
+export type SubscriptionRow = Schemas["Subscribed"];
+export type SharedGroup = Schemas["SharedGroup"];
+export type Matched = Schemas["Matched"];
 
 export interface TopicNode {
   name: string;
@@ -207,16 +159,7 @@ export interface TopicValue {
 }
 export type LastValue = TopicValue & { history?: TopicValue[] };
 
-export interface Retained {
-  topic: string;
-  qos: number;
-  publish_at?: string | null;
-  from_clientid?: string | null;
-  from_username?: string | null;
-  size?: number;
-  expires_at?: string | null;
-  payload?: string | null;
-}
+export type Retained = Schemas["RetainedMessage"];
 
 export interface Drops {
   total: number;

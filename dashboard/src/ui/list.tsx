@@ -38,9 +38,10 @@ export function useList<T>(path: string, filters: Query = {}, every?: number, us
   const { query } = place.value;
   const known = offered[path];
   const takes = (name: string) => known === undefined || known.includes(name);
-  const pieces = known?.includes("cursor") ?? false;
   const limit = Number(query.get("limit")) || usual;
   const sort = takes("sort") ? (query.get("sort") ?? undefined) : undefined;
+  // A list that goes on by a cursor may have pages when it is asked for in order.
+  const pieces = (known?.includes("cursor") ?? false) && !(sort && known?.includes("page"));
   const wanted = Object.fromEntries(Object.entries({ ...filters, limit, sort }).filter(([name]) => takes(name)));
   const key = `${path} ${JSON.stringify(wanted)}`;
   // Cursors lead on only: those that led here are kept for the way back.

@@ -7,14 +7,20 @@
 //! | [`people`] | `user`, `group` |
 //! | [`role`] | `role`, and how a rule is written |
 //! | [`ban`] | `ban` |
-//! | [`look`] | `clients`, `listeners`, `denials`, `audit`, `alarms`, `kick`, `purge` |
+//! | [`clients`] | `clients` |
+//! | [`subscriptions`] | `subscriptions` |
+//! | [`retained`] | `retained` |
+//! | [`look`] | `listeners`, `denials`, `audit`, `alarms`, `kick`, `purge` |
 //! | [`explain`] | `explain` |
 
 mod ban;
+mod clients;
 mod explain;
 mod look;
 mod people;
+mod retained;
 mod role;
+mod subscriptions;
 mod table;
 mod way;
 
@@ -34,7 +40,9 @@ pub(crate) enum Command {
     Group(people::GroupArgs),
     Role(role::RoleArgs),
     Ban(ban::BanArgs),
-    Clients(look::ClientsArgs),
+    Clients(clients::ClientsArgs),
+    Subscriptions(subscriptions::SubscriptionsArgs),
+    Retained(retained::RetainedArgs),
     Kick(look::KickArgs),
     Listeners(look::ListenersArgs),
     Denials(look::DenialsArgs),
@@ -52,7 +60,9 @@ impl Command {
             Self::Group(args) => people::group(args),
             Self::Role(args) => role::role(args),
             Self::Ban(args) => ban::ban(args),
-            Self::Clients(args) => look::clients(args),
+            Self::Clients(args) => clients::clients(args),
+            Self::Subscriptions(args) => subscriptions::subscriptions(args),
+            Self::Retained(args) => retained::retained(args),
             Self::Kick(args) => look::kick(args),
             Self::Listeners(args) => look::listeners(args),
             Self::Denials(args) => look::denials(args),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use admin::Failure;
 use broker::question::{ClientFacts, Clients, Subscribers};
-use broker::{Ask, Findings, Mail, Question};
+use broker::{Ask, Done, Errand, Findings, Mail, NotDone, Question, Task};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use types::{SubscriptionFilter, WorkerId};
+use types::{ReasonCode, SubscriptionFilter, WorkerId};
 
 use super::Steer;
 
@@ -16,7 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Steer {
     /// Asks a worker. Called within the API's runtime.
-    async fn ask(&self, worker: WorkerId, question: Question) -> Result<Findings, Failure> {
+    pub(super) async fn ask(
+        &self,
+        worker: WorkerId,
+        question: Question,
+    ) -> Result<Findings, Failure> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask {
             question,
@@ -26,7 +30,6 @@ impl Steer {
             }),
         };
         let sent = self.mailboxes.send(worker, Mail::Ask(Box::new(ask)));
-        let ending = || Failure::Unavailable("the server is ending".into());
         sent.map_err(|_| ending())?;
         match timeout(PATIENCE, answer).await {
             Ok(answer) => answer.map_err(|_| ending()),
@@ -35,6 +38,21 @@ impl Steer {
                 Err(Failure::Busy(words))
             }
         }
+    }
+
+    /// Hands an errand to a worker, which begins with it whether anybody waits or not.
+    pub(super) fn send(&self, worker: WorkerId, task: Task) -> Result<Awaited, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let errand = Errand {
+            task,
+            reply: Box::new(move |done| {
+                // Nobody waits any more.
+                let _late = reply.send(done);
+            }),
+        };
+        let sent = self.mailboxes.send(worker, Mail::Errand(Box::new(errand)));
+        sent.map_err(|_| ending())?;
+        Ok(Awaited { worker, answer })
     }
 
     /// What is known of a client, with so many of its subscriptions behind one of them.
@@ -51,7 +69,7 @@ impl Steer {
         };
         match self.ask(self.shared.home_of(client), question).await? {
             Findings::Client(facts) => Ok(facts),
-            Findings::Clients(_) | Findings::Subscribers(_) => Err(mistaken()),
+            _ => Err(mistaken()),
         }
     }
 
@@ -63,7 +81,7 @@ impl Steer {
     ) -> Result<Clients, Failure> {
         match self.ask(worker, question).await? {
             Findings::Clients(clients) => Ok(clients),
-            Findings::Client(_) | Findings::Subscribers(_) => Err(mistaken()),
+            _ => Err(mistaken()),
         }
     }
 
@@ -75,11 +93,54 @@ impl Steer {
     ) -> Result<Subscribers, Failure> {
         match self.ask(worker, question).await? {
             Findings::Subscribers(found) => Ok(found.unwrap_or_default()),
-            Findings::Client(_) | Findings::Clients(_) => Err(mistaken()),
+            _ => Err(mistaken()),
         }
     }
 }
 
-fn mistaken() -> Failure {
+pub(super) fn mistaken() -> Failure {
     Failure::Internal("a worker answered another question".into())
+}
+
+pub(super) fn unexpected() -> Failure {
+    Failure::Internal("a worker did something else".into())
+}
+
+fn ending() -> Failure {
+    Failure::Unavailable("the server is ending".into())
+}
+
+/// An errand that a worker has.
+pub(super) struct Awaited {
+    worker: WorkerId,
+    answer: oneshot::Receiver<Result<Done, NotDone>>,
+}
+
+impl Awaited {
+    /// What was done, when it is safe.
+    ///
+    /// # Errors
+    /// It was not done, or nobody knows in time: it may be done then.
+    pub(super) async fn done(self) -> Result<Done, Failure> {
+        let answer = timeout(PATIENCE, self.answer).await;
+        let answer = answer.map_err(|_| {
+            let words = "does not say in time that it is done and safe; it may be";
+            Failure::Busy(format!("worker {} {words}", self.worker.0))
+        })?;
+        answer.map_err(|_| ending())?.map_err(not_done)
+    }
+}
+
+fn not_done(why: NotDone) -> Failure {
+    match why {
+        NotDone::Busy(words) => Failure::Busy(format!("{words}; try again")),
+        NotDone::NoClient => Failure::NotFound("there is no such client".into()),
+        NotDone::Away => Failure::NotFound("the client is not connected".into()),
+        NotDone::NoSubscription => Failure::NotFound("the client has no such subscription".into()),
+        NotDone::Invalid(words) => Failure::Invalid(words.into()),
+        NotDone::Refused(ReasonCode::NotAuthorized, words) => Failure::Denied(words.into()),
+        NotDone::Refused(ReasonCode::QuotaExceeded, words) => Failure::Unavailable(words.into()),
+        NotDone::Refused(_, words) => Failure::Invalid(words.into()),
+        NotDone::Failed => Failure::Unavailable("the server's store has failed".into()),
+    }
 }

@@ -2,13 +2,19 @@
 
 use std::net::IpAddr;
 
-use admin::server::clients::Subscription;
-use admin::server::{Answer, Client, ClientFilter, Clients};
-use admin::{Failure, Piece};
+use admin::server::clients::{ClientKey, Subscription};
+use admin::server::{
+    Answer, Client, ClientFilter, ClientOrder, Clients, MessagePart, NewSubscription,
+    QueuedMessages, Will,
+};
+use admin::{Failure, Listed, Page, Piece};
 use auth::Identity;
 use broker::question::{ClientFacts, LinkFacts, Presence, SubscriptionFacts, Wanted};
-use broker::{CloseReason, Control, Question, Selector};
-use types::{ProtocolVersion, RetainHandling, SessionKey, SubscriptionFilter, WorkerId};
+use broker::{CloseReason, Control, Question, Selector, Task};
+use types::{
+    Peer, ProtocolVersion, RetainHandling, SessionKey, SubscriptionFilter, SubscriptionOptions,
+    WorkerId,
+};
 
 use super::{Steer, count};
 
@@ -51,6 +57,43 @@ impl Clients for Steer {
             Ok(Piece {
                 rows,
                 cursor: more.then(|| place.to_text()),
+            })
+        })
+    }
+
+    fn ordered_clients(
+        &self,
+        wanted: ClientFilter,
+        order: ClientOrder,
+        page: Page,
+    ) -> Answer<'_, Listed<Client>> {
+        Box::pin(async move {
+            let wanted = Box::new(self.wanted(wanted)?);
+            let limit = u64::try_from(page.limit()).unwrap_or(u64::MAX);
+            let most = usize::try_from(page.offset().saturating_add(limit));
+            let mut best = Best::new(order, most.unwrap_or(usize::MAX));
+            for worker in self.workers() {
+                let mut after = None;
+                loop {
+                    let question = Question::Clients {
+                        wanted: wanted.clone(),
+                        after,
+                        most: Question::MOST,
+                    };
+                    let found = self.some_clients(worker, question).await?;
+                    best.add(found.clients);
+                    after = found.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+            }
+            let count = best.count;
+            let first = usize::try_from(page.offset()).unwrap_or(usize::MAX);
+            let rows = best.into_rows().into_iter().skip(first);
+            Ok(Listed {
+                rows: rows.map(|facts| self.shown(facts)).collect(),
+                count,
             })
         })
     }
@@ -103,6 +146,116 @@ impl Clients for Steer {
             self.tell_one(home, Control::End(selector, CloseReason::Ended))
         })
     }
+
+    fn subscribe(&self, clientid: String, wish: NewSubscription) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let options = SubscriptionOptions {
+                qos: super::explain::qos(wish.qos),
+                no_local: wish.no_local,
+                retain_as_published: wish.retain_as_published,
+                retain_handling: RetainHandling::from_bits(wish.retain_handling)
+                    .ok_or_else(|| Failure::Invalid("rh: it is not 0, 1 or 2".into()))?,
+            };
+            let home = self.shared.home_of(&clientid);
+            let task = Task::Subscribe {
+                client: clientid.into(),
+                filter: filter(&wish.topic)?,
+                options,
+            };
+            self.send(home, task)?.done().await.map(drop)
+        })
+    }
+
+    fn unsubscribe(&self, clientid: String, topic: String) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let home = self.shared.home_of(&clientid);
+            let task = Task::Unsubscribe {
+                client: clientid.into(),
+                filter: filter(&topic)?,
+            };
+            self.send(home, task)?.done().await.map(drop)
+        })
+    }
+
+    fn messages(
+        &self,
+        clientid: String,
+        part: MessagePart,
+        from: usize,
+        limit: usize,
+    ) -> Answer<'_, QueuedMessages> {
+        Box::pin(async move { self.messages_of(&clientid, part, from, limit).await })
+    }
+}
+
+fn filter(text: &str) -> Result<SubscriptionFilter, Failure> {
+    let parsed = SubscriptionFilter::parse(text, u16::MAX);
+    parsed.map_err(|_| Failure::Invalid(format!("topic: {text:?} is no filter")))
+}
+
+/// The first clients of an order, of all that come by.
+struct Best {
+    order: ClientOrder,
+    most: usize,
+    count: u64,
+    rows: Vec<ClientFacts>,
+}
+
+impl Best {
+    fn new(order: ClientOrder, most: usize) -> Self {
+        Self {
+            order,
+            most,
+            count: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Takes some in. Twice as many as are wanted are kept at most, and a piece.
+    fn add(&mut self, clients: Vec<ClientFacts>) {
+        self.count = self.count.saturating_add(count(clients.len()));
+        self.rows.extend(clients);
+        if self.rows.len() > self.most.saturating_mul(2) {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        let order = self.order;
+        self.rows.sort_by(|one, other| {
+            let ordered = compare(order.by, one, other);
+            let ordered = match order.is_descending {
+                true => ordered.reverse(),
+                false => ordered,
+            };
+            // Clients of the same number have an order, too, or pages would not fit together.
+            ordered.then_with(|| one.client.cmp(&other.client))
+        });
+        self.rows.truncate(self.most);
+    }
+
+    fn into_rows(mut self) -> Vec<ClientFacts> {
+        self.sort();
+        self.rows
+    }
+}
+
+fn compare(by: ClientKey, one: &ClientFacts, other: &ClientFacts) -> std::cmp::Ordering {
+    let number = |facts: &ClientFacts| {
+        let link = facts.link.as_ref();
+        match by {
+            ClientKey::ClientId => None,
+            ClientKey::ConnectedAt => link.map(|link| link.info.accepted.as_millis()),
+            ClientKey::Received => link.map(|link| link.traffic.messages_in),
+            ClientKey::Sent => link.map(|link| link.traffic.messages_out),
+            ClientKey::Queued => Some(count(facts.waiting)),
+            ClientKey::Dropped => Some(facts.overflown),
+        }
+    };
+    match by {
+        ClientKey::ClientId => one.client.cmp(&other.client),
+        _ => number(one).cmp(&number(other)),
+    }
 }
 
 impl Steer {
@@ -114,6 +267,8 @@ impl Steer {
         Ok(Wanted {
             like: filter.like.map(Into::into),
             user: filter.username.map(Into::into),
+            like_user: filter.like_username.map(Into::into),
+            version: filter.version.map(version).transpose()?,
             address: address.transpose()?,
             listener: filter.listener.map(|name| self.place(&name)).transpose()?,
             presence: filter.connected.map(|connected| match connected {
@@ -172,6 +327,20 @@ impl Steer {
             queued: count(facts.waiting),
             inflight: count(facts.inflight),
             subscriptions_count: count(facts.subscription_count),
+            subscriptions_cnt: count(facts.subscription_count),
+            mqueue_len: count(facts.waiting),
+            mqueue_bytes: count(facts.waiting_bytes),
+            mqueue_dropped: facts.overflown,
+            inflight_cnt: count(facts.inflight),
+            awaiting_rel_cnt: count(facts.unreleased),
+            worker: self.shared.home_of(facts.client.as_str()).0,
+            disconnected_at: facts.left.map(|at| self.stamp(at)),
+            will: facts.will.map(|will| Will {
+                topic: (*will.topic).into(),
+                qos: will.qos as u8,
+                retain: will.retain,
+                delay: u32::try_from(will.delay.as_secs()).unwrap_or(u32::MAX),
+            }),
             ..Client::default()
         };
         match facts.link {
@@ -193,6 +362,21 @@ impl Steer {
             connected_at: Some(self.stamp(link.info.accepted)),
             certificate: certificate.map(|it| it.subject.clone()),
             granted_until: link.granted_until.map(|at| self.stamp(at)),
+            ip_address: link.info.peer.ip().map(|address| address.to_string()),
+            port: match link.info.peer {
+                Peer::Net(address) => Some(address.port()),
+                Peer::Local(_) => None,
+            },
+            transport: listener.map(|listener| transport(listener, link.info.peer).into()),
+            clean_start: Some(link.clean_start),
+            recv_msg: Some(link.traffic.messages_in),
+            send_msg: Some(link.traffic.messages_out),
+            recv_oct: Some(link.traffic.bytes_in),
+            send_oct: Some(link.traffic.bytes_out),
+            send_pending_bytes: Some(count(link.pending)),
+            receive_maximum: u16::try_from(link.window).ok(),
+            topic_alias_maximum: Some(link.aliases),
+            maximum_packet_size: Some(count(link.packet_size)),
             ..client
         }
     }
@@ -204,10 +388,32 @@ fn sorted<'n>(names: impl Iterator<Item = &'n std::sync::Arc<str>>) -> Vec<Strin
     names.into_iter().map(Into::into).collect()
 }
 
-fn nobody(clientid: &str) -> Failure {
+pub(super) fn nobody(clientid: &str) -> Failure {
     Failure::NotFound(format!(
         "there is no client {clientid:?}, connected or away"
     ))
+}
+
+/// The version that a number of the protocol level stands for.
+fn version(level: u8) -> Result<ProtocolVersion, Failure> {
+    match level {
+        3 => Ok(ProtocolVersion::V31),
+        4 => Ok(ProtocolVersion::V311),
+        5 => Ok(ProtocolVersion::V5),
+        _ => Err(Failure::Invalid("proto_ver: it is not 3, 4 or 5".into())),
+    }
+}
+
+/// What MQTT runs over.
+fn transport(listener: &config::Listener, peer: Peer) -> &'static str {
+    match (listener.protocol, peer) {
+        (config::Protocol::Mqtt, Peer::Local(_)) => "unix",
+        (config::Protocol::Mqtt, Peer::Net(_)) => "tcp",
+        (config::Protocol::Mqtts, _) => "tls",
+        (config::Protocol::Ws, _) => "ws",
+        (config::Protocol::Wss, _) => "wss",
+        (config::Protocol::Quic, _) => "quic",
+    }
 }
 
 fn spoken(version: ProtocolVersion) -> &'static str {

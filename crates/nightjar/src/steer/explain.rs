@@ -11,7 +11,7 @@ use admin::{Failure, server};
 use auth::rules::{Effect, Network};
 use auth::{Access, Grant, Identity, Policy, Subject, Verdict, Why};
 use broker::question::{ClientFacts, Subscriber};
-use broker::{Mount, Question, question};
+use broker::{Mount, question};
 use config::{Config, Method};
 use providers::access::BanOn;
 use types::{Certificate, QoS, SubscriptionFilter, TopicFilter, TopicName};
@@ -302,57 +302,8 @@ impl Steer {
 
     /// Who subscribed to a topic, and whether there are more.
     async fn routing(&self, topic: &str, qos: QoS) -> Result<(Vec<Receiver>, bool), Failure> {
-        let mut receivers = Vec::new();
-        let groups = self.subscribers(topic, qos, None, &mut receivers).await?;
-        for group in groups {
-            if receivers.len() > RECEIVERS {
-                break;
-            }
-            self.subscribers(topic, qos, Some(group), &mut receivers)
-                .await?;
-        }
-        let more = receivers.len() > RECEIVERS;
-        receivers.truncate(RECEIVERS);
-        Ok((receivers, more))
-    }
-
-    /// Adds who would get a message by itself, or by a group; the groups of the topic.
-    async fn subscribers(
-        &self,
-        topic: &str,
-        qos: QoS,
-        group: Option<SubscriptionFilter>,
-        receivers: &mut Vec<Receiver>,
-    ) -> Result<Vec<SubscriptionFilter>, Failure> {
-        let mut groups = Vec::new();
-        for worker in self.workers() {
-            let mut after = None;
-            while receivers.len() <= RECEIVERS {
-                let question = Question::Subscribers {
-                    topic: topic.into(),
-                    qos,
-                    group: group.clone(),
-                    after,
-                    most: Question::MOST,
-                };
-                let found = self.some_subscribers(worker, question).await?;
-                if groups.is_empty() {
-                    // Each worker knows all groups.
-                    groups = found
-                        .groups
-                        .iter()
-                        .map(|(one, _)| (**one).clone())
-                        .collect();
-                }
-                let share = group.as_ref().map(ToString::to_string);
-                receivers.extend(found.clients.into_iter().map(|one| receiver(one, &share)));
-                after = found.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(groups)
+        let (found, more) = self.receivers_of((topic, qos, None), RECEIVERS).await?;
+        Ok((found.into_iter().map(receiver).collect(), more))
     }
 }
 
@@ -480,11 +431,11 @@ fn step(step: auth::Step) -> Step {
     }
 }
 
-fn receiver(one: Subscriber, share: &Option<String>) -> Receiver {
+fn receiver((one, group): (Subscriber, Option<SubscriptionFilter>)) -> Receiver {
     Receiver {
         clientid: one.client.as_str().into(),
         qos: one.qos as u8,
-        share: share.clone(),
+        share: group.map(|group| group.to_string()),
         gets: match one.gets {
             question::Gets::Now => Gets::Now,
             question::Gets::Later => Gets::Later,
@@ -495,7 +446,7 @@ fn receiver(one: Subscriber, share: &Option<String>) -> Receiver {
 }
 
 /// The API knows no other.
-fn qos(bits: u8) -> QoS {
+pub(super) fn qos(bits: u8) -> QoS {
     match bits {
         0 => QoS::AtMostOnce,
         1 => QoS::AtLeastOnce,

@@ -33,7 +33,7 @@ export function Messages({ id, kind }: { id: string; kind: "queue" | "inflight" 
                 rows={data.map((message, at) => ({ ...message, at }))}
                 id={(row) => String(row.at)}
                 columns={[
-                  { title: "Topic", wide: true, cell: (row) => <button type="button" class="textlike link" onClick={() => setOpen(row)}><Text mono v={row.topic} /></button> },
+                  { title: "Topic", wide: true, cell: (row) => <button type="button" class="textlike link" onClick={() => setOpen(row)}>{row.topic ? <Text mono v={row.topic} /> : <span class="hint">{row.absent === "not_kept" ? "not kept: it would not be sent again" : "in the store"}</span>}</button> },
                   { title: "QoS", cell: (row) => row.qos },
                   { title: "From", cell: (row) => <Text mono v={row.from_clientid} /> },
                   { title: "Published", cell: (row) => ago(row.publish_at) },
@@ -63,7 +63,11 @@ export function Messages({ id, kind }: { id: string; kind: "queue" | "inflight" 
                 ["Published", ago(open.publish_at)],
               ]}
             />
-            <Payload payload={open.payload} topic={open.topic} full={open.size} />
+            {open.absent ? (
+              <p class="hint">{open.absent === "not_kept" ? "The server does not keep it: its session ends with the connection, so it would not be sent again." : "It lies in the store, and was not loaded for this look."}</p>
+            ) : (
+              <Payload payload={open.payload} topic={open.topic ?? ""} full={open.size} />
+            )}
           </div>
         </Dialog>
       )}

@@ -70,41 +70,58 @@ impl Way {
         most: Option<usize>,
     ) -> Result<Vec<Value>, Failure> {
         let mut rows: Vec<Value> = Vec::new();
-        let mut place = Place::Page(1);
-        loop {
-            let wanted = most.map_or(ROWS, |most| {
-                ROWS.min(most.saturating_sub(rows.len()).max(1))
-            });
-            // All pages of a list have the same size, or rows would be missed.
-            let limit = match place {
-                Place::Page(_) => most.map_or(ROWS, |most| most.clamp(1, ROWS)),
-                Place::Cursor(_) => wanted,
-            };
-            let mut words = vec![("limit", limit.to_string())];
-            words.push(match &place {
-                Place::Page(page) => ("page", page.to_string()),
-                Place::Cursor(cursor) => ("cursor", cursor.clone()),
-            });
-            if CURSORED.contains(&path) && matches!(place, Place::Page(_)) {
-                words.pop();
-            }
+        // All pages of a list have the same size, or rows would be missed.
+        let limit = most.map_or(ROWS, |most| most.clamp(1, ROWS));
+        for page in 1_u32.. {
+            let mut words = vec![("limit", limit.to_string()), ("page", page.to_string())];
             words.extend(query.iter().cloned());
-            let mut answer = self.ask("GET", &with_query(path, &words), None)?;
-            if let Some(Value::Array(found)) = answer.get_mut("data").map(Value::take) {
-                rows.extend(found);
-            }
-            let meta = answer.get("meta");
-            let more = meta.and_then(|meta| meta.get("hasnext")) == Some(&Value::Bool(true));
+            let meta = self.take(path, &words, &mut rows)?;
+            let more = meta.get("hasnext") == Some(&Value::Bool(true));
             if !more || most.is_some_and(|most| rows.len() >= most) {
+                break;
+            }
+        }
+        rows.truncate(most.unwrap_or(usize::MAX));
+        Ok(rows)
+    }
+
+    /// The same of a list that goes on by a cursor.
+    pub(super) fn pieces(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        most: Option<usize>,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut rows: Vec<Value> = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let wanted = most.map_or(ROWS, |most| most.saturating_sub(rows.len()));
+            let mut words = vec![("limit", wanted.clamp(1, ROWS).to_string())];
+            words.extend(cursor.map(|cursor| ("cursor", cursor)));
+            words.extend(query.iter().cloned());
+            let meta = self.take(path, &words, &mut rows)?;
+            let next = meta.get("cursor").and_then(Value::as_str);
+            cursor = next.map(Into::into);
+            if cursor.is_none() || most.is_some_and(|most| rows.len() >= most) {
                 rows.truncate(most.unwrap_or(usize::MAX));
                 return Ok(rows);
             }
-            place = match (meta.and_then(|meta| meta.get("cursor")), place) {
-                (Some(Value::String(cursor)), _) => Place::Cursor(cursor.clone()),
-                (_, Place::Page(page)) => Place::Page(page + 1),
-                (_, cursor) => cursor,
-            };
         }
+    }
+
+    /// Adds the rows of one answer; what else it says.
+    fn take(
+        &self,
+        path: &str,
+        words: &[(&str, String)],
+        rows: &mut Vec<Value>,
+    ) -> Result<Value, Failure> {
+        let mut answer = self.ask("GET", &with_query(path, words), None)?;
+        if let Some(Value::Array(found)) = answer.get_mut("data").map(Value::take) {
+            rows.extend(found);
+        }
+        let meta = answer.get_mut("meta").map(Value::take);
+        Ok(meta.unwrap_or_default())
     }
 
     /// Prints rows: as JSON, or as a table with these columns.
@@ -170,15 +187,6 @@ impl Way {
         })
     }
 }
-
-/// Where a list goes on.
-enum Place {
-    Page(u32),
-    Cursor(String),
-}
-
-/// Lists that go on by a cursor.
-const CURSORED: &[&str] = &["/clients"];
 
 /// A path with a query.
 fn with_query(path: &str, words: &[(&str, String)]) -> String {
