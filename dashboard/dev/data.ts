@@ -34,6 +34,7 @@ export const clients: T.Client[] = Array.from({ length: 240 }, (_, n): T.Client 
   const connected = chance(n + 7) > 0.12;
   const tls = chance(n + 3) > 0.5;
   const clientid = `${place}-${kind}-${String(n).padStart(3, "0")}`;
+  const queued = connected ? (n % 17 === 0 ? 41 : 0) : Math.floor(chance(n) * 900);
   const address = `10.${20 + (n % 4)}.${Math.floor(chance(n + 1) * 200)}.${(n * 7) % 250}`;
   return {
     clientid,
@@ -51,10 +52,15 @@ export const clients: T.Client[] = Array.from({ length: 240 }, (_, n): T.Client 
     keepalive: 60,
     subscriptions: [],
     subscriptions_count: 1 + (n % 7),
-    queued: connected ? (n % 17 === 0 ? 41 : 0) : Math.floor(chance(n) * 900),
+    subscriptions_cnt: 1 + (n % 7),
+    queued,
+    mqueue_len: queued,
     mqueue_bytes: 0,
     mqueue_dropped: n % 23 === 0 ? Math.floor(chance(n) * 3000) : 0,
     inflight: n % 4,
+    inflight_cnt: n % 4,
+    awaiting_rel_cnt: 0,
+    worker: n % 4,
     recv_msg: Math.floor(chance(n + 11) * 4_000_000),
     send_msg: Math.floor(chance(n + 12) * 900_000),
     recv_oct: Math.floor(chance(n + 13) * 900_000_000),
@@ -132,13 +138,12 @@ export function monitor(latest: number): T.Sample[] {
 
 export const subscriptions: T.SubscriptionRow[] = clients.slice(0, 200).flatMap((client, n) => [
   { clientid: client.clientid, topic: `plant/${PLACES[n % 4]}/${KINDS[n % 8]}/+/state`, qos: n % 3, nl: n % 5 === 0, rap: n % 2 === 0, rh: n % 3 },
-  { clientid: client.clientid, topic: n % 6 === 0 ? HOSTILE[n % HOSTILE.length] ?? "" : `cmd/${n}/#`, qos: 1, share: n % 10 === 0 ? "workers" : null },
+  { clientid: client.clientid, topic: n % 6 === 0 ? HOSTILE[n % HOSTILE.length] ?? "" : `cmd/${n}/#`, qos: 1, nl: false, rap: false, rh: 0, share: n % 10 === 0 ? "workers" : null },
 ]);
 
 export const groups: T.SharedGroup[] = ["workers", "archive", "alerts"].map((group, n) => ({
   group,
   topic: ["jobs/+/new", "plant/#", "+/+/alarm"][n] ?? "",
-  delivered: 918_221 * (n + 1),
   members: clients.slice(n * 6, n * 6 + 4).map((client, m) => ({ clientid: client.clientid, connected: client.connected, inflight: m * 3, queued: m === 2 ? 18 : 0 })),
 }));
 

@@ -46,7 +46,7 @@ const like = (value: unknown, wanted: string | null): boolean => !wanted || Stri
 
 function clientRows(query: Query) {
   const state = query.get("conn_state");
-  const found = data.clients.filter((one) => like(one.clientid, query.get("like_clientid")) && like(one.username, query.get("username")) && like(one.ip_address, query.get("ip_address")) && like(one.listener, query.get("listener")) && (!state || one.connected === (state === "connected")));
+  const found = data.clients.filter((one) => like(one.clientid, query.get("like_clientid")) && like(one.username, query.get("like_username")) && like(one.ip_address, query.get("ip_address")) && like(one.listener, query.get("listener")) && (!state || one.connected === (state === "connected")));
   const from = Number(query.get("cursor") ?? 0);
   const to = from + Number(query.get("limit") ?? 100);
   return { data: found.slice(from, to), meta: { limit: to - from, hasnext: to < found.length, ...(to < found.length ? { cursor: String(to) } : {}) } };

@@ -87,15 +87,14 @@ def test_a_message_of_the_api_reaches_clients_of_all_versions(running):
 
 
 def test_s51_the_api_publishes_nowhere_where_clients_cannot(running):
-    _, steer, api = running("[limits]\npacket_size = 2000\n")
+    _, steer, api = running("[limits]\npacket_size = 2000\nconnect_packet_size = 2000\n")
     for topic, status in [("$SYS/x", 403), ("$share/g/t", 403), ("$x", 403), ("a/#", 400), ("", 400)]:
         assert api.ask("POST", "/publish", {"topic": topic, "payload": ""})[0] == status, topic
     assert api.ask("POST", "/publish", {"topic": "a", "payload": "x" * 2000})[0] == 400
     lines = steer("audit")
     assert {line["operation"] for line in lines} == {"message.publish"}
-    assert "done" in {line["outcome"] for line in lines} or all(
-        line["outcome"] in ("refused", "failed") for line in lines
-    )
+    # What the server refuses after its line was written has a second one that says so.
+    assert lines[0]["outcome"] in ("refused", "failed")
 
 
 @pytest.mark.parametrize("qos", [0, 1, 2])
@@ -115,7 +114,7 @@ def test_what_the_api_published_and_deleted_survives_a_kill(running, qos):
     assert api.ask("POST", "/mqtt/retainer/delete", {"filter": "kept/3"}) == (200, {"deleted": 1})
     server.kill()
     server.start()
-    server.until_events("serving")
+    server.until_events("serving", 2)
     assert [row["topic"] for row in steer("retained", "list", "kept/#")] == ["kept/1", "kept/2", "kept/4"]
     rows = steer("clients", "queue", away)
     assert [(row["topic"], row["payload"]) for row in rows] == [
@@ -160,11 +159,11 @@ def test_retained_messages_are_listed_shown_and_deleted(running):
 
 def test_an_operator_subscribes_for_a_client_as_the_client_may(running):
     rules = """
-[[access.rule]]
+[[rule]]
 deny = "subscribe"
 topics = ["secret/#"]
 
-[[access.rule]]
+[[rule]]
 allow = "all"
 topics = ["#"]
 """

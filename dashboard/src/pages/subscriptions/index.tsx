@@ -110,12 +110,7 @@ function Groups() {
                     <Text mono v={group.topic} />
                   </span>
                 }
-                aside={
-                  <>
-                    {plural(group.members.length, "member")}
-                    {group.delivered !== undefined && <>, {number(group.delivered)} delivered</>}
-                  </>
-                }
+                aside={plural(group.members.length, "member")}
               >
                 <Table
                   label="Members"
@@ -177,7 +172,7 @@ function Match() {
               id={(row) => `${row.clientid} ${row.group ?? ""} ${row.filter}`}
               columns={[
                 { title: "Client", wide: true, cell: (row) => <ClientLink id={row.clientid} /> },
-                { title: "State", cell: (row) => <Dot tone={row.online ? "good" : "plain"} label={row.online ? "connected" : "away"} /> },
+                { title: "State", cell: (row) => (row.denied ? <Dot tone="bad" label="denied by a rule" /> : <Dot tone={row.online ? "good" : "plain"} label={row.online ? "connected" : "away"} />) },
                 { title: "By filter", cell: (row) => <Text mono v={row.filter} /> },
                 { title: "QoS", cell: (row) => row.qos },
                 { title: "Group", cell: (row) => (row.group ? <Badge tone="info"><Text v={row.group} /></Badge> : <Text v={null} />) },
