@@ -112,7 +112,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::access::{PasswordEdit, UserEdit};
-    use crate::chain::tests::{Bench, admitted, login, refusal};
+    use crate::chain::tests::{Bench, admitted, login, refusal, request};
     use crate::settings::{Kind, Settings};
     use crate::{Problem, ProviderSettings};
 
@@ -192,6 +192,29 @@ pub(crate) mod tests {
         admitted(bench.ask(login("ann", "two")));
         access.delete_user("ann").unwrap();
         refusal(bench.ask(login("ann", "two")));
+        assert_eq!(bench.chain.figures().providers[0].cached, 1);
+    }
+
+    #[test]
+    fn s62_the_yes_of_a_refresh_lets_nobody_in() {
+        let (_folder, access) = access();
+        access.put_user("ann", with_password("one")).unwrap();
+        let provider = ProviderSettings {
+            cache: Duration::from_secs(3600),
+            refresh: Duration::from_secs(60),
+            ..ProviderSettings::new("users", Kind::Database)
+        };
+        let bench = Bench::new(Settings {
+            providers: vec![provider],
+            access: Some(Arc::clone(&access)),
+            ..Settings::default()
+        });
+        let ann = admitted(bench.ask(login("ann", "one")));
+        assert_eq!(admitted(bench.refresh(&ann)), ann);
+        // The question of the refresh, word for word: the same client, and no password.
+        let (reason, _) = refusal(bench.ask(request(Some("ann"), None)));
+        assert_eq!(reason, ReasonCode::BadUserNameOrPassword);
+        admitted(bench.ask(login("ann", "one")));
         assert_eq!(bench.chain.figures().providers[0].cached, 1);
     }
 

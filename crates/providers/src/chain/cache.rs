@@ -8,7 +8,7 @@ use ring::rand::SystemRandom;
 
 use super::Purge;
 use crate::Problem;
-use crate::question::{Known, Question};
+use crate::question::{Known, Purpose, Question};
 
 /// Who was admitted lately. What was shown, passwords included, is kept as a keyed hash only, and
 /// the key is another one at each start.
@@ -59,8 +59,12 @@ impl Cache {
         }
     }
 
-    /// Who asks this was admitted lately, and that holds.
+    /// Who asks this was admitted lately, and that holds. A question about a client that is in is
+    /// never answered from here: it is asked because the answer may be another one now.
     pub(crate) fn find(&self, question: &Question, now: Instant) -> Option<Known> {
+        if question.purpose != Purpose::Admit {
+            return None;
+        }
         let entry = self.entries.get(&self.digest(question))?;
         let age = now.saturating_duration_since(entry.since);
         if age >= self.lasts {
@@ -77,8 +81,10 @@ impl Cache {
         Seen(self.purges)
     }
 
+    /// Remembers a client that was let in. A refresh shows no password: its yes would let in who
+    /// shows none either (S62).
     pub(crate) fn insert(&mut self, question: &Question, known: Known, seen: Seen, now: Instant) {
-        if seen != self.seen() {
+        if question.purpose != Purpose::Admit || seen != self.seen() {
             return;
         }
         let ends = now.checked_add(self.lasts).unwrap_or(now);
@@ -127,6 +133,11 @@ impl Cache {
             context.update(&length.to_le_bytes());
             context.update(part.unwrap_or_default());
         };
+        let purpose: &[u8] = match question.purpose {
+            Purpose::Admit => b"admit",
+            Purpose::Refresh => b"refresh",
+        };
+        add(Some(purpose));
         add(Some(question.client_id.as_bytes()));
         add(question.username.as_deref().map(str::as_bytes));
         add(question.password.as_ref().map(|it| it.reveal()));
@@ -186,6 +197,22 @@ mod tests {
         nameless.username = None;
         insert(&mut cache, &nameless, Known::default(), now);
         assert!(cache.find(&question("c", "", "p"), now).is_none());
+    }
+
+    #[test]
+    fn s62_a_refresh_is_neither_remembered_nor_answered() {
+        let mut cache = cache();
+        let now = Instant::now();
+        let mut refresh = question("c", "u", "");
+        refresh.purpose = Purpose::Refresh;
+        refresh.password = None;
+        let mut connect = question("c", "u", "");
+        connect.password = None;
+        insert(&mut cache, &refresh, Known::user("u"), now);
+        assert!(cache.find(&connect, now).is_none());
+        insert(&mut cache, &connect, Known::user("u"), now);
+        assert!(cache.find(&connect, now).is_some());
+        assert!(cache.find(&refresh, now).is_none());
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Step {
         Some(verdict)
     }
 
-    /// Asks the provider when it is its turn, and remembers a yes.
+    /// Asks the provider when it is its turn, and remembers a yes to a client that wants in.
     pub(super) async fn ask(&self, inner: &Inner, question: &Question, place: Place) -> Asked {
         let seen = self.cache().map(|cache| cache.seen());
         let work = self.provider.ask(question, &inner.hashing);
