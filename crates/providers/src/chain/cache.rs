@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ring::hmac;
 use ring::rand::SystemRandom;
+use types::Certificate;
 
 use super::Purge;
 use crate::Problem;
@@ -147,9 +148,8 @@ impl Cache {
             .map(|it| it.to_string())
             .as_deref()
             .map(str::as_bytes));
-        let certificate = question.certificate.as_deref();
-        add(certificate.map(|it| it.fingerprint.as_bytes()));
         add(Some(&question.listener.to_le_bytes()));
+        add_certificate(&mut add, question.certificate.as_deref());
         let mut digest = Digest::default();
         for (to, from) in digest.iter_mut().zip(context.sign().as_ref()) {
             *to = *from;
@@ -158,11 +158,42 @@ impl Cache {
     }
 }
 
+/// All of a certificate. The fingerprint alone would not do: what a PROXY header says of one has
+/// none, and may have a name only.
+fn add_certificate(add: &mut impl FnMut(Option<&[u8]>), certificate: Option<&Certificate>) {
+    let Some(certificate) = certificate else {
+        return add(None);
+    };
+    let Certificate {
+        common_names,
+        subject,
+        issuer,
+        dns_names,
+        uris,
+        emails,
+        serial,
+        fingerprint,
+        not_after,
+    } = certificate;
+    for text in [subject, issuer, serial, fingerprint] {
+        add(Some(text.as_bytes()));
+    }
+    add(Some(&not_after.to_le_bytes()));
+    for list in [common_names, dns_names, uris, emails] {
+        add(Some(&list.len().to_le_bytes()));
+        for name in list {
+            add(Some(name.as_bytes()));
+        }
+    }
+}
+
 /// Admissions that one provider remembers.
 const MOST: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::question::tests::question;
 
@@ -213,6 +244,49 @@ mod tests {
         insert(&mut cache, &connect, Known::user("u"), now);
         assert!(cache.find(&connect, now).is_some());
         assert!(cache.find(&refresh, now).is_none());
+    }
+
+    #[test]
+    fn s61_each_part_of_a_certificate_counts() {
+        let mut cache = cache();
+        let now = Instant::now();
+        let mut asked = question("c", "u", "p");
+        let mut with = |certificate: Certificate| {
+            asked.certificate = Some(Arc::new(certificate));
+            let found = cache.find(&asked, now).is_some();
+            insert(&mut cache, &asked, Known::user("u"), now);
+            found
+        };
+        let name = |name: &str| Certificate {
+            common_names: vec![name.into()],
+            ..Certificate::default()
+        };
+        // As a PROXY header has them: a name, and nothing else.
+        assert!(!with(name("ann")));
+        assert!(!with(name("bob")));
+        let others = [
+            Certificate::default(),
+            Certificate {
+                common_names: vec!["ann".into(), "bob".into()],
+                ..Certificate::default()
+            },
+            Certificate {
+                dns_names: vec!["ann".into()],
+                ..Certificate::default()
+            },
+            Certificate {
+                subject: "CN=ann".into(),
+                ..name("ann")
+            },
+            Certificate {
+                fingerprint: "ab12".into(),
+                ..name("ann")
+            },
+        ];
+        for other in others {
+            assert!(!with(other.clone()), "{other:?}");
+        }
+        assert!(with(name("ann")));
     }
 
     #[test]
