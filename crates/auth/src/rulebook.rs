@@ -111,10 +111,7 @@ impl Rulebook {
                 rules.push(rule);
             }
         }
-        let needs_connection = rules.iter().any(|rule| {
-            rule.who.iter().any(Who::needs_connection)
-                || rule.topics.iter().any(|it| it.needs_connection())
-        });
+        let needs_connection = rules.iter().any(Rule::needs_connection);
         Self {
             compiled: Arc::new(Compiled::new(rules)),
             members: contents.members,
@@ -235,8 +232,6 @@ impl Rulebook {
 
     /// The client's own rules that are about it.
     fn own<'r>(&'r self, who: &'r Subject<'r>) -> impl Iterator<Item = (RuleId, &'r Rule)> {
-        let rules = who.grant.and_then(|grant| grant.rules.as_deref());
-        let list = rules.map_or(&[][..], |rules| &rules.list);
         let mut facts = None;
         let is_about = move |(_, rule): &(RuleId, &Rule)| {
             rule.who.is_empty() || {
@@ -244,7 +239,7 @@ impl Rulebook {
                 rule.is_about(facts)
             }
         };
-        let named = (0..).map(RuleId::Own).zip(list);
+        let named = (0..).map(RuleId::Own).zip(own_rules(who));
         named.filter(is_about)
     }
 
@@ -270,7 +265,8 @@ impl Rulebook {
             };
             rule.is_about(&facts) && rule.fit(ask, values) == Fit::Whole
         };
-        let mut named = (0..).map(RuleId::Policy).zip(&self.compiled.rules);
+        let own = (0..).map(RuleId::Own).zip(own_rules(who));
+        let mut named = own.chain((0..).map(RuleId::Policy).zip(&self.compiled.rules));
         match named.find(|(_, rule)| fits(rule)) {
             Some((id, rule)) => decided(rule.effect, id),
             None => self.decide_last(ask, false),
@@ -354,7 +350,7 @@ impl Policy for Rulebook {
 
     fn could(&self, who: &Subject<'_>, access: &Access<'_>) -> bool {
         self.decide(who, access).is_allowed()
-            || self.needs_connection
+            || (self.needs_connection || own_rules(who).iter().any(Rule::needs_connection))
                 && self
                     .decide_first(who, access)
                     .unwrap_or_else(|| self.find_leniently(who, &Ask::new(access)))
@@ -413,6 +409,12 @@ impl Walk {
             _ => decision,
         }
     }
+}
+
+/// The rules that came with a client.
+fn own_rules<'a>(who: &Subject<'a>) -> &'a [Rule] {
+    let rules = who.grant.and_then(|grant| grant.rules.as_deref());
+    rules.map_or(&[], |rules| &rules.list)
 }
 
 fn decided(effect: Effect, rule: RuleId) -> Decision {

@@ -173,6 +173,12 @@ impl Rule {
         best
     }
 
+    /// Whether it asks for what only a connection shows.
+    pub(crate) fn needs_connection(&self) -> bool {
+        self.who.iter().any(Who::needs_connection)
+            || self.topics.iter().any(|it| it.needs_connection())
+    }
+
     /// Whether its topics fit, whatever else it asks for.
     pub(crate) fn topics_fit(&self, ask: &Ask<'_>, values: &Values<'_>) -> bool {
         let fits = |pattern: &Pattern| pattern.fit(ask.about, values) != Fit::None;

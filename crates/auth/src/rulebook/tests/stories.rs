@@ -330,6 +330,50 @@ fn rules_ask_for_address_and_listener() {
     assert_eq!(may(&client), ["anon"]);
 }
 
+/// The client is away: neither its address nor its listener is known.
+fn could(book: &Rulebook, own: Vec<Rule>, topic: &str) -> [bool; 2] {
+    let mut client = C().granted(Grant {
+        rules: Some(Arc::new(Rules { list: own })),
+        ..Grant::default()
+    });
+    client.address = None;
+    client.listener = None;
+    let topic = TopicName::parse(topic, u16::MAX).unwrap();
+    let (qos, retain) = (QoS::AtLeastOnce, false);
+    [
+        book.could(&client.subject(), &Access::Receive { topic, qos }),
+        book.could(&client.subject(), &Access::Publish { topic, qos, retain }),
+    ]
+}
+
+#[test]
+fn s48_own_rules_hold_for_who_is_away_though_they_ask_for_the_connection() {
+    let plain = book(vec![]);
+    let list = || vec![allow(Subscribe, &["dev/${ip}/#"])];
+    assert_eq!(could(&plain, list(), "dev/10.0.0.1/x"), [true, false]);
+    assert_eq!(could(&plain, list(), "other/10.0.0.1/x"), [false, false]);
+    let local = Network::parse("10.0.0.0/8").unwrap();
+    let list = vec![allow(Publish, &["a"]).only(Who::Address(vec![local]))];
+    assert_eq!(could(&plain, list, "a"), [false, true]);
+    // The first that is surely about it decides, whatever comes behind.
+    let list = vec![deny(Both, &["dev/#"]), allow(Both, &["dev/${ip}"])];
+    assert_eq!(could(&plain, list, "dev/10.0.0.1"), [false, false]);
+}
+
+#[test]
+fn s46_own_denials_hold_for_who_is_away_whatever_other_rules_ask_for() {
+    let local = Network::parse("10.0.0.0/8").unwrap();
+    let book = book(vec![
+        deny(Both, &["zzz"]).only(Who::Address(vec![local])),
+        allow(Both, &["plant/#"]),
+    ]);
+    let list = || vec![deny(Both, &["plant/secret"])];
+    assert_eq!(could(&book, list(), "plant/secret"), [false, false]);
+    assert_eq!(could(&book, list(), "plant/open"), [true, true]);
+    let elsewhere = deny(Both, &["plant/x"]).only(Who::Group(names(&["elsewhere"])));
+    assert_eq!(could(&book, vec![elsewhere], "plant/x"), [true, true]);
+}
+
 #[test]
 fn rules_to_the_letter_are_about_filters() {
     let exactly = |mut rule: Rule| {
