@@ -44,7 +44,6 @@ struct Conversation {
     verifier: Verifier,
     /// Whether the verifier is somebody's.
     is_real: bool,
-    superuser: bool,
     /// What `c=` must say.
     binding: &'static str,
     nonce: String,
@@ -81,17 +80,17 @@ impl Scram {
 
     /// The next message.
     pub(crate) async fn converse(&self, enhanced: Enhanced, hashing: &Hashing) -> Verdict {
-        let Some(Exchange(exchange)) = enhanced.exchange else {
-            let access = Arc::clone(&self.access);
-            let begun = hashing
-                .run(move || begin(&access, enhanced.data.reveal()))
-                .await;
-            return begun.unwrap_or_else(Verdict::Failed);
+        let Enhanced { data, exchange, .. } = enhanced;
+        let access = Arc::clone(&self.access);
+        let said = match exchange.map(|Exchange(exchange)| exchange.downcast::<Conversation>()) {
+            None => hashing.run(move || begin(&access, data.reveal())).await,
+            Some(Ok(conversation)) => {
+                let end = move || end(&access, *conversation, data.reveal());
+                hashing.run(end).await
+            }
+            Some(Err(_)) => return Verdict::Failed("a conversation of somebody else".into()),
         };
-        match exchange.downcast::<Conversation>() {
-            Ok(conversation) => conversation.end(enhanced.data.reveal()),
-            Err(_) => Verdict::Failed("a conversation of somebody else".into()),
-        }
+        said.unwrap_or_else(Verdict::Failed)
     }
 }
 
@@ -114,7 +113,6 @@ fn begin(access: &Access, message: &[u8]) -> Verdict {
         Ok(stored) => stored.filter(|user| !user.disabled),
         Err(error) => return Verdict::Failed(error.to_string().into()),
     };
-    let superuser = stored.as_ref().is_some_and(|user| user.superuser);
     let verifier = stored.and_then(|user| user.credentials.scram);
     // Made in both cases, so that it takes the same time.
     let pretence = pretence(access, &user);
@@ -127,7 +125,6 @@ fn begin(access: &Access, message: &[u8]) -> Verdict {
         user,
         verifier,
         is_real,
-        superuser,
         binding,
         nonce,
         so_far: format!("{bare},{answer}"),
@@ -149,12 +146,33 @@ fn pretence(access: &Access, user: &str) -> Verifier {
     }
 }
 
+/// Answers the client's last message, by what the database says now: the client took the time in
+/// between, as long as it liked (S48, S61).
+fn end(access: &Access, conversation: Conversation, message: &[u8]) -> Verdict {
+    let answer = match conversation.verify(message) {
+        Ok(answer) => answer,
+        Err(why) => return Verdict::Wrong(why.into()),
+    };
+    let Conversation { user, verifier, .. } = conversation;
+    let stored = match access.stored(&user) {
+        Ok(stored) => stored.filter(|user| user.credentials.scram.as_ref() == Some(&verifier)),
+        Err(error) => return Verdict::Failed(error.to_string().into()),
+    };
+    match stored {
+        None => Verdict::Wrong("the password was changed meanwhile".into()),
+        Some(stored) if stored.disabled => Verdict::Wrong("the user is disabled".into()),
+        Some(stored) => Verdict::Known(Known {
+            superuser: stored.superuser,
+            data: Some(answer.into()),
+            ..Known::user(&user)
+        }),
+    }
+}
+
 impl Conversation {
-    /// Answers the client's last message.
-    fn end(self, message: &[u8]) -> Verdict {
-        let Some((without_proof, proof)) = self.parse_last(message) else {
-            return Verdict::Wrong("the message is not what SCRAM says".into());
-        };
+    /// What proves the server to the client, if the client's last message proves the client.
+    fn verify(&self, message: &[u8]) -> Result<String, &'static str> {
+        let (without_proof, proof) = self.parse_last(message).ok_or(MALFORMED)?;
         let text = format!("{},{without_proof}", self.so_far);
         let signature = sign(&self.verifier.stored_key, text.as_bytes());
         let key: Vec<u8> = signature
@@ -166,14 +184,10 @@ impl Conversation {
         let stored = digest::digest(&digest::SHA256, &key);
         let is_right = bool::from(stored.as_ref().ct_eq(&self.verifier.stored_key));
         if !is_right || !self.is_real {
-            return Verdict::Wrong("wrong password, or no such user".into());
+            return Err("wrong password, or no such user");
         }
         let proof = sign(&self.verifier.server_key, text.as_bytes());
-        Verdict::Known(Known {
-            superuser: self.superuser,
-            data: Some(format!("v={}", STANDARD.encode(proof)).into()),
-            ..Known::user(&self.user)
-        })
+        Ok(format!("v={}", STANDARD.encode(proof)))
     }
 
     /// `c=..,r=..[,x=..],p=..`: what comes before the proof, and the proof.

@@ -6,7 +6,7 @@ use types::ReasonCode;
 
 use super::*;
 use crate::ProviderSettings;
-use crate::access::UserEdit;
+use crate::access::{PasswordEdit, UserEdit};
 use crate::chain::tests::{Bench, admitted, refusal, request};
 use crate::database::tests::{access, with_password};
 use crate::settings::{Kind, Settings};
@@ -111,17 +111,13 @@ fn the_standards_example_is_verified() {
         user: "user".into(),
         verifier,
         is_real: true,
-        superuser: false,
         binding: "biws",
         nonce: "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0".into(),
         so_far: format!("n=user,r=rOprNGfwEbeRWgbNEkqO,{server}"),
     };
     let last = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
                 p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
-    let Verdict::Known(known) = conversation.end(last.as_bytes()) else {
-        panic!("the example is right");
-    };
-    let data = String::from_utf8(known.data.unwrap()).unwrap();
+    let data = conversation.verify(last.as_bytes()).unwrap();
     assert_eq!(data, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
 }
 
@@ -194,6 +190,53 @@ fn s65_a_user_who_is_not_there_is_answered_as_one_who_is() {
     assert_eq!(*reason, ReasonCode::BadUserNameOrPassword);
     assert_eq!(&**why, "scram: wrong password, or no such user");
     assert!(answers.iter().all(|answer| *answer == answers[0]));
+}
+
+#[test]
+fn s48_a_change_holds_for_who_has_begun_to_log_in() {
+    let (_folder, access) = access();
+    let bench = bench(&access);
+    let root = || UserEdit {
+        superuser: true,
+        ..with_password("pencil")
+    };
+    let change = |how: &dyn Fn(&Access)| {
+        access.put_user("ann", root()).unwrap();
+        let (server, exchange) = goes_on(bench.ask(asks(&ANN.first(), None)));
+        how(&access);
+        bench.ask(asks(&ANN.last(&server).message, Some(exchange)))
+    };
+    let plain = admitted(change(&|_| {}));
+    assert!(plain.grant.unwrap().superuser);
+    let keep = |edit: UserEdit| UserEdit {
+        password: PasswordEdit::Keep,
+        ..edit
+    };
+    let demoted = |access: &Access| {
+        access.put_user("ann", keep(UserEdit::default())).unwrap();
+    };
+    assert!(!admitted(change(&demoted)).grant.unwrap().superuser);
+    let disabled = |access: &Access| {
+        let edit = UserEdit {
+            disabled: true,
+            ..root()
+        };
+        access.put_user("ann", keep(edit)).unwrap();
+    };
+    let removed = |access: &Access| {
+        access.delete_user("ann").unwrap();
+    };
+    let renewed = |access: &Access| {
+        access.put_user("ann", with_password("pencil")).unwrap();
+    };
+    let ways: [&dyn Fn(&Access); 3] = [&disabled, &removed, &renewed];
+    for (change, why) in ways.map(change).into_iter().zip([
+        "scram: the user is disabled",
+        "scram: the password was changed meanwhile",
+        "scram: the password was changed meanwhile",
+    ]) {
+        assert_eq!(&*refusal(change).1, why);
+    }
 }
 
 #[test]
