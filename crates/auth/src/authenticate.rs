@@ -102,7 +102,12 @@ pub enum AskedFor {
     /// A connection that wants in, or that authenticates again.
     Connection(ConnId),
     /// The grant of a session.
-    Session(SessionKey),
+    Session {
+        /// Which session.
+        key: SessionKey,
+        /// The number of the question: only the answer to its newest one counts.
+        question: u32,
+    },
 }
 
 /// An answer, or the promise of one.

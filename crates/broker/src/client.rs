@@ -23,6 +23,11 @@ pub(crate) struct Client {
     pub(crate) identity: Identity,
     /// What came with the identity when the client last connected.
     pub(crate) grant: Option<Arc<Grant>>,
+    /// Another number whenever the grant is another or is asked for: who answers an older question
+    /// says what is not so any more.
+    pub(crate) question: u32,
+    /// When the grant is over; only while away.
+    pub(crate) grant_ends: Time,
     /// Whether each message for it is to be asked about.
     pub(crate) asks: Asks,
     /// Another number whenever something changes that rules may ask for.
@@ -118,6 +123,8 @@ impl Client {
             id,
             identity,
             grant: None,
+            question: 0,
+            grant_ends: Time::MAX,
             asks: Asks::Never,
             epoch: 0,
             prepared_by: 0,

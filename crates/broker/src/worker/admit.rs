@@ -236,6 +236,7 @@ impl Worker {
         self.open_connection(id, key, admission, now);
         if let Some(client) = self.clients.at_mut(key) {
             client.grant = admission.grant.clone();
+            client.question = client.question.wrapping_add(1);
         }
         self.take_user_rates(id, admission.identity.user());
         self.start_grant(id, key, Occasion::Authenticated, now);

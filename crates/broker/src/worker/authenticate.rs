@@ -138,7 +138,12 @@ impl Worker {
     pub(super) fn on_answer(&mut self, of: AskedFor, outcome: Outcome, now: Time) {
         match of {
             AskedFor::Connection(id) => self.on_connection_answer(id, outcome, now),
-            AskedFor::Session(key) => self.on_refreshed(key, outcome, now),
+            AskedFor::Session { key, question } => {
+                let client = self.clients.at(key);
+                if client.is_some_and(|client| client.question == question) {
+                    self.on_refreshed(key, outcome, now);
+                }
+            }
         }
     }
 
@@ -338,16 +343,22 @@ impl Worker {
         }
     }
 
-    /// Asks again what a client is granted.
+    /// Asks again what a client is granted. Of one that is away nobody can be asked: it has no
+    /// address, and no password to come back with.
     pub(super) fn refresh(&mut self, key: SessionKey, now: Time) {
-        let Some(client) = self.clients.at(key) else {
+        let Some(client) = self.clients.at_mut(key) else {
             return;
         };
         let Some(conn) = client.conn.and_then(|conn| self.conns.at(conn)) else {
-            return;
+            return self.withdraw_grant(key);
         };
+        client.question = client.question.wrapping_add(1);
+        let question = client.question;
         let refresh = Refresh {
-            asker: self.asker(AskedFor::Session(key)),
+            asker: Asker {
+                worker: self.id,
+                of: AskedFor::Session { key, question },
+            },
             identity: client.identity.clone(),
             client_id: client.id.as_str().into(),
             peer: conn.info.peer,
@@ -371,9 +382,7 @@ impl Worker {
                 self.take_grant(key, grant, Occasion::Refreshed, now);
             }
             Outcome::Admitted(_) | Outcome::Refused(_) => {
-                if let Some(conn) = client.conn {
-                    self.close(conn, CloseReason::Unwelcome, now);
-                }
+                self.end_unwelcome(key, now);
             }
             // Nobody is asked for a conversation that it did not begin.
             Outcome::Continue { .. } => {

@@ -6,6 +6,7 @@ use auth::Grant;
 use types::{ConnId, SessionKey, Time};
 
 use super::Worker;
+use crate::client::Asks;
 use crate::conn::{Conn, Term};
 use crate::event::CloseReason;
 use crate::timers::Timer;
@@ -32,7 +33,11 @@ impl Worker {
             return;
         };
         let changed = client.grant.as_deref() != grant.as_deref();
+        let ends = grant.as_ref().and_then(|grant| grant.valid_for);
+        let ends = ends.map_or(Time::MAX, |span| now + span);
+        client.grant_ends = client.grant_ends.min(ends);
         client.grant = grant;
+        client.question = client.question.wrapping_add(1);
         let conn = client.conn;
         if let Some(conn) = conn {
             self.start_grant(conn, key, occasion, now);
@@ -41,6 +46,42 @@ impl Worker {
             self.forget_decisions(key);
             self.review_soon(key);
         }
+    }
+
+    /// What a client that is away was granted does not hold any more, or nobody knows whether it
+    /// does. It is as after a restart: what waits is asked about when the client is back.
+    pub(super) fn withdraw_grant(&mut self, key: SessionKey) {
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
+        client.question = client.question.wrapping_add(1);
+        if client.grant.take().is_some() {
+            client.asks = Asks::Returning;
+            self.forget_decisions(key);
+        }
+    }
+
+    /// The same if its time is over (S67).
+    pub(super) fn withdraw_old_grant(&mut self, key: SessionKey, now: Time) {
+        let client = self.clients.at(key).filter(|client| client.conn.is_none());
+        if client.is_some_and(|client| client.grant_ends <= now) {
+            self.withdraw_grant(key);
+        }
+    }
+
+    /// A client is not to be here any more: neither its connection, nor its will, nor what it was
+    /// granted (S46, S48).
+    pub(super) fn end_unwelcome(&mut self, key: SessionKey, now: Time) {
+        let Some(client) = self.clients.at_mut(key) else {
+            return;
+        };
+        if let Some(conn) = client.conn {
+            return self.close(conn, CloseReason::Unwelcome, now);
+        }
+        if client.will.take().is_some() {
+            self.record_away(key);
+        }
+        self.withdraw_grant(key);
     }
 
     /// Notes how long the grant of a client holds, and when it is asked for again.

@@ -195,13 +195,18 @@ impl Worker {
         let info = conn.info;
         let peer = info.peer;
         let Phase::Open(Open {
-            session: key, will, ..
+            session: key,
+            will,
+            term,
+            ..
         }) = conn.phase
         else {
             return;
         };
-        // A ban keeps everything out that comes from the client, its will too (S55).
-        let will = will.filter(|_| reason != CloseReason::Banned);
+        // A ban keeps everything out that comes from the client, its will too (S55). So does the
+        // end of a user: the policy may hear of that later than this (S48).
+        let unwelcome = reason == CloseReason::Unwelcome;
+        let will = will.filter(|_| reason != CloseReason::Banned && !unwelcome);
         let metrics = self.metrics();
         metrics.set(
             Gauge::Connected,
@@ -211,6 +216,7 @@ impl Worker {
             return;
         };
         client.conn = None;
+        client.grant_ends = term.and_then(|term| term.ends).unwrap_or(Time::MAX);
         client.session.compact();
         if let Some(member) = &client.member {
             member.set_online(false);
@@ -220,6 +226,9 @@ impl Worker {
         client.ends = Some(ends);
         client.left = Some(now);
         self.forget_decisions(key);
+        if unwelcome {
+            self.withdraw_grant(key);
+        }
         self.event(Event::Disconnected {
             client: id.clone(),
             peer,
@@ -307,6 +316,7 @@ impl Worker {
         let Ok(topic) = TopicName::parse(&will.topic, u16::MAX) else {
             return;
         };
+        self.withdraw_old_grant(key, now);
         if !self.may_leave_will(key, will, link) {
             self.metrics()
                 .dropped(DropReason::NotAuthorized, 1, will.payload.len());

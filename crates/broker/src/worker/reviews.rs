@@ -309,7 +309,9 @@ impl Worker {
     /// Ends the connections that are meant.
     pub(super) fn end_selected(&mut self, selector: &Selector, reason: CloseReason, now: Time) {
         for key in self.selected(selector) {
-            if let Some(conn) = self.clients.at(key).and_then(|client| client.conn) {
+            if reason == CloseReason::Unwelcome {
+                self.end_unwelcome(key, now);
+            } else if let Some(conn) = self.clients.at(key).and_then(|client| client.conn) {
                 self.close(conn, reason, now);
             }
         }
