@@ -242,19 +242,19 @@ impl Counting {
             created: now,
         };
         let agree = noted(&record, bans::shown);
-        let made = self.doors.access().changes(&agree).put_ban(&ban);
+        let made = self.doors.access().changes(&agree).lengthen_ban(&ban);
         made.map(drop).map_err(|error| error.to_string())
     }
 
     fn raise(&mut self, name: &'static str, client: ClientId, words: &str, ends: Instant) {
-        if self.alarms.raise(name, client.as_str(), words) == Raised::New {
-            let about = client.as_str();
-            warn!(alarm = name, about, words, "alarm raised");
+        let about = client.as_str();
+        match self.alarms.raise(name, about, words) {
+            Raised::New => warn!(alarm = name, about, words, "alarm raised"),
+            Raised::Again => {}
+            // There is nothing to clear. So there are never more ends than alarms.
+            Raised::Lost => return,
         }
         self.ends.insert((name, client), ends);
-        while self.ends.len() > CLIENTS {
-            self.ends.pop_first();
-        }
     }
 
     /// Clears what is over.

@@ -238,14 +238,39 @@ impl Changes<'_> {
     /// # Errors
     /// What it names is no client identifier, user or network.
     pub fn put_ban(&self, ban: &Ban) -> Result<Change, AccessError> {
+        let made = self.edit_ban(ban, |_| true)?;
+        made.ok_or(AccessError::Exists)
+    }
+
+    /// The same, unless there is one that lasts at least as long: `None`, and that stays.
+    ///
+    /// # Errors
+    /// As for [`Changes::put_ban`].
+    pub fn lengthen_ban(&self, ban: &Ban) -> Result<Option<Change>, AccessError> {
+        self.edit_ban(ban, |before| match (before.until, ban.until) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(before), Some(until)) => before < until,
+        })
+    }
+
+    fn edit_ban(
+        &self,
+        ban: &Ban,
+        replaces: impl FnOnce(&Ban) -> bool,
+    ) -> Result<Option<Change>, AccessError> {
         let (key, banned) = ban.on.check()?;
         let _writing = self.access.writing();
         let before = self.access.model().ban(&key);
-        self.make(format!("ban {key}"), before.as_ref(), Some(ban), || {
+        if before.as_ref().is_some_and(|before| !replaces(before)) {
+            return Ok(None);
+        }
+        let made = self.make(format!("ban {key}"), before.as_ref(), Some(ban), || {
             let revision = self.access.store.put(store::BANS, &key, ban)?;
             self.access.model().put_ban(&key, ban, banned, revision);
             Ok(revision)
-        })
+        });
+        made.map(Some)
     }
 
     /// Takes a ban away.

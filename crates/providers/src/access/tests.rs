@@ -233,6 +233,26 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn s55_a_ban_gives_way_only_to_one_that_lasts_longer() {
+    let (_folder, file) = folder();
+    let access = open(&file);
+    let user = |until| ban(BanOn::User("u".into()), until);
+    let until = |until| {
+        let made = access.agreed().lengthen_ban(&user(until)).unwrap();
+        (made.is_some(), access.bans()[0].until)
+    };
+    assert_eq!(until(Some(50)), (true, Some(50)));
+    assert_eq!(until(Some(50)), (false, Some(50)));
+    assert_eq!(until(Some(100)), (true, Some(100)));
+    assert_eq!(until(Some(99)), (false, Some(100)));
+    assert_eq!(until(None), (true, None));
+    assert_eq!(until(Some(101)), (false, None));
+    // An operator says what it is to be.
+    access.put_ban(&user(Some(10))).unwrap();
+    assert_eq!(access.bans()[0].until, Some(10));
+}
+
+#[test]
 fn s55_bans_end_when_they_are_over() {
     let (_folder, file) = folder();
     let access = open(&file);
