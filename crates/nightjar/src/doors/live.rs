@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use auth::Policy;
 use broker::{Control, Mail};
@@ -22,6 +22,8 @@ use super::permissions::{self, RuleError};
 const FILE: &str = "access.redb";
 /// Changes that come so shortly after each other become one policy.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// And those that come in this time at most.
+const LONGEST_TOGETHER: Duration = Duration::from_millis(500);
 /// Bans that are over are taken out of the database now and then.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -122,8 +124,7 @@ impl Permissions {
                 loop {
                     match changes.0.recv_timeout(next) {
                         Ok(()) => {
-                            // What comes now belongs to it.
-                            while changes.0.recv_timeout(TOGETHER).is_ok() {}
+                            gather(&changes.0);
                         }
                         Err(RecvTimeoutError::Timeout) => {}
                         Err(RecvTimeoutError::Disconnected) => return,
@@ -153,6 +154,17 @@ impl Permissions {
             }
         }
         until_expiry(&snapshot, now)
+    }
+}
+
+/// What comes shortly after a change belongs to it. Whoever goes on changing does not put it off.
+fn gather(changes: &Receiver<()>) {
+    let end = Instant::now() + LONGEST_TOGETHER;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || changes.recv_timeout(left.min(TOGETHER)).is_err() {
+            return;
+        }
     }
 }
 
