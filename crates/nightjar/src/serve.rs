@@ -9,8 +9,9 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use broker::mail::Selector;
 use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
-use config::{Config, Protocol, SharedStrategy, Sources};
+use config::{Config, Method, Protocol, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
 use topics::Strategy;
@@ -513,6 +514,9 @@ impl Server {
             limits: Arc::clone(&limits),
             reference: reference.clone(),
         });
+        if asks_again(&self.config, &changes) {
+            self.tell_all(|| Control::Refresh(Selector::All));
+        }
         if changes.is_empty() {
             return info!("configuration read again: nothing has changed");
         }
@@ -571,6 +575,15 @@ impl Server {
             }
         }
     }
+}
+
+/// Whether another answer could be given about who is in: by other providers, or by a file of
+/// passwords, which may have changed behind its name.
+fn asks_again(config: &Config, changes: &config::Changes) -> bool {
+    let mut asked = config.authentication.iter();
+    let mut applied = changes.applied.iter();
+    asked.any(|one| matches!(one.method, Method::Passwords(_)))
+        || applied.any(|key| key.starts_with("authentication"))
 }
 
 /// A worker's state is lost: the process ends, to be started again.

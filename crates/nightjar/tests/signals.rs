@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
 
 use common::Server;
 use rustix::process::Signal;
@@ -43,6 +46,33 @@ fn a_reload_of_a_bad_file_changes_nothing() {
     server.configure("");
     server.signal(Signal::HUP);
     server.line("configuration read again: nothing has changed");
+}
+
+/// The hash is of "correct horse".
+const USERS: &str = "ann:$7$101$B1E/oaJOaaM241QA$uHq3KrnIIRI5SsWel1brZLhyww8sTQMcCZ3aOGmM2g9MQc3F1Ks/7laGv2TECklOJmk68kzdFCLTNyo29wo2fA==\n";
+
+#[test]
+fn s48_a_reload_asks_again_about_who_is_in() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reloaded-users");
+    fs::write(&file, USERS).expect("a file");
+    let mut server = Server::start(
+        "users",
+        &format!("[[authentication]]\ntype = \"passwords\"\nfile = {file:?}\n"),
+    );
+    let mut link = TcpStream::connect(server.addresses[0]).expect("a connection");
+    let patience = Some(Duration::from_secs(20));
+    link.set_read_timeout(patience).expect("a time limit");
+    link.write_all(
+        b"\x10\x21\x00\x04MQTT\x04\xc2\x00\x00\x00\x01c\x00\x03ann\x00\x0dcorrect horse",
+    )
+    .expect("CONNECT");
+    let mut answer = [0; 4];
+    link.read_exact(&mut answer).expect("CONNACK");
+    assert_eq!(answer, [0x20, 2, 0, 0]);
+    fs::write(&file, USERS.replace("ann", "bob")).expect("a file");
+    server.signal(Signal::HUP);
+    server.line("configuration read again: nothing has changed");
+    assert_eq!(link.read(&mut [0]).expect("the end"), 0);
 }
 
 /// Two listeners with names; others behind them.
