@@ -450,3 +450,26 @@ fn a_reload_holds_who_is_connected_to_other_rates() {
     reload(&mut universe, of_listener(1_000), &limits);
     assert_eq!(answered_in_a_second(&mut universe, &mut peer), 100);
 }
+
+#[test]
+fn a_reload_wakes_who_rests_for_a_rate_that_is_gone() {
+    let limits = Limits {
+        client_message_rate: rate(1, 3_600),
+        ..Limits::default()
+    };
+    let mut universe = listening(1, ListenerRules::default(), limits);
+    let mut peer = join(&mut universe, connect(V311, "m"));
+    for id in 1..=10 {
+        let packet = Packet::Publish(publish("t", b"", QoS::AtLeastOnce, id));
+        universe.send(peer.link, &encode(&packet, V311));
+    }
+    universe.settle();
+    let before = peer.received(&mut universe).len();
+    assert!(before < 10, "{before}");
+    universe.control(&Control::Reload {
+        limits: Arc::new(Limits::default()),
+        reference: None,
+    });
+    universe.settle();
+    assert_eq!(before + peer.received(&mut universe).len(), 10);
+}

@@ -178,5 +178,7 @@ impl Worker {
             let listener = self.shared.listener(conn.info.listener);
             conn.rates = Rates::new(conn.rates.take(), &self.limits, listener, user);
         }
+        // What it rested for may not hold any more.
+        self.end_rest(id);
     }
 }
