@@ -83,6 +83,7 @@ fn contents(count: usize) -> Contents {
             roles: (0..3)
                 .map(|n| format!("role{}", (user + n) % 20).into())
                 .collect(),
+            superuser: false,
         };
         members
             .users
@@ -90,6 +91,7 @@ fn contents(count: usize) -> Contents {
         let one = Membership {
             groups: Vec::new(),
             roles: vec![format!("role{}", user % 20).into()],
+            superuser: false,
         };
         members.users.insert(format!("single{user}").into(), one);
     }

@@ -30,11 +30,11 @@ pub use bans::{Banned, Bans};
 pub use classes::Prepared;
 pub use members::{Members, Membership, Role};
 
-use crate::Subject;
 use crate::access::{Access, Decision, RuleId, Verdict};
 use crate::policy::{Ban, Policy, Source, Step};
 use crate::rules::fit::{About, Ask, Facts, Fit};
 use crate::rules::{Effect, Rule, Rules, Values, Who};
+use crate::{Grant, Subject};
 use classes::{Compiled, Trees};
 use levels::{Levels, NONE};
 
@@ -300,10 +300,14 @@ impl Policy for Rulebook {
         if source.granted || !self.check_retain_source {
             return true;
         }
+        let grant = Grant {
+            superuser: self.members.is_superuser(source.identity),
+            ..Grant::default()
+        };
         let who = Subject {
             identity: source.identity,
             client_id: source.client_id,
-            grant: None,
+            grant: Some(&grant),
             address: None,
             certificate: None,
             listener: None,

@@ -43,4 +43,14 @@ pub struct Grant {
     pub refresh_after: Option<Duration>,
     /// The name of the provider that gave it, which is the one to ask again.
     pub provider: Option<Arc<str>>,
+    /// The policy says the same of the user ([`crate::rulebook::Members`]), also later, when the
+    /// client is gone (S47).
+    pub is_known: bool,
+}
+
+impl Grant {
+    /// Whether it lets its client do something that the policy knows nothing of.
+    pub fn adds_rights(&self) -> bool {
+        !self.is_known && (self.superuser || self.rules.is_some() || !self.groups.is_empty())
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use auth::{Identity, Source};
+use auth::{Grant, Identity, Source};
 use store::RecoveredPublisher;
 use topics::retained::RetainedValue;
 use types::{Body, ClientId, Time, TopicName};
@@ -34,12 +34,11 @@ impl Publisher {
     pub(crate) fn of(client: &mut Client) -> Arc<Self> {
         let known = client.publisher.get_or_insert_with(|| {
             let grant = client.grant.as_deref();
+            let granted = grant.is_some_and(Grant::adds_rights);
             Arc::new(Self {
                 client: client.id.clone(),
                 identity: client.identity.clone(),
-                granted: grant.is_some_and(|grant| {
-                    grant.superuser || grant.rules.is_some() || !grant.groups.is_empty()
-                }),
+                granted,
             })
         });
         Arc::clone(known)

@@ -88,6 +88,7 @@ fn shown(name: &str, user: &StoredUser) -> Verdict {
     }
     Verdict::Known(Known {
         superuser: user.superuser,
+        is_known: true,
         ..Known::user(name)
     })
 }

@@ -165,6 +165,7 @@ impl Http {
             user,
             groups: groups.into_iter().map(Arc::from).collect(),
             superuser: answer.is_superuser.unwrap_or(false),
+            is_known: false,
             rules,
             valid_for,
             data: None,

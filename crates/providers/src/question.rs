@@ -51,6 +51,8 @@ pub(crate) struct Known {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) groups: Vec<Arc<str>>,
     pub(crate) superuser: bool,
+    /// As [`auth::Grant::is_known`].
+    pub(crate) is_known: bool,
     pub(crate) rules: Option<Arc<Rules>>,
     pub(crate) valid_for: Option<Duration>,
     /// Authentication Data for the client.

@@ -163,6 +163,7 @@ fn end(access: &Access, conversation: Conversation, message: &[u8]) -> Verdict {
         Some(stored) if stored.disabled => Verdict::Wrong("the user is disabled".into()),
         Some(stored) => Verdict::Known(Known {
             superuser: stored.superuser,
+            is_known: true,
             data: Some(answer.into()),
             ..Known::user(&user)
         }),

@@ -25,6 +25,9 @@ pub struct Membership {
     pub groups: Vec<Arc<str>>,
     /// His roles, beside those of his groups.
     pub roles: Vec<Arc<str>>,
+    /// May do everything that is not the server's own. It counts for what he published and for
+    /// nothing else: for what he does his [`crate::Grant`] says it.
+    pub superuser: bool,
 }
 
 /// Who belongs to what. Names that are nowhere else mean nothing.
@@ -39,6 +42,12 @@ pub struct Members {
 }
 
 impl Members {
+    /// Whether a user is a superuser.
+    pub(super) fn is_superuser(&self, identity: &Identity) -> bool {
+        let user = identity.user().and_then(|user| self.users.get(user));
+        user.is_some_and(|user| user.superuser)
+    }
+
     /// All that rules ask of a client.
     pub(super) fn facts<'a>(&'a self, who: &Subject<'a>) -> Facts<'a> {
         let mut facts = Facts::of(who);

@@ -61,12 +61,13 @@ impl Model {
         self.revision = revision;
         let names = |names: &[String]| names.iter().map(|name| Arc::from(&**name)).collect();
         let belongs = !user.groups.is_empty() || !user.roles.is_empty();
-        if user.disabled || !belongs {
+        if user.disabled || !(belongs || user.superuser) {
             return self.delete_user(name, revision);
         }
         let membership = Membership {
             groups: names(&user.groups),
             roles: names(&user.roles),
+            superuser: user.superuser,
         };
         if self.members.users.get(name) != Some(&membership) {
             let users = &mut Arc::make_mut(&mut self.members).users;

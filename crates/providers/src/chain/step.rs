@@ -75,7 +75,12 @@ impl Step {
     }
 
     pub(super) fn is_for(&self, question: &Question) -> bool {
-        self.settings.is_for(question.listener)
+        self.serves(question.listener)
+    }
+
+    /// Whether it is asked about clients of this listener.
+    pub(super) fn serves(&self, listener: u16) -> bool {
+        self.settings.is_for(listener)
     }
 
     /// Wants a place for a question; `Busy` and `Down` are counted here.
@@ -219,6 +224,7 @@ impl Step {
                 refresh_after: refresh.filter(|_| known.valid_for.is_none()),
                 valid_for: known.valid_for,
                 provider: Some(Arc::clone(&self.name)),
+                is_known: known.is_known,
             })
         } else {
             Arc::clone(&self.nothing)

@@ -105,6 +105,7 @@ fn rulebook() -> impl Strategy<Value = Contents> {
             let membership = Membership {
                 groups: names(&["g"]),
                 roles: names(&["r"]),
+                ..Membership::default()
             };
             members.users.insert("a".into(), membership);
             members.groups.insert("g".into(), names(&["s"]));

@@ -258,6 +258,7 @@ fn roles_come_by_user_by_group_and_by_nobody() {
     let ann = Membership {
         groups: names(&["staff"]),
         roles: names(&["own", "unknown"]),
+        ..Membership::default()
     };
     members.users.insert("ann".into(), ann);
     members.anonymous.roles = names(&["guest"]);
@@ -468,6 +469,32 @@ fn s47_what_its_publisher_may_not_write_any_more_does_not_stand() {
     assert!(!stands(&contents, Some("u"), false, "a"));
     assert!(!stands(&contents, Some("u"), true, "b"));
     assert!(stands(&contents, None, false, "a"));
+}
+
+#[test]
+fn s47_what_a_superuser_left_stands_while_he_is_one() {
+    let stands = |superuser, topic: &str| {
+        let mut members = Members::default();
+        let membership = Membership {
+            superuser,
+            ..Membership::default()
+        };
+        members.users.insert("root".into(), membership);
+        let book = Rulebook::new(Contents {
+            members: Arc::new(members),
+            ..Contents::default()
+        });
+        let identity = Identity::User("root".into());
+        book.stands(&Source {
+            identity: &identity,
+            client_id: "c",
+            granted: false,
+            topic: TopicName::parse(topic, 9).unwrap(),
+        })
+    };
+    assert!(stands(true, "a"));
+    assert!(!stands(true, "$SYS/a"));
+    assert!(!stands(false, "a"));
 }
 
 #[test]
