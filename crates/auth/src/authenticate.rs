@@ -21,6 +21,13 @@ pub trait Authenticator: Send + Sync {
     /// What a client that lives would be granted now: asked when [`Grant::refresh_after`] is over,
     /// and when an operator asks for it. No password comes along; identity and client id do.
     fn refresh(&self, request: Refresh) -> Answer;
+
+    /// Whether what clients of this listener give as their user name may be a secret, such as a
+    /// token: then it is shown to nobody (S71).
+    fn takes_secret_names(&self, listener: u16) -> bool {
+        let _ = listener;
+        false
+    }
 }
 
 /// What a client shows at the door.

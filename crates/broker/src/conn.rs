@@ -1,6 +1,7 @@
 //! The record of one connection.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +181,8 @@ pub(crate) struct Will {
     pub(crate) delay: Duration,
     pub(crate) message_expiry: Option<u32>,
     pub(crate) durability: Durability,
+    /// Where its client was connected from, once it is gone; not known of an earlier run.
+    pub(crate) left_from: Option<IpAddr>,
 }
 
 impl Will {

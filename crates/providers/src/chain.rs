@@ -226,6 +226,12 @@ impl Authenticator for Chain {
     fn refresh(&self, refresh: Refresh) -> Answer {
         walk::refresh(&self.inner, refresh)
     }
+
+    fn takes_secret_names(&self, listener: u16) -> bool {
+        let line = self.inner.line();
+        let mut steps = line.steps.iter();
+        steps.any(|step| step.serves(listener) && step.provider.takes_secret_names())
+    }
 }
 
 impl Inner {

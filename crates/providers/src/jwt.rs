@@ -120,6 +120,11 @@ impl Jwt {
         self.judge(&token, &keys, question)
     }
 
+    /// Whether the token stands where others have their user name.
+    pub(crate) fn is_in_username(&self) -> bool {
+        matches!(self.token_in, TokenIn::Username)
+    }
+
     /// The token, if there is one that looks like one.
     fn token<'a>(&self, question: &'a Question) -> Result<Token<'a>, Verdict> {
         if question.purpose == Purpose::Refresh {

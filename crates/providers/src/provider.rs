@@ -181,6 +181,11 @@ impl Provider {
         self.nature().refreshes
     }
 
+    /// Whether what it takes for a secret may stand where others have their user name (S71).
+    pub(crate) fn takes_secret_names(&self) -> bool {
+        matches!(self, Self::Jwt(jwt) if jwt.is_in_username())
+    }
+
     /// Whether it is asked about passwords that people choose, and so can be asked until one is
     /// right (S64).
     pub(crate) fn can_be_guessed(&self) -> bool {

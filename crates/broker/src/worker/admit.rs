@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auth::{Access, Admitted, Grant, Identity, Subject};
+use auth::{Access, Admitted, Decision, Grant, Identity, Subject};
 use codec::{ConnAck, ConnAckProperties, Connect, Packet, UserProperties};
 use protocol::connection::negotiate::session_expiry_seconds;
 use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
@@ -121,6 +121,7 @@ impl Worker {
         // Client and address are looked at before anybody is asked about the user.
         let who = self.newcomer(id, connect.client_id, &Identity::Anonymous, None);
         if let Err(refusal) = self.check_ban(&who) {
+            self.denied_connect(id, connect, &Arc::from(refusal.why));
             return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         self.authenticate(id, connect, packet, now)
@@ -282,7 +283,7 @@ impl Worker {
         }
     }
 
-    fn check_admission(&self, id: ConnId, admission: &Admission<'_>) -> Result<(), Refusal> {
+    fn check_admission(&mut self, id: ConnId, admission: &Admission<'_>) -> Result<(), Refusal> {
         let Admission {
             client_id,
             identity,
@@ -290,27 +291,13 @@ impl Worker {
             ..
         } = admission;
         let who = self.newcomer(id, client_id.as_str(), identity, grant.as_deref());
-        self.check_ban(&who)?;
+        if let Err(refusal) = self.check_ban(&who) {
+            self.denied_connect(id, admission.connect, &Arc::from(refusal.why));
+            return Err(refusal);
+        }
         if let Some(will) = &admission.will {
-            if will.topic.is_empty() {
-                return Err(refusal(
-                    ReasonCode::NotAuthorized,
-                    "not authorized to publish the will",
-                ));
-            }
-            let topic = TopicName::parse(&will.topic, self.limits.topic_levels)
-                .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
-            let access = Access::Publish {
-                topic,
-                qos: will.qos,
-                retain: will.retain,
-            };
-            if !self.policy.decide(&who, &access).is_allowed() {
-                return Err(refusal(
-                    ReasonCode::NotAuthorized,
-                    "not authorized to publish the will",
-                ));
-            }
+            let (client, grant) = (client_id.as_str(), grant.as_deref());
+            self.check_will_rights(id, client, identity, grant, will)?;
         }
         match self
             .by_id
@@ -337,6 +324,39 @@ impl Worker {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether a client may publish its will, as it is now (S46); a denial is told.
+    fn check_will_rights(
+        &mut self,
+        id: ConnId,
+        client_id: &str,
+        identity: &Identity,
+        grant: Option<&Grant>,
+        will: &Will,
+    ) -> Result<(), Refusal> {
+        let who = self.newcomer(id, client_id, identity, grant);
+        let decision = if will.topic.is_empty() {
+            Decision::DENY
+        } else {
+            let topic = TopicName::parse(&will.topic, self.limits.topic_levels)
+                .map_err(|_| refusal(ReasonCode::TopicNameInvalid, "not a topic name"))?;
+            let access = Access::Publish {
+                topic,
+                qos: will.qos,
+                retain: will.retain,
+            };
+            self.policy.decide(&who, &access)
+        };
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        let why = decision.rule.map(|rule| self.policy.describe(&who, rule));
+        self.denied_will(id, client_id, identity, &will.topic, why);
+        Err(refusal(
+            ReasonCode::NotAuthorized,
+            "not authorized to publish the will",
+        ))
     }
 
     /// Who comes back takes no more than it had, unless it leaves a large will.
@@ -565,14 +585,14 @@ impl Worker {
         let keep_alive = conn.open().map_or(0, |open| open.link.keep_alive());
         let client = client.id.clone();
         self.event(Event::Connected {
-            client: client.clone(),
+            client,
             peer,
             version: connect.version,
             keep_alive,
             session_present,
             bridge: connect.bridge,
         });
-        self.publish_connected(&client, peer, connect, keep_alive, session_present, now);
+        self.publish_connected(key, peer, connect, keep_alive, session_present, now);
     }
 
     /// The same for a client that has said who it is.
@@ -653,5 +673,6 @@ fn keep_will(
         delay: Duration::from_secs(u64::from(will.delay.unwrap_or(0))),
         message_expiry: will.message_expiry,
         durability,
+        left_from: None,
     })
 }

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use auth::{Access, Ban, BanOn, Decision, Policy, Prepared, RuleId, Subject, Verdict};
+use auth::{Access, Ban, BanOn, Decision, Identity, Policy, Prepared, RuleId, Subject, Verdict};
 use codec::Connect;
 use protocol::{Outbound, Refusal};
 use types::{ConnId, LinkInfo, QoS, ReasonCode, SessionKey, Time, TopicFilter, TopicName};
@@ -117,7 +117,11 @@ impl Worker {
             return false;
         };
         let who = subject_at(client, link);
-        if self.policy.ban(&who).is_some() {
+        let from = Subject {
+            address: who.address.or(will.left_from),
+            ..who
+        };
+        if self.policy.ban(&from).is_some() {
             return false;
         }
         let access = Access::Publish {
@@ -283,20 +287,49 @@ impl Worker {
         })));
     }
 
+    /// Tells that a client was not let in because of its will.
+    pub(super) fn denied_will(
+        &mut self,
+        id: ConnId,
+        client_id: &str,
+        identity: &Identity,
+        topic: &Arc<str>,
+        why: Option<String>,
+    ) {
+        if !self.told.has_room(self.last_turn) {
+            return;
+        }
+        self.event(Event::Denied(Box::new(Denial {
+            client: types::ClientId::new(client_id),
+            user: identity.user().map(Arc::from),
+            peer: self.conns.at(id).map(|conn| conn.info.peer),
+            wanted: Wanted::Publish,
+            topic: Arc::clone(topic),
+            why: why.map(Arc::from),
+        })));
+    }
+
     /// Tells that somebody was not let in.
     pub(super) fn denied_connect(&mut self, id: ConnId, connect: &Connect<'_>, why: &Arc<str>) {
         if !self.told.has_room(self.last_turn) {
             return;
         }
-        let peer = self.conns.at(id).map(|conn| conn.info.peer);
+        let conn = self.conns.at(id);
+        let hidden = conn.is_none_or(|conn| self.hides_names(conn));
         self.event(Event::Denied(Box::new(Denial {
             client: types::ClientId::new(connect.client_id),
-            user: connect.username.map(Arc::from),
-            peer,
+            user: connect.username.filter(|_| !hidden).map(Arc::from),
+            peer: conn.map(|conn| conn.info.peer),
             wanted: Wanted::Connect,
             topic: Arc::from(""),
             why: Some(Arc::clone(why)),
         })));
+    }
+
+    /// Whether nobody may see which user a client that is not in claims to be (S71).
+    pub(super) fn hides_names(&self, conn: &Conn) -> bool {
+        let authenticator = self.shared.authenticator();
+        authenticator.takes_secret_names(conn.info.listener)
     }
 
     /// Another policy holds from now on: what was remembered is forgotten at once, each message is

@@ -167,6 +167,7 @@ impl Worker {
 
     fn tell_rejected(&self, conn: &Conn, reason: CloseReason, why: &'static str) {
         let Claims { client, user } = conn.claims();
+        let user = user.filter(|_| !self.hides_names(conn));
         self.event(Event::Rejected {
             peer: conn.info.peer,
             client,
@@ -239,7 +240,8 @@ impl Worker {
             Some(will) if will.delay.is_zero() || expiry.is_zero() => {
                 self.publish_will(key, &will, Some(&info), now);
             }
-            Some(will) => {
+            Some(mut will) => {
+                will.left_from = info.peer.ip();
                 // At its delay or at the session's end, whichever is first (MQTT-3.1.3-9).
                 let due = (now + will.delay).min(ends);
                 if let Some(client) = self.clients.at_mut(key) {

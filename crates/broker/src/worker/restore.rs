@@ -176,5 +176,6 @@ fn keep(will: RecoveredWill) -> Will {
         delay: will.delay,
         message_expiry: will.message_expiry,
         durability: will.durability,
+        left_from: None,
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 
 use codec::Connect;
 use store::COMMIT_BOUNDS;
-use types::{ClientId, Durability, MessageParts, Peer, ProtocolVersion, QoS, Time, TopicName};
+use types::{
+    ClientId, Durability, MessageParts, Peer, ProtocolVersion, QoS, SessionKey, Time, TopicName,
+};
 
 use super::Worker;
 use crate::event::{CloseReason, DropReason};
@@ -274,14 +276,18 @@ impl Worker {
 
     pub(super) fn publish_connected(
         &mut self,
-        client: &ClientId,
+        key: SessionKey,
         peer: Peer,
         connect: &Connect<'_>,
         keep_alive: u16,
         session_present: bool,
         now: Time,
     ) {
-        let Some(topic) = self.presence_topic(client, "connected") else {
+        let Some(client) = self.clients.at(key) else {
+            return;
+        };
+        let (client, identity) = (client.id.clone(), client.identity.clone());
+        let Some(topic) = self.presence_topic(&client, "connected") else {
             return;
         };
         let version = match connect.version {
@@ -292,8 +298,9 @@ impl Worker {
         let mut payload = String::from("{\"clientid\":");
         json_string(&mut payload, client.as_str());
         payload.push_str(",\"username\":");
-        match connect.username {
-            Some(username) => json_string(&mut payload, username),
+        // Who it is, which may be another than it claimed to be; and a claim may be a secret (S71).
+        match identity.user() {
+            Some(user) => json_string(&mut payload, user),
             None => payload.push_str("null"),
         }
         let clean_start = connect.clean_start;

@@ -159,6 +159,13 @@ impl Authenticator for Identities {
             Asked::Nobody(_) => Answer::Now(Outcome::Admitted(Admitted::plain(refresh.identity))),
         }
     }
+
+    fn takes_secret_names(&self, listener: u16) -> bool {
+        match self.asked() {
+            Asked::Chain(chain) => chain.takes_secret_names(listener),
+            Asked::Nobody(_) => false,
+        }
+    }
 }
 
 /// What a client hears where nobody is asked.
