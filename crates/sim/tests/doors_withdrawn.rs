@@ -9,7 +9,7 @@ use std::time::Duration;
 use auth::{Admitted, Answer, Asker, Authenticator, Grant, Identity, Outcome, Refresh, Request};
 use broker::mail::Selector;
 use broker::{BrokerConfig, CloseReason, Control, DropReason};
-use codec::Will;
+use codec::{Connect, Packet, Will};
 use hostile::*;
 use sim::guard::{book, refused};
 use sim::{Peer, Universe};
@@ -138,6 +138,12 @@ fn with_will(universe: &mut Universe, delay: Option<u32>) -> (Peer, Peer) {
     let mut heir = Peer::join(universe, V5, "others");
     heir.subscribe(universe, "#", QoS::AtMostOnce);
     heir.received(universe);
+    let mut peer = Peer::connect(universe, hello_with_will(delay));
+    assert_eq!(told(&mut peer, universe), Some(ReasonCode::Success));
+    (peer, heir)
+}
+
+fn hello_with_will(delay: Option<u32>) -> Connect<'static> {
     let mut hello = lasting("m");
     hello.will = Some(Will {
         topic: "will",
@@ -148,9 +154,7 @@ fn with_will(universe: &mut Universe, delay: Option<u32>) -> (Peer, Peer) {
         message_expiry: None,
         forward: Default::default(),
     });
-    let mut peer = Peer::connect(universe, hello);
-    assert_eq!(told(&mut peer, universe), Some(ReasonCode::Success));
-    (peer, heir)
+    hello
 }
 
 fn heard(universe: &mut Universe, heir: &mut Peer) -> usize {
@@ -260,4 +264,23 @@ fn s48_what_waits_for_a_client_whose_grant_was_withdrawn_is_not_lost() {
     assert_eq!(again.messages(&mut universe), []);
     let denied = universe.shared.totals().drops(DropReason::NotAuthorized);
     assert_eq!(denied, 1);
+}
+
+#[test]
+fn s55_a_ban_of_an_address_holds_for_wills_that_wait() {
+    for (ban, goes_out) in [("ban address=10.0.0.0/8", 0), ("ban address=11.0.0.0/8", 1)] {
+        let (mut universe, _) = universe(&["allow both #"]);
+        let mut heir = Peer::join(&mut universe, V5, "others");
+        heir.subscribe(&mut universe, "#", QoS::AtMostOnce);
+        heir.received(&mut universe);
+        let from = types::Peer::Net("10.1.2.3:4".parse().expect("an address"));
+        let mut peer = Peer::open_from(&mut universe, V5, from, 0);
+        let hello = hello_with_will(Some(60));
+        peer.send(&mut universe, &Packet::Connect(Box::new(hello)));
+        assert_eq!(told(&mut peer, &mut universe), Some(ReasonCode::Success));
+        peer.hang_up(&mut universe);
+        universe.control(&Control::Policy(book(&[ban, "allow both #"])));
+        universe.settle();
+        assert_eq!(heard(&mut universe, &mut heir), goes_out);
+    }
 }

@@ -39,26 +39,38 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
+        self.take_pubrec(key, id, ack.packet_id, ack.reason.is_error(), now);
+        Flow::Continue
+    }
+
+    /// The same of a message that is not to be sent again, as if the client had said so.
+    pub(super) fn take_pubrec(
+        &mut self,
+        key: SessionKey,
+        id: ConnId,
+        packet_id: PacketId,
+        failed: bool,
+        now: Time,
+    ) {
         let Some(client) = self.clients.at_mut(key) else {
-            return Flow::Gone;
+            return;
         };
         // A session that forgot that PUBREC came would send PUBLISH again.
         let when = match client.stored {
             Some(_) => When::Safe,
             None => When::Now,
         };
-        let failed = ack.reason.is_error();
-        match client.session.pubrec(ack.packet_id, failed, when) {
+        match client.session.pubrec(packet_id, failed, when) {
             Released::Pubrel(number) => {
                 self.record_settled(key, number, Settled::Received);
-                self.write_pubrel(id, ack.packet_id);
+                self.write_pubrel(id, packet_id);
             }
             Released::Held(number) => {
                 self.record_settled(key, number, Settled::Received);
                 let class = self.shared.config.durability.strongest();
-                self.open_gate_when_safe(key, ack.packet_id, number, class);
+                self.open_gate_when_safe(key, packet_id, number, class);
             }
-            Released::Repeated => self.write_pubrel(id, ack.packet_id),
+            Released::Repeated => self.write_pubrel(id, packet_id),
             Released::StillHeld => {}
             Released::Refused(number) => {
                 self.record_done(key, number);
@@ -66,10 +78,9 @@ impl Worker {
             }
             Released::Unknown => {
                 let reason = ReasonCode::PacketIdentifierNotFound;
-                self.write_ack(id, ack.packet_id, reason, None, |a| Packet::PubRel(a));
+                self.write_ack(id, packet_id, reason, None, |a| Packet::PubRel(a));
             }
         }
-        Flow::Continue
     }
 
     /// The client releases its QoS 2 message: the identifier is free (MQTT-4.3.3-11, -12).

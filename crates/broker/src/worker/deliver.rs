@@ -442,8 +442,7 @@ impl Worker {
         now: Time,
     ) {
         if !self.may_have_outbound(key, outbound) {
-            let size = outbound.body.size();
-            return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
+            return self.decline(key, packet_id, outbound);
         }
         if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
             let size = outbound.body.size();
@@ -460,14 +459,43 @@ impl Worker {
         outbound: &Outbound,
         now: Time,
     ) {
-        if !self.may_have_outbound(key, outbound) {
-            let size = outbound.body.size();
-            return self.give_up(key, Some(packet_id), DropReason::NotAuthorized, size);
+        let reason = if !self.may_have_outbound(key, outbound) {
+            if outbound.qos == QoS::AtLeastOnce {
+                return self.decline(key, Some(packet_id), outbound);
+            }
+            DropReason::NotAuthorized
+        } else {
+            match self.write_outbound(conn, Some(packet_id), outbound, true, now) {
+                Ok(()) => return,
+                Err(why) => why.reason(),
+            }
+        };
+        let size = outbound.body.size();
+        match outbound.qos {
+            QoS::ExactlyOnce => {
+                // The client may have it, and takes nothing else by this identifier until it is
+                // released: as if PUBREC had come (MQTT-4.3.3-10, 2.2.1).
+                self.metrics().dropped(reason, 1, size);
+                self.take_pubrec(key, conn, packet_id, false, now);
+            }
+            QoS::AtMostOnce | QoS::AtLeastOnce => {
+                self.give_up(key, Some(packet_id), reason, size);
+            }
         }
-        if let Err(why) = self.write_outbound(conn, Some(packet_id), outbound, true, now) {
+    }
+
+    /// A message that the client may not have counts as delivered; one that a group gave to it is
+    /// for another member.
+    fn decline(&mut self, key: SessionKey, packet_id: Option<PacketId>, outbound: &Outbound) {
+        if outbound.matched.share().is_none() {
             let size = outbound.body.size();
-            self.give_up(key, Some(packet_id), why.reason(), size);
+            return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
         }
+        if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
+            client.session.abandon(packet_id);
+            show_inflight(client);
+        }
+        self.declined.push((key, outbound.clone()));
     }
 
     /// A session is gone: its part in the gauges with it.

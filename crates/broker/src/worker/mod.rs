@@ -63,6 +63,7 @@ use std::time::Duration;
 
 use auth::Policy;
 use hashbrown::HashMap;
+use protocol::Outbound;
 use store::{NoStore, Store};
 use topics::{IndexChange, RouteCache};
 use types::{
@@ -122,6 +123,9 @@ pub struct Worker {
     waiting_for_room: Vec<ConnId>,
     /// Connections whose client takes no packet as large as its answer.
     unanswerable: Vec<ConnId>,
+    /// Messages that groups gave to members who may not have them: for others, at the end of the
+    /// turn.
+    declined: Vec<(SessionKey, Outbound)>,
     changes: VecDeque<IndexChange>,
     changes_made: u64,
     changes_applied: u64,
@@ -196,6 +200,7 @@ impl Worker {
             greeting: VecDeque::new(),
             waiting_for_room: Vec::new(),
             unanswerable: Vec::new(),
+            declined: Vec::new(),
             changes: VecDeque::new(),
             changes_made: 0,
             changes_applied: 0,
@@ -359,6 +364,7 @@ impl Worker {
             || !self.replaying.is_empty()
             || self.reviews.is_at_work()
             || !self.questions.is_empty()
+            || !self.declined.is_empty()
     }
 }
 
@@ -445,6 +451,7 @@ impl Core for Worker {
         self.retry_waiting(now);
         self.take_loaded(now);
         self.step_reviews(now);
+        self.pass_declined(now);
         self.answer_questions(now);
         self.step_replays(now);
         self.let_unanswerable_go(now);

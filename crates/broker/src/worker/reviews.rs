@@ -50,6 +50,8 @@ struct Review {
     behind: Option<SubscriptionFilter>,
     /// The first one that is gone.
     lost: Option<SubscriptionFilter>,
+    /// The groups that are gone.
+    groups: Vec<SubscriptionFilter>,
     /// One is granted in part.
     in_part: bool,
 }
@@ -169,6 +171,7 @@ impl Worker {
                 key,
                 behind: None,
                 lost: None,
+                groups: Vec::new(),
                 in_part: false,
             });
         }
@@ -205,6 +208,9 @@ impl Worker {
             Verdict::Deny => {
                 self.revoke(key, &filter, decision.rule, now);
                 review.lost.get_or_insert_with(|| filter.clone());
+                if filter.share.is_some() {
+                    review.groups.push(filter.clone());
+                }
             }
         }
         review.behind = Some(filter);
@@ -220,8 +226,9 @@ impl Worker {
         };
         client.asks = match (review.in_part, &review.lost) {
             (true, _) => Asks::InPart,
-            (false, None) => Asks::WhileWaiting,
-            (false, Some(_)) => {
+            // Nothing comes by a subscription that is gone, whoever took it away.
+            (false, None) if self.changes_made == self.changes_applied => Asks::WhileWaiting,
+            (false, _) => {
                 self.reviews.lagging.push_back((self.changes_made, key));
                 Asks::Lagging
             }
@@ -229,7 +236,7 @@ impl Worker {
         let conn = client.conn;
         self.settle_asks(key);
         if let (Some(filter), Some(conn)) = (&review.lost, conn) {
-            self.tell_revoked(conn, filter, now);
+            self.tell_revoked(conn, filter, &review.groups, now);
         }
     }
 
@@ -275,7 +282,13 @@ impl Worker {
 
     /// MQTT has no word for "your subscription is gone": a 5.0 client is disconnected with the
     /// reason, and learns the rest when it subscribes again.
-    fn tell_revoked(&mut self, id: ConnId, filter: &SubscriptionFilter, now: Time) {
+    fn tell_revoked(
+        &mut self,
+        id: ConnId,
+        filter: &SubscriptionFilter,
+        groups: &[SubscriptionFilter],
+        now: Time,
+    ) {
         let Some(open) = self.conns.at(id).and_then(Conn::open) else {
             return;
         };
@@ -289,6 +302,16 @@ impl Worker {
                 known.filter = text;
             }
             let why = format!("not allowed any more: {known}");
+            // What it leaves unacknowledged is for others, as whenever a connection ends.
+            let key = open.session;
+            let taken = self.clients.at_mut(key).map_or_else(Vec::new, |client| {
+                client.session.take_shared(|group| groups.contains(group))
+            });
+            let me = types::SessionRef {
+                worker: self.id,
+                key,
+            };
+            self.hand_over(key, taken, &BTreeSet::from([me]), now);
             self.close_saying(id, CloseReason::Revoked, &why, now);
         }
     }

@@ -243,6 +243,18 @@ impl Worker {
         self.hand_over(key, taken, &tried, now);
     }
 
+    /// What members of groups may not have goes to others, of which one may (S49). Not at once: a
+    /// member that may not either would be asked within the first one's turn to write, and so on.
+    pub(super) fn pass_declined(&mut self, now: Time) {
+        for (key, outbound) in std::mem::take(&mut self.declined) {
+            let me = SessionRef {
+                worker: self.id,
+                key,
+            };
+            self.hand_over(key, vec![outbound], &BTreeSet::from([me]), now);
+        }
+    }
+
     /// What a session had by its groups goes to other members.
     pub(super) fn hand_over(
         &mut self,
