@@ -167,7 +167,10 @@ impl Staff {
         lock(&self.attempts).failed(from, name, Instant::now());
     }
 
-    fn signed_in(&self, username: &str, role: StaffRole) -> Result<SignedIn, Failure> {
+    /// Lets in who has shown the password that has this hash, if he still is an administrator with
+    /// it: hashing takes its time, and who was removed, demoted or given another password meanwhile
+    /// has no session by what was there before (S96).
+    fn signed_in(&self, username: &str, kept: &str) -> Result<SignedIn, Refused> {
         let token = secret::draw().map_err(|_| no_random())?;
         let now = Instant::now();
         let expires_at = Stamp::from_millis(
@@ -175,7 +178,15 @@ impl Staff {
                 .as_millis()
                 .saturating_add(u64::try_from(tokens::LIFETIME.as_millis()).unwrap_or(u64::MAX)),
         );
+        // Held until the token is kept: a change ends sessions after it changed the book.
+        let book = lock(&self.book);
+        let mut all = book.administrators.iter();
+        let Some(one) = all.find(|one| one.username == username && one.password == kept) else {
+            return Err(Refused::Wrong);
+        };
+        let role = one.role;
         lock(&self.tokens).keep(&token, username, role, now);
+        drop(book);
         Ok(SignedIn {
             token,
             role,

@@ -101,9 +101,9 @@ impl Staff {
             self.was_wrong(from, "");
             return Err(Refused::Wrong);
         }
-        let made = self.create_administrator(new, record)?;
+        let made = self.make_administrator(new, record)?;
         *kept = None;
-        Ok(self.signed_in(&made.username, made.role)?)
+        self.signed_in(&made.username, &made.password)
     }
 
     /// Lets somebody in by name and password. It takes as long if there is no such name.
@@ -118,12 +118,12 @@ impl Staff {
             let book = lock(&self.book);
             let mut all = book.administrators.iter();
             all.find(|one| one.username == username)
-                .map(|one| (one.password.clone(), one.role))
+                .map(|one| one.password.clone())
         };
-        let kept = found.as_ref().map(|(kept, _)| kept.as_str());
+        let kept = found.as_deref();
         let fits = password.reveal().len() <= LONGEST && secret::verify(password.reveal(), kept);
         match found {
-            Some((_, role)) if fits => Ok(self.signed_in(username, role)?),
+            Some(kept) if fits => self.signed_in(username, &kept),
             _ => {
                 self.was_wrong(from, username);
                 Err(Refused::Wrong)
@@ -149,6 +149,15 @@ impl Staff {
         new: NewAdministrator,
         record: &Record,
     ) -> Result<Administrator, Failure> {
+        let made = self.make_administrator(new, record)?;
+        Ok(made.shown())
+    }
+
+    fn make_administrator(
+        &self,
+        new: NewAdministrator,
+        record: &Record,
+    ) -> Result<KeptAdministrator, Failure> {
         check::name("username", &new.username).map_err(Failure::Invalid)?;
         if new.username.contains(':') {
             return Err(Failure::Invalid("username: it has a colon".into()));
@@ -177,11 +186,10 @@ impl Staff {
             password,
             created_at: Stamp::now(),
         };
-        let shown = made.shown();
-        book.administrators.push(made);
-        record.done(None, Some(&shown))?;
+        book.administrators.push(made.clone());
+        record.done(None, Some(&made.shown()))?;
         self.keep(&mut held, book)?;
-        Ok(shown)
+        Ok(made)
     }
 
     /// Changes an administrator. His sessions end if what he may do or his password is another.
@@ -191,6 +199,22 @@ impl Staff {
         change: AdministratorChange,
         record: &Record,
     ) -> Result<Administrator, Failure> {
+        let changed = self.change_who_has(username, None, change, record);
+        changed.map_err(|refused| match refused {
+            Refused::Failure(failure) => failure,
+            // No password was asked for.
+            Refused::Wrong | Refused::TooOften(_) => no_administrator(username),
+        })
+    }
+
+    /// Changes an administrator who still has this password, if one is named.
+    fn change_who_has(
+        &self,
+        username: &str,
+        kept: Option<&str>,
+        change: AdministratorChange,
+        record: &Record,
+    ) -> Result<Administrator, Refused> {
         if let Some(description) = &change.description {
             described(description)?;
         }
@@ -198,6 +222,9 @@ impl Staff {
         let mut held = lock(&self.book);
         let mut book = held.clone();
         let one = find(&mut book.administrators, username)?;
+        if kept.is_some_and(|kept| kept != one.password) {
+            return Err(Refused::Wrong);
+        }
         let before = one.shown();
         let is_other = change.role.is_some_and(|role| role != one.role) || password.is_some();
         if password.is_some() {
@@ -241,7 +268,8 @@ impl Staff {
             description: None,
             password: Some(new),
         };
-        self.change_administrator(username, change, record)?;
+        // Hashing took its time: who knew a password that is none any more changes nothing.
+        self.change_who_has(username, Some(&kept), change, record)?;
         Ok(())
     }
 
@@ -268,7 +296,11 @@ fn find<'a>(
     username: &str,
 ) -> Result<&'a mut KeptAdministrator, Failure> {
     let found = all.iter_mut().find(|one| one.username == username);
-    found.ok_or_else(|| Failure::NotFound(format!("there is no administrator {username:?}")))
+    found.ok_or_else(|| no_administrator(username))
+}
+
+fn no_administrator(username: &str) -> Failure {
+    Failure::NotFound(format!("there is no administrator {username:?}"))
 }
 
 /// Without an admin nobody could make another, and nobody is to be the first a second time.

@@ -198,6 +198,49 @@ fn s96_tokens_end_by_time_and_by_every_change_of_who_has_them() {
 }
 
 #[test]
+fn s96_who_is_changed_while_he_signs_in_has_no_session_of_before() {
+    let place = Place::new();
+    place.first();
+    let made = place
+        .staff
+        .create_administrator(new("two"), &place.record());
+    made.unwrap();
+    let hash = || {
+        let book = lock(&place.staff.book);
+        let mut all = book.administrators.iter();
+        all.find(|one| one.username == "two")
+            .map(|one| one.password.clone())
+    };
+    let change = |role, password: Option<&str>| {
+        let change = AdministratorChange {
+            role,
+            description: None,
+            password: password.map(Password::new),
+        };
+        let changed = place
+            .staff
+            .change_administrator("two", change, &place.record());
+        changed.unwrap();
+    };
+    // As it stands when the password has just been found right, and the book is open to others.
+    let shown = hash().unwrap();
+    change(Some(StaffRole::Viewer), None);
+    let signed = place.staff.signed_in("two", &shown).unwrap();
+    assert_eq!(signed.role, StaffRole::Viewer);
+    let (_, role) = place.staff.by_token(&signed.token).unwrap();
+    assert_eq!(role, StaffRole::Viewer);
+    change(None, Some("another password"));
+    let late = place.staff.signed_in("two", &shown);
+    assert!(matches!(late, Err(Refused::Wrong)), "{late:?}");
+    let shown = hash().unwrap();
+    let gone = place.staff.delete_administrator("two", &place.record());
+    gone.unwrap();
+    let late = place.staff.signed_in("two", &shown);
+    assert!(matches!(late, Err(Refused::Wrong)), "{late:?}");
+    assert_eq!(lock(&place.staff.tokens).len(), 1, "the first one's");
+}
+
+#[test]
 fn s96_a_key_holds_while_it_is_enabled_and_not_over() {
     let place = Place::new();
     let make = |name: &str, expires_at| {
