@@ -60,6 +60,9 @@ pub(crate) enum Effect {
 /// Most bytes of a body, unless it is one that is read as it comes.
 const BODY: usize = 1024 * 1024;
 
+/// How long a route may take that uploads.
+const SLOW: Duration = Duration::from_secs(600);
+
 use Rights::{Admin, Operator, Owner, Stranger, Viewer};
 
 #[rustfmt::skip]
@@ -181,7 +184,7 @@ const fn change(
 
 const fn slow(route: Route) -> Route {
     Route {
-        time_limit: Some(Duration::from_secs(600)),
+        time_limit: Some(SLOW),
         ..route
     }
 }

@@ -26,7 +26,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use auth::rulebook::Members;
@@ -209,11 +209,16 @@ impl Access {
     }
 
     /// Takes bans away that are over; how many. Nobody is told: they were in no snapshot any more.
+    /// While somebody else makes a change it takes none, and does not wait.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn sweep_bans(&self, now: SystemTime) -> Result<usize, AccessError> {
-        let _writing = self.writing();
+        let _writing = match self.writing.try_lock() {
+            Ok(writing) => writing,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(0),
+        };
         let over = self.model().bans_over(seconds(now));
         for key in &over {
             let revision = self.store.delete(store::BANS, key)?;

@@ -86,7 +86,8 @@ impl State {
         Arc::clone(&self.0.requests)
     }
 
-    pub(super) fn time_limit(&self) -> Duration {
+    /// How long a request may take, and a piece of what is uploaded.
+    pub(crate) fn time_limit(&self) -> Duration {
         self.0.time_limit
     }
 

@@ -1,6 +1,7 @@
 //! The built-in database of users.
 
 use std::io::BufReader;
+use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body as Raw;
@@ -10,11 +11,11 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::check;
-use crate::Password;
+use crate::{Failure, Password};
 use crate::http::input::{Body, Named, Noted, Params, page};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
-use crate::http::upload::upload;
+use crate::http::upload::{Bounds, upload};
 use crate::import::{Entries, Format};
 use crate::page::Rows;
 use crate::server::users::{Existing, Imported, UserFilter};
@@ -183,7 +184,8 @@ pub(super) struct Import {
 
 /// Import users
 ///
-/// The body is the file, at most 64 MiB. All users of it are taken, or none.
+/// The body is the file, at most 64 MiB. All users of it are taken, or none, and within ten minutes:
+/// passwords that are no hashes yet take tens of milliseconds each.
 #[utoipa::path(post, path = "/api/v5/authentication/database/users/import", tag = "Users",
     operation_id = "users.import", params(Import),
     request_body(content = String, content_type = "text/plain"),
@@ -198,10 +200,23 @@ pub(super) async fn import(
     body: Raw,
 ) -> Result<Json<Imported>, Refusal> {
     let turn = state.import_turn()?;
-    let (file, receive) = upload(body, FILE);
+    let bounds = Bounds {
+        most: FILE,
+        piece: state.time_limit(),
+        whole: super::SLOW,
+    };
+    let (file, receive) = upload(body, bounds);
+    let began = Instant::now();
     let imported = state.wait(move |state| {
         let _turn = turn;
-        let mut entries = Entries::new(format, BufReader::new(file));
+        // Whoever waited is told by then that it takes too long: nobody hashes on for nobody.
+        let mut entries = Entries::new(format, BufReader::new(file)).map(|entry| {
+            if began.elapsed() < super::SLOW {
+                return entry;
+            }
+            let words = "this takes too long, and nothing was imported; divide the file";
+            Err(Failure::Busy(words.into()))
+        });
         let users = state.server().users();
         users.import_users(&mut entries, existing, &record)
     });

@@ -360,3 +360,19 @@ fn one_file_is_imported_at_a_time() {
     assert!(answer.contains("\"created\":1"), "{answer}");
     house.client.upload(&path, &mut &b""[..], 0).unwrap();
 }
+
+#[test]
+fn s95_a_file_that_stops_coming_gives_its_turn_back() {
+    let house = House::with(|settings| settings.time_limit = Duration::from_millis(300));
+    let path = format!("/api/v5{USERS}/import?format=mosquitto");
+    let head = format!("POST {path} HTTP/1.0\r\nContent-Length: 100\r\n\r\nann:$7$1\n");
+    // It stays open, as one whose machine is gone.
+    let mut stalled = UnixStream::connect(house.socket()).unwrap();
+    stalled.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stalled.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 400"), "{answer}");
+    assert!(answer.contains("comes too slowly"), "{answer}");
+    assert!(house.fake.users.lock().unwrap().is_empty());
+    house.client.upload(&path, &mut &b""[..], 0).unwrap();
+}

@@ -141,9 +141,6 @@ impl Permissions {
     /// Tells the workers what holds now. Returns when it has to be looked at again.
     fn tell(&self, mailboxes: &Mailboxes<Mail>) -> Duration {
         let now = SystemTime::now();
-        if let Err(error) = self.access.sweep_bans(now) {
-            warn!(%error, "bans that are over stay in the database");
-        }
         let snapshot = self.access.snapshot(now);
         let policy = self.renew(&snapshot);
         for worker in (0..=u16::MAX).map(WorkerId).take(mailboxes.workers()) {
@@ -152,6 +149,10 @@ impl Permissions {
                 // It has ended; so will the others.
                 break;
             }
+        }
+        // Last: what is to hold now does not wait for a disk.
+        if let Err(error) = self.access.sweep_bans(now) {
+            warn!(%error, "bans that are over stay in the database");
         }
         until_expiry(&snapshot, now)
     }

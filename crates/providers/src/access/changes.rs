@@ -1,5 +1,6 @@
 //! Changes of what is kept, each agreed to by somebody else before it is made.
 
+use std::collections::HashSet;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -96,8 +97,8 @@ impl Changes<'_> {
         })
     }
 
-    /// Takes all of these users, or none. They are read one by one, and the database waits for
-    /// them: nothing else is changed meanwhile.
+    /// Takes all of these users, or none. They are read one by one and their passwords are hashed
+    /// before the database waits for anything: who sends them slowly holds nobody else up.
     ///
     /// # Errors
     /// The first thing that is wrong, with the entry's own words before it if it has any; a user
@@ -108,14 +109,25 @@ impl Changes<'_> {
         existing: Existing,
         about: impl Fn(&str, AccessError) -> E,
     ) -> Result<Imported, E> {
-        let _writing = self.access.writing();
         let mut imported = Imported::default();
-        let batch = self.access.store.batch()?;
-        let mut taken = Vec::new();
+        let mut ready = Vec::new();
+        let mut seen = HashSet::new();
         for entry in entries {
             let (name, edit) = entry?;
+            if existing == Existing::Refuse && !seen.insert(name.clone()) {
+                return Err(about(&name, AccessError::Exists));
+            }
+            match self.prepared(&name, edit, existing) {
+                Ok(Some(prepared)) => ready.push((name, prepared)),
+                Ok(None) => imported.kept = imported.kept.saturating_add(1),
+                Err(error) => return Err(about(&name, error)),
+            }
+        }
+        let _writing = self.access.writing();
+        let batch = self.access.store.batch()?;
+        let mut taken = Vec::new();
+        for (name, (edit, credentials)) in ready {
             let take = || -> Result<Option<StoredUser>, AccessError> {
-                check_name(&name)?;
                 self.access.check_roles(&edit.roles)?;
                 let before = batch.user(&name)?;
                 match (&before, existing) {
@@ -129,11 +141,19 @@ impl Changes<'_> {
                     }
                     (None, _) => imported.created = imported.created.saturating_add(1),
                 }
-                let user = self.edited(before.as_ref(), edit)?;
+                let now = seconds(SystemTime::now());
+                let user = StoredUser::edited(before.as_ref(), edit, credentials, now)?;
                 batch.put_user(&name, &user)?;
                 Ok(Some(user))
             };
-            if let Some(user) = take().map_err(|error| about(&name, error))? {
+            // Where it stood among the entries is not known any more.
+            let taking = take().map_err(|error| match error {
+                AccessError::Exists => {
+                    AccessError::Invalid(format!("the user {name:?} was made meanwhile"))
+                }
+                other => other,
+            });
+            if let Some(user) = taking? {
                 // Only what the model keeps.
                 taken.push((name, user.without_credentials()));
             }
@@ -147,6 +167,30 @@ impl Changes<'_> {
             Ok(revision)
         })?;
         Ok(imported)
+    }
+
+    /// What can be done for a user that is imported before others have to wait; `None`: it is there
+    /// already, and stays as it is.
+    fn prepared(
+        &self,
+        name: &str,
+        mut edit: UserEdit,
+        existing: Existing,
+    ) -> Result<Option<(UserEdit, Option<Credentials>)>, AccessError> {
+        check_name(name)?;
+        records::check_names(&edit.groups, "groups")?;
+        records::check_names(&edit.roles, "roles")?;
+        self.access.check_roles(&edit.roles)?;
+        match existing {
+            Existing::Refuse if self.access.store.user(name)?.is_some() => {
+                return Err(AccessError::Exists);
+            }
+            Existing::Keep if self.access.store.user(name)?.is_some() => return Ok(None),
+            Existing::Refuse | Existing::Keep | Existing::Replace => {}
+        }
+        let password = std::mem::replace(&mut edit.password, PasswordEdit::Keep);
+        let credentials = self.credentials(&password)?;
+        Ok(Some((edit, credentials)))
     }
 
     /// Gives a group its roles. Who is in it is said with the users, or by back ends.
@@ -318,7 +362,14 @@ impl Changes<'_> {
         before: Option<&StoredUser>,
         edit: UserEdit,
     ) -> Result<StoredUser, AccessError> {
-        let credentials = match &edit.password {
+        let credentials = self.credentials(&edit.password)?;
+        StoredUser::edited(before, edit, credentials, seconds(SystemTime::now()))
+    }
+
+    /// What a password is verified with; `None`: what there is stays. Hashing takes tens of
+    /// milliseconds.
+    fn credentials(&self, password: &PasswordEdit) -> Result<Option<Credentials>, AccessError> {
+        Ok(match password {
             PasswordEdit::Keep => None,
             PasswordEdit::Remove => Some(Credentials::default()),
             PasswordEdit::Set(password) => Some(Credentials {
@@ -335,7 +386,6 @@ impl Changes<'_> {
                     scram: None,
                 })
             }
-        };
-        StoredUser::edited(before, edit, credentials, seconds(SystemTime::now()))
+        })
     }
 }

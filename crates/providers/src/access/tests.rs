@@ -457,3 +457,46 @@ fn users_are_imported_all_or_none() {
     let members = access.snapshot(at(1)).members;
     assert!(members.users.contains_key("bob") && members.users.contains_key("cid"));
 }
+
+#[test]
+fn s48_users_that_come_slowly_hold_up_no_ban() {
+    let (_folder, file) = folder();
+    let access = open(&file);
+    let ban = |who: &str| Ban {
+        on: BanOn::User(who.into()),
+        until: Some(1),
+        by: String::new(),
+        reason: String::new(),
+        created: 0,
+    };
+    // What is made while the entries still come.
+    let mut entries = ["bob", "cid"].into_iter().map(|name| {
+        assert!(access.writing.try_lock().is_ok(), "nobody has the database");
+        access.put_ban(&ban(name)).unwrap();
+        Ok((name.to_owned(), edit(&["new"], &[])))
+    });
+    let imported = access.agreed().import::<AccessError>(
+        &mut entries,
+        Existing::Refuse,
+        |name, error| AccessError::Invalid(format!("{name}: {error}")),
+    );
+    assert_eq!(imported.unwrap().created, 2);
+    assert_eq!(access.bans().len(), 2);
+    let mut twice = ["eve", "eve"]
+        .into_iter()
+        .map(|name| Ok((name.to_owned(), edit(&[], &[]))));
+    let refused = access.agreed().import::<AccessError>(
+        &mut twice,
+        Existing::Refuse,
+        |name, error| AccessError::Invalid(format!("{name}: {error}")),
+    );
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "eve: there is such a thing already"
+    );
+    // Who tells of a ban does not wait for who makes a change.
+    let writing = access.writing();
+    assert_eq!(access.sweep_bans(at(2)).unwrap(), 0);
+    drop(writing);
+    assert_eq!(access.sweep_bans(at(2)).unwrap(), 2);
+}
