@@ -10,6 +10,7 @@
 //! | the credentials are wrong | refused with 0x86; nobody else is asked |
 //! | it does not know the client | the next one; if there is none, refused with 0x86 |
 //! | it fails, is late, is down | refused with 0x88, or the next one ([`crate::settings::OnFailure`]) |
+//! | it cannot say about this client | the same, but it is not taken for down |
 //! | too many questions wait | refused with 0x89 |
 //!
 //! A client that shows neither name nor password, and whom no provider knows by something else

@@ -131,12 +131,18 @@ impl Http {
             StatusCode::NO_CONTENT => return Verdict::Known(claimed()),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return denied(),
             StatusCode::NOT_FOUND => return Verdict::Unknown,
-            other => return Verdict::Failed(format!("status {}", other.as_u16()).into()),
+            other => {
+                let why = format!("status {}", other.as_u16()).into();
+                return match is_of_question(other) {
+                    true => Verdict::Unclear(why),
+                    false => Verdict::Failed(why),
+                };
+            }
         }
         let answer: Answer = match serde_json::from_slice(&reply.body) {
             Ok(answer) => answer,
             // What it says may hold what it was asked.
-            Err(_) => return Verdict::Failed("the answer is not what it should be".into()),
+            Err(_) => return Verdict::Unclear("the answer is not what it should be".into()),
         };
         match answer.result {
             Result::Deny => return denied(),
@@ -144,19 +150,19 @@ impl Http {
             Result::Allow => {}
         }
         let Ok(valid_for) = answer.valid_for(now) else {
-            return Verdict::Failed("the answer's end is no time, or over".into());
+            return Verdict::Unclear("the answer's end is no time, or over".into());
         };
         let rules = match rules::of_json(&answer.acl, &self.source) {
             Ok(rules) => rules,
-            Err(error) => return Verdict::Failed(format!("the answer's rules: {error}").into()),
+            Err(error) => return Verdict::Unclear(format!("the answer's rules: {error}").into()),
         };
         let groups = answer.groups.unwrap_or_default();
         if groups.len() > MOST_GROUPS {
-            return Verdict::Failed("the answer has too many groups".into());
+            return Verdict::Unclear("the answer has too many groups".into());
         }
         let user = match answer.username {
             Some(name) if name.is_empty() || name.chars().any(char::is_control) => {
-                return Verdict::Failed("the answer's user name is none".into());
+                return Verdict::Unclear("the answer's user name is none".into());
             }
             Some(name) => Some(name.into()),
             None => claimed().user,
@@ -221,6 +227,18 @@ impl Answer {
             Err(())
         }
     }
+}
+
+/// Whether a status is about this client. The service itself is in trouble if it has no time, wants
+/// to know who we are, or sends us elsewhere.
+fn is_of_question(status: StatusCode) -> bool {
+    status.is_client_error()
+        && !matches!(
+            status,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::TOO_MANY_REQUESTS
+        )
 }
 
 fn denied() -> Verdict {
@@ -340,10 +358,12 @@ mod tests {
             (503, ""),
         ] {
             let said = judge(status, body);
-            assert!(
-                matches!(said, Verdict::Failed(_)),
-                "{status} {body}: {said:?}"
-            );
+            // What it says about one client is not what it says about all.
+            let is_as_it_should_be = match status {
+                200 | 400 | 418 => matches!(said, Verdict::Unclear(_)),
+                _ => matches!(said, Verdict::Failed(_)),
+            };
+            assert!(is_as_it_should_be, "{status} {body}: {said:?}");
         }
     }
 
@@ -419,6 +439,33 @@ mod tests {
         );
         assert!(matches!(bench.notice(), crate::chain::Notice::Down { .. }));
         drop(hold);
+    }
+
+    #[test]
+    fn s68_questions_that_cannot_be_answered_take_no_provider_down() {
+        let server = Server::new(|request| match request.body.contains("odd") {
+            true => says("400 Bad Request", ""),
+            false => says("200 OK", r#"{"result": "allow"}"#),
+        });
+        let bench = Bench::new(settings::Settings {
+            providers: vec![provider(&server)],
+            failed_logins: 7,
+            ..settings::Settings::default()
+        });
+        for _ in 0..7 {
+            let (reason, why) = refusal(bench.ask(login("odd", "p")));
+            assert_eq!(reason, ReasonCode::ServerUnavailable);
+            assert_eq!(&*why, "web: status 400");
+        }
+        let mut elsewhere = login("ann", "p");
+        elsewhere.peer = crate::chain::tests::peer("192.0.2.2");
+        let ann = admitted(bench.ask(elsewhere));
+        assert_eq!(ann.identity, Identity::User("ann".into()));
+        let web = &bench.chain.figures().providers[0];
+        assert_eq!((web.failed, web.down, web.refused_by_breaker), (7, false, 0));
+        // It is the address that is not listened to any more.
+        let (reason, _) = refusal(bench.ask(login("odd", "p")));
+        assert_eq!(reason, ReasonCode::ConnectionRateExceeded);
     }
 
     #[test]

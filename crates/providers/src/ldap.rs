@@ -23,7 +23,7 @@ use ldap3::{Ldap as Connection, LdapConnAsync, LdapConnSettings, LdapError, Scop
 use ldap3::{SearchOptions, dn_escape, ldap_escape};
 
 use crate::pool::Pool;
-use crate::question::{Known, Purpose, Question, Verdict};
+use crate::question::{Known, Purpose, Question, Trouble, Verdict};
 use crate::settings::{LdapGroups, LdapUser};
 use crate::template::Template;
 use crate::{Problem, settings, tls};
@@ -125,10 +125,10 @@ impl Ldap {
 
     pub(crate) async fn ask(&self, question: &Question) -> Verdict {
         let verdict = self.verify(question).await;
-        verdict.unwrap_or_else(Verdict::Failed)
+        verdict.unwrap_or_else(Verdict::from)
     }
 
-    async fn verify(&self, question: &Question) -> Result<Verdict, Arc<str>> {
+    async fn verify(&self, question: &Question) -> Result<Verdict, Trouble> {
         let Some(name) = question.user() else {
             return Ok(Verdict::Unknown);
         };
@@ -162,7 +162,7 @@ impl Ldap {
     }
 
     /// The user's name in the directory.
-    async fn find(&self, question: &Question) -> Result<Option<Entry>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<Entry>, Trouble> {
         match &self.user {
             User::Name(template) => {
                 let dn = template.fill(question, None, |it| dn_escape(it).into_owned());
@@ -187,7 +187,7 @@ impl Ldap {
         }
     }
 
-    async fn groups(&self, dn: &str, question: &Question) -> Result<Vec<Arc<str>>, Arc<str>> {
+    async fn groups(&self, dn: &str, question: &Question) -> Result<Vec<Arc<str>>, Trouble> {
         let Some(Groups { base, filter, name }) = &self.groups else {
             return Ok(Vec::new());
         };
@@ -204,7 +204,7 @@ impl Ldap {
     }
 
     /// A connection of the user's own, if the directory takes the password.
-    async fn bind(&self, dn: &str, password: &[u8]) -> Result<Option<Connection>, Arc<str>> {
+    async fn bind(&self, dn: &str, password: &[u8]) -> Result<Option<Connection>, Trouble> {
         let Ok(password) = std::str::from_utf8(password) else {
             return Ok(None);
         };
@@ -213,8 +213,8 @@ impl Ldap {
         let code = bound.map_err(|error| said(&error))?.rc;
         match code {
             0 => Ok(Some(connection)),
-            INVALID_CREDENTIALS | NO_SUCH_OBJECT | INVALID_DN => Ok(None),
-            code => Err(format!("LDAP: the bind ended with {code}").into()),
+            code if NOT_LET_IN.contains(&code) => Ok(None),
+            code => Err(Trouble::failed(format!("LDAP: the bind ended with {code}"))),
         }
     }
 
@@ -223,7 +223,7 @@ impl Ldap {
         &self,
         connection: &mut Connection,
         dn: &str,
-    ) -> Result<Vec<String>, Arc<str>> {
+    ) -> Result<Vec<String>, Trouble> {
         let Some(attribute) = &self.attribute else {
             return Ok(Vec::new());
         };
@@ -241,7 +241,7 @@ impl Ldap {
         filter: &str,
         attribute: &str,
         most: i32,
-    ) -> Result<Vec<SearchEntry>, Arc<str>> {
+    ) -> Result<Vec<SearchEntry>, Trouble> {
         if let Some(mut connection) = self.pool.take().filter(|it| !it.clone().is_closed()) {
             match self
                 .search_by(&mut connection, base, filter, attribute, most)
@@ -258,11 +258,12 @@ impl Ldap {
         let mut connection = self.connect().await?;
         if let Some((name, password)) = &self.search_as {
             let password = std::str::from_utf8(password.reveal());
-            let password = password.map_err(|_| Arc::from("LDAP: the password is not UTF-8"))?;
+            let password = password.map_err(|_| Trouble::failed("LDAP: the password is not UTF-8"))?;
             let bound = connection.simple_bind(name, password).await;
             let bound = bound.map_err(|error| said(&error))?;
             if bound.rc != 0 {
-                return Err(format!("LDAP: who searches was refused with {}", bound.rc).into());
+                let why = format!("LDAP: who searches was refused with {}", bound.rc);
+                return Err(Trouble::failed(why));
             }
         }
         let found = self
@@ -279,7 +280,7 @@ impl Ldap {
         filter: &str,
         attribute: &str,
         most: i32,
-    ) -> Result<Vec<SearchEntry>, Arc<str>> {
+    ) -> Result<Vec<SearchEntry>, Trouble> {
         let options = SearchOptions::new().sizelimit(most);
         let found = connection.with_search_options(options);
         let found = found
@@ -289,7 +290,13 @@ impl Ldap {
         match result.rc {
             0 => {}
             NO_SUCH_OBJECT => return Ok(Vec::new()),
-            code => return Err(format!("LDAP: the search ended with {code}").into()),
+            code => {
+                let why = Arc::from(format!("LDAP: the search ended with {code}"));
+                return Err(match OF_QUESTION.contains(&code) {
+                    true => Trouble::Unclear(why),
+                    false => Trouble::Failed(why),
+                });
+            }
         }
         let entries = entries
             .into_iter()
@@ -297,7 +304,7 @@ impl Ldap {
         Ok(entries.map(SearchEntry::construct).collect())
     }
 
-    async fn connect(&self) -> Result<Connection, Arc<str>> {
+    async fn connect(&self) -> Result<Connection, Trouble> {
         let settings = LdapConnSettings::new()
             .set_conn_timeout(CONNECT)
             .set_config(Arc::clone(&self.tls));
@@ -348,21 +355,28 @@ fn values(entry: SearchEntry, name: &str) -> Vec<String> {
 }
 
 /// What went wrong, in few words: the library's own may repeat what it was asked.
-fn said(error: &LdapError) -> Arc<str> {
+fn said(error: &LdapError) -> Trouble {
     match error {
-        LdapError::Io { source } => format!("LDAP: {source}").into(),
-        LdapError::Timeout { .. } => "LDAP: no answer in time".into(),
-        LdapError::FilterParsing => "LDAP: the search is no filter".into(),
-        LdapError::LdapResult { result } => format!("LDAP: result {}", result.rc).into(),
-        _ => "LDAP: the question failed".into(),
+        LdapError::Io { source } => Trouble::failed(format!("LDAP: {source}")),
+        LdapError::Timeout { .. } => Trouble::failed("LDAP: no answer in time"),
+        LdapError::FilterParsing => Trouble::from("LDAP: the search is no filter"),
+        LdapError::LdapResult { result } => {
+            Trouble::failed(format!("LDAP: result {}", result.rc))
+        }
+        _ => Trouble::failed("LDAP: the question failed"),
     }
 }
 
 /// RFC 4511, 4.5.1.8.
 const NO_ATTRIBUTE: &str = "1.1";
 const NO_SUCH_OBJECT: u32 = 32;
-const INVALID_DN: u32 = 34;
-const INVALID_CREDENTIALS: u32 = 49;
+/// What a directory says to a bind that it does not take, beside that the password is wrong (49): the
+/// name is no name (34) or nobody's (32), the account is locked or its password over (19, 53), or
+/// this way in is not for it (48, 50).
+const NOT_LET_IN: [u32; 7] = [19, 32, 34, 48, 49, 50, 53];
+/// What it says to a search because of what is searched for: more is found than may be (4, 11), what
+/// is compared does not go with the attribute (16, 17, 18, 19, 21), a name is none (34).
+const OF_QUESTION: [u32; 8] = [4, 11, 16, 17, 18, 19, 21, 34];
 const CONNECT: Duration = Duration::from_secs(5);
 const MOST_GROUPS: i32 = 1000;
 

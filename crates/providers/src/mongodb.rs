@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use crate::link::Link;
 use crate::pool::Pool;
-use crate::question::Question;
+use crate::question::{Question, Trouble};
 use crate::rules::{self, RuleText};
 use crate::table::{self, Extras, Row, Users};
 use crate::{Problem, settings};
@@ -67,7 +67,7 @@ impl MongoDb {
         filter: &Filter,
         most: usize,
         question: &Question,
-    ) -> Result<Option<Vec<Document>>, Arc<str>> {
+    ) -> Result<Option<Vec<Document>>, Trouble> {
         let Some(filter) = filter.document(question) else {
             return Ok(None);
         };
@@ -86,20 +86,29 @@ impl MongoDb {
             // The server may have gone while it waited, or may be the primary no more.
             if let Ok(answer) = wire::run(&mut link, database, command.clone()).await {
                 self.pool.put(link);
-                return batch(answer).map(Some);
+                return Ok(Some(batch(answer)?));
             }
         }
-        let mut link = self.servers.connect().await?;
-        let answered = wire::run(&mut link, database, command).await;
-        let answer = answered.map_err(|failure| Arc::from(format!("MongoDB: {failure}")))?;
+        let connected = self.servers.connect().await;
+        let mut link = connected.map_err(Trouble::Failed)?;
+        let answer = match wire::run(&mut link, database, command).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let why = Arc::from(format!("MongoDB: {failure}"));
+                return Err(match failure.is_of_question() {
+                    true => Trouble::Unclear(why),
+                    false => Trouble::Failed(why),
+                });
+            }
+        };
         self.pool.put(link);
-        batch(answer).map(Some)
+        Ok(Some(batch(answer)?))
     }
 }
 
 /// The documents that a `find` found.
-fn batch(answer: Document) -> Result<Vec<Document>, Arc<str>> {
-    let strange = || Arc::from("MongoDB: an answer of another kind");
+fn batch(answer: Document) -> Result<Vec<Document>, Trouble> {
+    let strange = || Trouble::failed("MongoDB: an answer of another kind");
     let Some(Bson::Document(cursor)) = answer.get("cursor") else {
         return Err(strange());
     };
@@ -115,25 +124,25 @@ fn batch(answer: Document) -> Result<Vec<Document>, Arc<str>> {
 }
 
 impl Users for MongoDb {
-    async fn find(&self, question: &Question) -> Result<Option<Row>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<Row>, Trouble> {
         let found = self
             .documents(&self.collection, &self.filter, 2, question)
             .await?;
         match &found.unwrap_or_default()[..] {
             [] => Ok(None),
-            [document] => user(document, &self.password_field).map(Some),
+            [document] => Ok(Some(user(document, &self.password_field)?)),
             _ => Err("the filter finds several users".into()),
         }
     }
 
-    async fn extras(&self, question: &Question) -> Result<Extras, Arc<str>> {
+    async fn extras(&self, question: &Question) -> Result<Extras, Trouble> {
         let Some((collection, filter)) = &self.rules else {
             return Ok(Extras::default());
         };
         let found = self
             .documents(collection, filter, table::MOST_ROWS, question)
             .await?;
-        let rules: Result<_, _> = found.unwrap_or_default().iter().map(rule).collect();
+        let rules: Result<_, Arc<str>> = found.unwrap_or_default().iter().map(rule).collect();
         Ok(Extras {
             groups: Vec::new(),
             rules: Some(rules?),

@@ -12,7 +12,7 @@ use mysql_async::{
     SslOpts, Value,
 };
 
-use crate::question::Question;
+use crate::question::{Question, Trouble};
 use crate::rules::{self, RuleText};
 use crate::sql::{Marks, Queries, Query, several};
 use crate::table::{self, Extras, Users};
@@ -56,7 +56,7 @@ impl MySql {
     }
 
     /// The rows of a query; `None`: the client lacks what it needs.
-    async fn rows(&self, query: &Query, question: &Question) -> Result<Option<Vec<Row>>, Arc<str>> {
+    async fn rows(&self, query: &Query, question: &Question) -> Result<Option<Vec<Row>>, Trouble> {
         let Some(values) = query.values(question) else {
             return Ok(None);
         };
@@ -66,9 +66,10 @@ impl MySql {
         } else {
             Params::Positional(values)
         };
-        let mut connection: Conn = self.pool.get_conn().await.map_err(|error| said(&error))?;
+        let connected = self.pool.get_conn().await;
+        let mut connection: Conn = connected.map_err(|error| Trouble::Failed(said(&error)))?;
         let rows = connection.exec(query.text.as_str(), parameters).await;
-        rows.map(Some).map_err(|error| said(&error))
+        rows.map(Some).map_err(|error| trouble(&error))
     }
 }
 
@@ -97,18 +98,18 @@ fn ssl(tls: &settings::Tls, opts: &Opts) -> Result<Option<SslOpts>, Problem> {
 }
 
 impl Users for MySql {
-    async fn find(&self, question: &Question) -> Result<Option<table::Row>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<table::Row>, Trouble> {
         let Some(rows) = self.rows(&self.queries.user, question).await? else {
             return Ok(None);
         };
         match &rows[..] {
             [] => Ok(None),
-            [row] => user(row).map(Some),
-            _ => Err(several()),
+            [row] => Ok(Some(user(row)?)),
+            _ => Err(several().into()),
         }
     }
 
-    async fn extras(&self, question: &Question) -> Result<Extras, Arc<str>> {
+    async fn extras(&self, question: &Question) -> Result<Extras, Trouble> {
         let mut extras = Extras::default();
         if let Some(query) = &self.queries.groups {
             for row in self.rows(query, question).await?.unwrap_or_default() {
@@ -174,6 +175,22 @@ fn text(value: &Value) -> Result<Option<String>, Arc<str>> {
     }
 }
 
+/// Whether it is about the question or about the server. Texts that do not fit the column, its
+/// character set or its collation are the client's, and so is a query that the server finds wrong:
+/// it would find it wrong for everybody, and quickly.
+fn trouble(error: &Error) -> Trouble {
+    let is_unclear = match error {
+        Error::Server(error) => {
+            matches!(error.state.get(..2), Some("21" | "22" | "42")) || OF_TEXTS.contains(&error.code)
+        }
+        _ => false,
+    };
+    match is_unclear {
+        true => Trouble::Unclear(said(error)),
+        false => Trouble::Failed(said(error)),
+    }
+}
+
 /// What the server said, without parameters: its own message may repeat one, so only the code is
 /// told.
 fn said(error: &Error) -> Arc<str> {
@@ -183,6 +200,10 @@ fn said(error: &Error) -> Arc<str> {
     }
 }
 
+/// Errors about texts that have the SQLSTATE of anything else: collations that do not go together, a
+/// text that is none in its character set, a value that is wrong for its column, one that cannot be
+/// converted.
+const OF_TEXTS: [u16; 8] = [1267, 1270, 1271, 1300, 1366, 1977, 3854, 3988];
 const IDLE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -218,6 +239,28 @@ mod tests {
                 "s79"
             );
         }
+    }
+
+    #[test]
+    fn s68_a_text_that_does_not_fit_is_not_a_server_that_fails() {
+        let with = |code: u16, state: &str| {
+            trouble(&Error::Server(mysql_async::ServerError {
+                code,
+                message: "about ann".into(),
+                state: state.into(),
+            }))
+        };
+        for (code, state) in [(1267, "HY000"), (1366, "HY000"), (1406, "22001"), (1146, "42S02")] {
+            assert_eq!(
+                with(code, state),
+                Trouble::Unclear(format!("MySQL: error {code}").into())
+            );
+        }
+        for (code, state) in [(1040, "08004"), (1045, "28000"), (1053, "08S01"), (1205, "HY000")] {
+            assert!(matches!(with(code, state), Trouble::Failed(_)), "{code}");
+        }
+        let gone = trouble(&Error::Io(std::io::Error::other("gone").into()));
+        assert!(matches!(gone, Trouble::Failed(_)));
     }
 
     #[test]

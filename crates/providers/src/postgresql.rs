@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Config, Row};
 use tokio_rustls::TlsConnector;
 
 use crate::pool::Pool;
-use crate::question::Question;
+use crate::question::{Question, Trouble};
 use crate::rules::{self, RuleText};
 use crate::sql::{Marks, Queries, Query, several};
 use crate::table::{self, Extras, Users};
@@ -58,7 +58,7 @@ impl PostgreSql {
     }
 
     /// The rows of a query; `None`: the client lacks what it needs.
-    async fn rows(&self, query: &Query, question: &Question) -> Result<Option<Vec<Row>>, Arc<str>> {
+    async fn rows(&self, query: &Query, question: &Question) -> Result<Option<Vec<Row>>, Trouble> {
         let Some(values) = query.values(question) else {
             return Ok(None);
         };
@@ -74,24 +74,26 @@ impl PostgreSql {
                 }
                 // The server may have gone while it waited.
                 Err(_) if client.is_closed() => {}
-                Err(error) => return Err(said(&error)),
+                Err(error) => return Err(trouble(&error)),
             }
         }
         let connected = self.config.connect(self.tls.clone()).await;
-        let (client, connection) = connected.map_err(|error| said(&error))?;
+        let (client, connection) = connected.map_err(|error| Trouble::Failed(said(&error)))?;
         tokio::spawn(async move {
             // The client hears of it with its next question.
             let _ = connection.await;
         });
         let rows = client.query_typed(&query.text, &parameters).await;
-        let rows = rows.map_err(|error| said(&error))?;
-        self.pool.put(client);
-        Ok(Some(rows))
+        // The connection is in order if the server only says no.
+        if !client.is_closed() {
+            self.pool.put(client);
+        }
+        rows.map(Some).map_err(|error| trouble(&error))
     }
 }
 
 impl Users for PostgreSql {
-    async fn find(&self, question: &Question) -> Result<Option<table::Row>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<table::Row>, Trouble> {
         let Some(rows) = self.rows(&self.queries.user, question).await? else {
             return Ok(None);
         };
@@ -104,11 +106,11 @@ impl Users for PostgreSql {
                 superuser: flag(row, "is_superuser")?,
                 groups: Vec::new(),
             })),
-            _ => Err(several()),
+            _ => Err(several().into()),
         }
     }
 
-    async fn extras(&self, question: &Question) -> Result<Extras, Arc<str>> {
+    async fn extras(&self, question: &Question) -> Result<Extras, Trouble> {
         let mut extras = Extras::default();
         if let Some(query) = &self.queries.groups {
             for row in self.rows(query, question).await?.unwrap_or_default() {
@@ -181,6 +183,24 @@ fn flag(row: &Row, column: &str) -> Result<bool, Arc<str>> {
         Type::INT8 => number(row.try_get(place).map_err(wrong)?),
         _ => table::is_yes(&text(row, column)?.unwrap_or_default()),
     }
+}
+
+/// Whether it is about the question or about the server.
+fn trouble(error: &tokio_postgres::Error) -> Trouble {
+    match error.code().is_some_and(|code| is_of_question(code.code())) {
+        true => Trouble::Unclear(said(error)),
+        false => Trouble::Failed(said(error)),
+    }
+}
+
+/// Whether an SQLSTATE is about what was asked: cardinality, data (texts that the server's encoding
+/// does not have), constraints, syntax and rights, limits of a statement, what a function of the
+/// database raises. It would be the same on a server in the best of health.
+fn is_of_question(state: &str) -> bool {
+    matches!(
+        state.get(..2),
+        Some("21" | "22" | "23" | "42" | "54" | "P0")
+    )
 }
 
 /// What the server said, without parameters: its own message may repeat one, so only the code is
@@ -315,6 +335,16 @@ mod tests {
         };
         let problem = PostgreSql::new(&quoted).unwrap_err().to_string();
         assert!(problem.starts_with("rules_query: "), "{problem}");
+    }
+
+    #[test]
+    fn s68_a_text_that_does_not_fit_is_not_a_database_that_fails() {
+        for state in ["22P05", "22021", "21000", "42P01", "54000", "P0001"] {
+            assert!(is_of_question(state), "{state}");
+        }
+        for state in ["", "08006", "28P01", "40001", "53300", "57P01", "58030", "XX000"] {
+            assert!(!is_of_question(state), "{state}");
+        }
     }
 
     #[test]

@@ -38,10 +38,45 @@ pub(crate) enum Verdict {
     Wrong(Arc<str>),
     /// Ask somebody else.
     Unknown,
-    /// The provider cannot tell.
+    /// The provider cannot tell: it does not answer, or answers nobody.
     Failed(Arc<str>),
+    /// It answers, but not about this client: what the client shows or what is kept about it is of
+    /// no use. Nobody else's questions are meant by it.
+    Unclear(Arc<str>),
     /// Of an enhanced authentication: the client has to say more.
     Continue { data: Vec<u8>, exchange: Exchange },
+}
+
+/// Why a back end gave no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// As [`Verdict::Failed`].
+    Failed(Arc<str>),
+    /// As [`Verdict::Unclear`].
+    Unclear(Arc<str>),
+}
+
+impl Trouble {
+    /// The back end does not answer, or answers nobody.
+    pub(crate) fn failed(why: impl Into<Arc<str>>) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+/// Words alone are about what was asked or found: a provider that cannot be asked says so itself.
+impl<W: Into<Arc<str>>> From<W> for Trouble {
+    fn from(why: W) -> Self {
+        Self::Unclear(why.into())
+    }
+}
+
+impl From<Trouble> for Verdict {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Failed(why) => Self::Failed(why),
+            Trouble::Unclear(why) => Self::Unclear(why),
+        }
+    }
 }
 
 /// A client that is known.

@@ -20,7 +20,7 @@ use auth::Secret;
 
 use crate::link::{Link, Target};
 use crate::pool::Pool;
-use crate::question::Question;
+use crate::question::{Question, Trouble};
 use crate::rules;
 use crate::table::{self, Extras, Row, Users};
 use crate::template::Template;
@@ -85,7 +85,7 @@ impl Redis {
     }
 
     /// What a command gives; `None`: the client lacks what it needs.
-    async fn run(&self, command: &Command, question: &Question) -> Result<Option<Reply>, Arc<str>> {
+    async fn run(&self, command: &Command, question: &Question) -> Result<Option<Reply>, Trouble> {
         let fill = |it: &Template| it.fill(question, None, |it| it.to_owned());
         let Some(arguments) = command
             .arguments
@@ -101,22 +101,30 @@ impl Redis {
                 return self.settle(connection, reply);
             }
         }
-        let mut connection = self.server.connect().await?;
+        let connected = self.server.connect().await;
+        let mut connection = connected.map_err(Trouble::Failed)?;
         let reply = resp::call(&mut connection, &arguments).await;
-        self.settle(connection, reply.map_err(|error| said(&error))?)
+        let reply = reply.map_err(|error| Trouble::Failed(said(&error)))?;
+        self.settle(connection, reply)
     }
 
-    fn settle(&self, connection: Link, reply: Reply) -> Result<Option<Reply>, Arc<str>> {
+    fn settle(&self, connection: Link, reply: Reply) -> Result<Option<Reply>, Trouble> {
         self.pool.put(connection);
         match reply {
-            Reply::Error(code) => Err(format!("Redis: {code}").into()),
+            Reply::Error(code) => {
+                let why = Arc::from(format!("Redis: {code}"));
+                Err(match OF_KEYS.contains(&code.as_str()) {
+                    true => Trouble::Unclear(why),
+                    false => Trouble::Failed(why),
+                })
+            }
             reply => Ok(Some(reply)),
         }
     }
 }
 
 impl Users for Redis {
-    async fn find(&self, question: &Question) -> Result<Option<Row>, Arc<str>> {
+    async fn find(&self, question: &Question) -> Result<Option<Row>, Trouble> {
         let Some(reply) = self.run(&self.user, question).await? else {
             return Ok(None);
         };
@@ -144,7 +152,7 @@ impl Users for Redis {
         }))
     }
 
-    async fn extras(&self, question: &Question) -> Result<Extras, Arc<str>> {
+    async fn extras(&self, question: &Question) -> Result<Extras, Trouble> {
         let Some(command) = &self.rules else {
             return Ok(Extras::default());
         };
@@ -156,7 +164,7 @@ impl Users for Redis {
         let rules: Result<_, _> = pairs.into_iter().map(rule).collect();
         Ok(Extras {
             groups: Vec::new(),
-            rules: Some(rules.map_err(|error| Arc::from(error.to_string()))?),
+            rules: Some(rules.map_err(|error| error.to_string())?),
         })
     }
 }
@@ -276,6 +284,9 @@ fn said(error: &std::io::Error) -> Arc<str> {
     format!("Redis: {error}").into()
 }
 
+/// Errors about the key that was asked for, which clients have a say in: it holds something else,
+/// belongs to another server of a cluster, or is not ours to read.
+const OF_KEYS: [&str; 5] = ["WRONGTYPE", "MOVED", "ASK", "CROSSSLOT", "NOPERM"];
 const CONNECT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

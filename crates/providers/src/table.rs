@@ -8,7 +8,7 @@ use auth::{Rules, Secret};
 
 use crate::chain::Hashing;
 use crate::hash::Hash;
-use crate::question::{Known, Purpose, Question, Verdict};
+use crate::question::{Known, Purpose, Question, Trouble, Verdict};
 use crate::rules::{self, RuleText};
 use crate::settings::HashKind;
 
@@ -19,10 +19,10 @@ pub(crate) trait Users: Send + Sync {
     fn find(
         &self,
         question: &Question,
-    ) -> impl Future<Output = Result<Option<Row>, Arc<str>>> + Send;
+    ) -> impl Future<Output = Result<Option<Row>, Trouble>> + Send;
 
     /// What the user has.
-    fn extras(&self, question: &Question) -> impl Future<Output = Result<Extras, Arc<str>>> + Send;
+    fn extras(&self, question: &Question) -> impl Future<Output = Result<Extras, Trouble>> + Send;
 }
 
 /// A user.
@@ -74,10 +74,10 @@ impl<U: Users> Table<U> {
 
     pub(crate) async fn ask(&self, question: &Question, hashing: &Hashing) -> Verdict {
         let verdict = self.verify(question, hashing).await;
-        verdict.unwrap_or_else(Verdict::Failed)
+        verdict.unwrap_or_else(Verdict::from)
     }
 
-    async fn verify(&self, question: &Question, hashing: &Hashing) -> Result<Verdict, Arc<str>> {
+    async fn verify(&self, question: &Question, hashing: &Hashing) -> Result<Verdict, Trouble> {
         let Some(name) = question.user() else {
             return Ok(Verdict::Unknown);
         };
@@ -112,7 +112,7 @@ impl<U: Users> Table<U> {
         question: &Question,
         row: &Row,
         hashing: &Hashing,
-    ) -> Result<bool, Arc<str>> {
+    ) -> Result<bool, Trouble> {
         let (Some(text), Some((_, password))) = (&row.hash, question.credentials()) else {
             return Ok(false);
         };
@@ -120,7 +120,8 @@ impl<U: Users> Table<U> {
         let hash = hash.map_err(|error| Arc::from(format!("the user's password: {error}")))?;
         let hash = Arc::new(hash);
         *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&hash);
-        hashing.verify(hash, Secret::new(password)).await
+        let verified = hashing.verify(hash, Secret::new(password)).await;
+        verified.map_err(Trouble::Failed)
     }
 
     fn rules(&self, texts: &[RuleText]) -> Result<Arc<Rules>, Arc<str>> {
@@ -157,15 +158,15 @@ mod tests {
     /// A table with one user.
     struct One {
         row: Row,
-        extras: Result<Extras, Arc<str>>,
+        extras: Result<Extras, Trouble>,
     }
 
     impl Users for One {
-        async fn find(&self, question: &Question) -> Result<Option<Row>, Arc<str>> {
+        async fn find(&self, question: &Question) -> Result<Option<Row>, Trouble> {
             Ok((question.username.as_deref() == Some("ann")).then(|| self.row.clone()))
         }
 
-        async fn extras(&self, _: &Question) -> Result<Extras, Arc<str>> {
+        async fn extras(&self, _: &Question) -> Result<Extras, Trouble> {
             self.extras.clone()
         }
     }
@@ -179,7 +180,7 @@ mod tests {
         }
     }
 
-    fn ask(row: Row, extras: Result<Extras, Arc<str>>, question: &Question) -> Verdict {
+    fn ask(row: Row, extras: Result<Extras, Trouble>, question: &Question) -> Verdict {
         let table = Table::new(One { row, extras }, HashKind::Auto, &"sql".into());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()
@@ -244,7 +245,6 @@ mod tests {
         for (hash, extras) in [
             ("secret", Ok(Extras::default())),
             ("", Ok(Extras::default())),
-            (HASH, Err("gone".into())),
             (HASH, with_rules(vec![good.clone(), bad])),
             (HASH, with_rules(vec![good; MOST_ROWS])),
             (
@@ -256,11 +256,15 @@ mod tests {
             ),
         ] {
             let said = ask(row(Some(hash)), extras, &asked);
-            let Verdict::Failed(why) = said else {
+            // What is wrong is the row: others can still be looked up.
+            let Verdict::Unclear(why) = said else {
                 panic!("{said:?}");
             };
             assert!(!why.contains("secret"), "s71: {why}");
         }
+        let gone = Err(Trouble::failed("gone"));
+        let said = ask(row(Some(HASH)), gone, &asked);
+        assert!(matches!(said, Verdict::Failed(_)), "{said:?}");
         let none = Table::new(
             One {
                 row: row(None),

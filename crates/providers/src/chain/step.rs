@@ -269,7 +269,7 @@ impl Step {
             Verdict::Known(_) => &counters.admitted,
             Verdict::Wrong(_) => &counters.wrong,
             Verdict::Unknown => &counters.unknown,
-            Verdict::Failed(_) => &counters.failed,
+            Verdict::Failed(_) | Verdict::Unclear(_) => &counters.failed,
             Verdict::Continue { .. } => return,
         };
         count(counter);
@@ -279,6 +279,7 @@ impl Step {
     fn tell(&self, inner: &Inner, place: Place, verdict: &Verdict) {
         let (change, why) = match verdict {
             Verdict::Failed(why) => (place.fail(Instant::now()), Arc::clone(why)),
+            // A question that cannot be answered says nothing about the others (S68).
             _ => (place.succeed(), Arc::default()),
         };
         let provider = Arc::clone(&self.name);

@@ -158,6 +158,16 @@ impl Inner {
                 OnFailure::Deny => Some(unavailable(format!("{}: {why}", step.name))),
                 OnFailure::Next => None,
             },
+            Verdict::Unclear(why) => match step.on_failure {
+                OnFailure::Deny => {
+                    // Who makes up questions that cannot be answered is slowed down as who guesses.
+                    if step.provider.can_be_guessed() {
+                        self.blame(question);
+                    }
+                    Some(unavailable(format!("{}: {why}", step.name)))
+                }
+                OnFailure::Next => None,
+            },
             Verdict::Continue { data, exchange } => Some(Outcome::Continue { data, exchange }),
         }
     }
@@ -277,7 +287,7 @@ impl Has {
             }
             Verdict::Wrong(why) => gone(&why),
             Verdict::Unknown => gone("the user is not known any more"),
-            Verdict::Failed(_) | Verdict::Continue { .. } => self.keep(),
+            Verdict::Failed(_) | Verdict::Unclear(_) | Verdict::Continue { .. } => self.keep(),
         }
     }
 }

@@ -147,3 +147,39 @@ fn who_can_only_bind_is_not_asked_again() {
     };
     assert!(Ldap::new(&grouped).unwrap().can_refresh());
 }
+
+#[test]
+fn s68_a_locked_account_is_not_a_directory_that_fails() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    // What is said to who binds with a directory that answers with this code (RFC 4511, 4.2.2).
+    let bind = |code: u8| {
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("ldap://{}", listener.local_addr().unwrap());
+            let server = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let read = stream.read(&mut [0; 1024]).await.unwrap();
+                assert_ne!(read, 0);
+                let answer = [48, 12, 2, 1, 1, 97, 7, 10, 1, code, 4, 0, 4, 0];
+                stream.write_all(&answer).await.unwrap();
+                // Until the other side has read it.
+                drop(stream.read(&mut [0; 1024]).await);
+            });
+            let ldap = Ldap::new(&settings(&url, name("uid=${username}"))).unwrap();
+            let said = ldap.ask(&question("c", "ann", "p")).await;
+            drop(ldap);
+            server.await.unwrap();
+            said
+        })
+    };
+    for code in [19, 32, 34, 48, 49, 50, 53] {
+        let said = bind(code);
+        assert!(matches!(said, Verdict::Wrong(_)), "{code}: {said:?}");
+    }
+    for code in [1, 3, 51, 52, 80] {
+        let said = bind(code);
+        assert!(matches!(said, Verdict::Failed(_)), "{code}: {said:?}");
+    }
+}

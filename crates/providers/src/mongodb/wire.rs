@@ -16,6 +16,17 @@ pub(super) enum Failure {
     Refused(i32),
 }
 
+impl Failure {
+    /// Whether the server refused because of what the filter came to with this client: a value, a
+    /// type or a regular expression that it cannot use, or too large a document.
+    pub(super) fn is_of_question(&self) -> bool {
+        match self {
+            Self::Link(_) => false,
+            Self::Refused(code) => OF_QUESTION.contains(code),
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -94,6 +105,9 @@ fn too_long() -> io::Error {
 static NEXT: AtomicI32 = AtomicI32::new(1);
 
 const OP_MSG: i32 = 2013;
+
+/// `BadValue`, `FailedToParse`, `TypeMismatch`, `InvalidOptions`, an expression that is none.
+const OF_QUESTION: [i32; 6] = [2, 9, 14, 72, 51091, 17286];
 
 /// Longest answer, in bytes.
 const LONGEST: usize = 1024 * 1024;

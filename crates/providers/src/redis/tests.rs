@@ -158,8 +158,31 @@ fn s68_a_login_that_is_refused_fails() {
         let (found, _) = run(with_server(vec![answers], "GET x", async |redis| {
             redis.find(&asked).await.map(|_| ())
         }));
-        let why = found.unwrap_err();
+        let Trouble::Failed(why) = found.unwrap_err() else {
+            panic!("nobody can be asked about");
+        };
         assert!(!why.contains("p@ss"), "s71: {why}");
+    }
+}
+
+#[test]
+fn s68_a_key_that_holds_something_else_is_not_a_server_that_fails() {
+    let asked = question("c", "ann", "p");
+    for (answers, is_unclear) in [
+        (&[OK, OK, "-WRONGTYPE Operation against ann\r\n"][..], true),
+        (&[OK, OK, "-MOVED 3999 127.0.0.1:6381\r\n"], true),
+        (&[OK, OK, "*0\r\n"], true),
+        (&[OK, OK, "-LOADING Redis is loading\r\n"], false),
+        (&[OK, OK, "-NOAUTH Authentication required.\r\n"], false),
+        (&[OK, OK, "-ERR max number of clients reached\r\n"], false),
+        (&[OK, OK, "HTTP/1.1 400 Bad Request\r\n"], false),
+    ] {
+        let (found, _) = run(with_server(vec![answers], "GET x", async |redis| {
+            redis.find(&asked).await.map(|_| ())
+        }));
+        let trouble = found.unwrap_err();
+        let found = matches!(trouble, Trouble::Unclear(_));
+        assert_eq!(found, is_unclear, "{answers:?}: {trouble:?}");
     }
 }
 
