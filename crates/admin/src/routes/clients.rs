@@ -418,6 +418,8 @@ fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     match Written::deserialize(deserializer)? {
         Written::Word(word) => Ok(word),
         Written::Number(number) if number <= 1 => Ok(number == 1),
-        Written::Number(_) => Err(serde::de::Error::custom("a flag is true, false, 1 or 0")),
+        Written::Number(_) => Err(serde::de::Error::custom(
+            "a flag: expected true, false, 1 or 0",
+        )),
     }
 }

@@ -29,7 +29,7 @@ impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
         let bytes = STANDARD.decode(&*text);
-        let bytes = bytes.map_err(|_| serde::de::Error::custom("it is no Base64"))?;
+        let bytes = bytes.map_err(|_| serde::de::Error::custom("expected Base64"))?;
         Ok(Self(bytes))
     }
 }

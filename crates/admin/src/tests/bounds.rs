@@ -121,15 +121,15 @@ fn what_is_not_right_is_said_in_plain_words() {
             json,
             "{\"user_id\": 1}",
             "400",
-            "invalid type: integer `1`, expected a string",
+            "invalid type, expected a string",
         ),
         (
             json,
             "{\"usr\": 1}",
             "400",
-            "unknown field `usr`, expected one of `user_id`",
+            "unknown field, expected one of `user_id`",
         ),
-        (json, "[]", "400", "invalid length 0"),
+        (json, "[]", "400", "invalid length, expected"),
     ] {
         let answer = post(kind, body);
         assert!(

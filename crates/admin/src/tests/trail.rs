@@ -153,6 +153,18 @@ fn what_makes_no_sense_has_a_line_with_the_reason() {
     assert_eq!((&*line.target, line.outcome), ("nobody", Outcome::Refused));
     assert_eq!(house.lines(), 3);
 
+    // Nor what stands where something else belongs.
+    for body in [json!("hunter2hunter2"), json!({"role": "hunter2hunter2"})] {
+        let (status, _, message) = house.refused("PUT", "/admins/ann", Some(body));
+        assert_eq!(status, 400);
+        let why = house.line().why.unwrap();
+        assert!(
+            why.contains("expected") && !why.contains("hunter2"),
+            "{why}"
+        );
+        assert_eq!(why, message);
+    }
+
     assert_eq!(house.refused("DELETE", "/clients/%ff", None).0, 400);
     assert_eq!(house.line().target, "/api/v5/clients/%ff");
 }
