@@ -15,7 +15,7 @@ use crate::control::{Control, ControlEntrance};
 #[cfg(unix)]
 use crate::http::serve::{Bounds, serve};
 #[cfg(unix)]
-use crate::http::state::State;
+use crate::http::state::{STRANGERS, State};
 #[cfg(unix)]
 use crate::routes;
 use crate::staff::Staff;
@@ -34,13 +34,15 @@ pub struct Settings {
     pub web: Option<web::Settings>,
     /// The file of administrators and keys. Its folder exists.
     pub staff: PathBuf,
-    /// Most connections by each way in; others wait to be accepted.
+    /// Most connections by each way in; others wait to be accepted. One address may have a quarter.
     pub connections: usize,
-    /// Most requests at once; others are answered with 503.
+    /// Most requests at once by each way in, those of strangers not counted, of which there are at
+    /// most 8; others are answered with 503.
     pub requests: u16,
     /// How long a request may take. Those that upload may take ten minutes.
     pub time_limit: Duration,
-    /// How long a connection may take for the head of its next request.
+    /// How long a connection may take for the head of its next request, and for taking anything of an
+    /// answer.
     pub idle: Duration,
     /// How long requests may go on when the server ends.
     pub grace: Duration,
@@ -96,7 +98,7 @@ impl Api {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(usize::from(settings.requests.max(1)))
+            .max_blocking_threads(blocking(settings.requests))
             .thread_name("admin-disk")
             .build()
             .map_err(Problem::Thread)?;
@@ -169,6 +171,13 @@ impl Api {
     /// Takes no more requests, answers those that are inside, and removes the socket. Waits for
     /// that, at most twice the grace of the settings. Dropping does the same.
     pub fn stop(self) {}
+}
+
+/// A thread for each request that can be inside.
+#[cfg(unix)]
+fn blocking(requests: u16) -> usize {
+    let by_doors = usize::from(requests).saturating_mul(2);
+    by_doors.saturating_add(STRANGERS.into())
 }
 
 #[cfg(unix)]

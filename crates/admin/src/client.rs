@@ -118,14 +118,8 @@ impl Client {
         let kind = "application/json";
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let mut stream = self.open(PATIENCE)?;
-        send(
-            &mut stream,
-            method,
-            path,
-            kind,
-            &mut body.as_bytes(),
-            length,
-        )?;
+        let file = &mut body.as_bytes();
+        heard(send(&mut stream, method, path, kind, file, length))?;
         receive(stream)
     }
 
@@ -154,15 +148,7 @@ impl Client {
     /// As [`Client::request`], or the file cannot be read.
     pub fn upload(&self, path: &str, file: &mut dyn Read, length: u64) -> Result<Value, Failure> {
         let mut stream = self.open(UPLOAD_PATIENCE)?;
-        match send(&mut stream, "POST", path, "text/plain", file, length) {
-            // The server says what is wrong with a file before it has all of it.
-            Err(Failure::Broken(error))
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-                ) => {}
-            other => other?,
-        }
+        heard(send(&mut stream, "POST", path, "text/plain", file, length))?;
         receive(stream)
     }
 
@@ -192,6 +178,21 @@ pub fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// The server says what is wrong before it has all of a body, and hangs up: its answer is there then.
+fn heard(sent: Result<(), Failure>) -> Result<(), Failure> {
+    match sent {
+        Err(Failure::Broken(error))
+            if matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) =>
+        {
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// Sends a question. By HTTP/1.0 the answer comes in one piece and ends with the connection.

@@ -85,6 +85,11 @@ impl Entrance for ControlEntrance {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
 
+    /// Who may open the socket is not counted.
+    fn address(_: &Self::Link) -> Option<std::net::IpAddr> {
+        None
+    }
+
     fn serve(
         &self,
         link: Self::Link,

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`serve`] | connections: how many, how large a header, how long idle, how they end |
+//! | [`progress`] | a stream whose other side has to take what is written |
 //! | [`guard`] | a request before and after its route: permission, how many, how long, audit |
 //! | [`state`] | [`State`](state::State): what routes work with |
 //! | [`input`] | what comes in: bodies, queries, names; what is wrong with it in plain words |
@@ -11,6 +12,8 @@
 
 pub(crate) mod guard;
 pub(crate) mod input;
+#[cfg(unix)]
+pub(crate) mod progress;
 pub(crate) mod refusal;
 #[cfg(unix)]
 pub(crate) mod serve;

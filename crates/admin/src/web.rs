@@ -82,6 +82,10 @@ impl Entrance for WebEntrance {
         self.listener.accept().await
     }
 
+    fn address((_, peer): &Self::Link) -> Option<std::net::IpAddr> {
+        Some(peer.ip())
+    }
+
     fn serve(
         &self,
         (stream, peer): Self::Link,

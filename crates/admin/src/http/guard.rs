@@ -1,11 +1,15 @@
 //! A request before and after its route.
 //!
 //! Who calls must have come by a door (S91) and must have the rights that the table asks for. At
-//! most so many requests are inside; one more is refused at once. None is waited for beyond the time
+//! most so many requests are inside, by each door and from strangers; one more is refused at once,
+//! and what a stranger sends is read before he is inside. None is waited for beyond the time
 //! limit, but a change that has begun is finished, whether or not somebody still waits: a
 //! caller that hangs up cannot cut it in two. Each change leaves a line in the audit log, also if
 //! it was refused.
 
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State as Extract};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,6 +22,11 @@ use super::state::State;
 use crate::Record;
 use crate::caller::{Caller, Door, Rights};
 use crate::routes::{Effect, Route};
+
+/// How long a stranger's body may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Most bytes of it: more than a name and a password have.
+const FROM_STRANGERS: usize = 16 * 1024;
 
 /// What stands in front of one route.
 #[derive(Clone)]
@@ -48,7 +57,10 @@ async fn guarded(
     if caller.rights < route.rights && caller.rights == Rights::Stranger {
         return Err(stranger());
     }
-    let permit = state.requests().try_acquire_owned().map_err(|_| {
+    if caller.rights == Rights::Stranger {
+        request = received(request, state.time_limit().min(PATIENCE)).await?;
+    }
+    let permit = state.place(&caller).ok_or_else(|| {
         let words = "too many requests at once; try again";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words)
     })?;
@@ -87,6 +99,21 @@ async fn guarded(
         let words = "this takes too long; a change that has begun goes on, see the audit log";
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, words)
     })
+}
+
+/// The request with all of its body: who has not said who he is takes nobody's place while he sends.
+async fn received(request: Request, patience: Duration) -> Result<Request, Refusal> {
+    let (head, body) = request.into_parts();
+    let read = timeout(patience, to_bytes(body, FROM_STRANGERS)).await;
+    let read = read.map_err(|_| {
+        let words = "the body comes too slowly";
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, words)
+    })?;
+    let bytes = read.map_err(|_| {
+        let words = "the body is too large, or breaks off";
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words)
+    })?;
+    Ok(Request::from_parts(head, Body::from(bytes)))
 }
 
 /// What the request is about: the names in its path.

@@ -1,9 +1,11 @@
-//! Connections: how many, how large a header, how long idle, how they end.
+//! Connections: how many, from one address too, how large a header, how long idle, how they end.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::Request;
@@ -17,6 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::progress::Progress;
 use super::state::State;
 
 /// Where connections come in.
@@ -26,6 +29,9 @@ pub(crate) trait Entrance {
 
     /// The next one.
     fn accept(&self) -> impl Future<Output = io::Result<Self::Link>>;
+
+    /// From where a connection comes, if that is to be counted.
+    fn address(link: &Self::Link) -> Option<IpAddr>;
 
     /// Holds a conversation by it, until it ends.
     fn serve(
@@ -42,7 +48,8 @@ pub(crate) struct Bounds {
     pub(crate) connections: usize,
     /// Most bytes of a request's head.
     pub(crate) head: usize,
-    /// How long a connection may take for the head of a request, idle or not.
+    /// How long a connection may take for the head of a request, idle or not, and for taking anything
+    /// of an answer.
     pub(crate) idle: Duration,
     /// How long answers may take when the server ends.
     pub(crate) grace: Duration,
@@ -55,13 +62,15 @@ const FIELDS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` changes or its other end is gone; then what was asked is still answered.
-pub(crate) async fn serve(
-    entrance: impl Entrance,
+pub(crate) async fn serve<E: Entrance>(
+    entrance: E,
     state: State,
     bounds: Bounds,
     mut stop: watch::Receiver<()>,
 ) {
     let places = Arc::new(Semaphore::new(bounds.connections));
+    // One address cannot have them all.
+    let guests = Guests::new(bounds.connections.div_ceil(4));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -73,13 +82,17 @@ pub(crate) async fn serve(
             sleep(PAUSE).await;
             continue;
         };
+        let Some(guest) = guests.enter(E::address(&link)) else {
+            // It is closed.
+            continue;
+        };
         let conversation = Conversation {
             bounds,
             stop: stop.clone(),
         };
         let served = entrance.serve(link, conversation);
         connections.spawn(async move {
-            let _place = place;
+            let (_place, _guest) = (place, guest);
             served.await;
         });
     }
@@ -99,6 +112,53 @@ async fn accept<E: Entrance>(entrance: &E, places: &Arc<Semaphore>) -> Option<(E
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     let link = entrance.accept().await.ok()?;
     Some((link, place))
+}
+
+/// How many connections each address has.
+struct Guests {
+    most: usize,
+    of: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// A connection of an address. Dropping it makes room for another.
+struct Guest {
+    of: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: Option<IpAddr>,
+}
+
+impl Guests {
+    fn new(most: usize) -> Self {
+        let of = Arc::default();
+        Self { most, of }
+    }
+
+    /// One more, if there is room for one of this address. Who comes by none is not counted.
+    fn enter(&self, address: Option<IpAddr>) -> Option<Guest> {
+        let address = address.map(|it| it.to_canonical());
+        if let Some(address) = address {
+            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = of.entry(address).or_insert(0);
+            if *count >= self.most {
+                return None;
+            }
+            *count = count.saturating_add(1);
+        }
+        let of = Arc::clone(&self.of);
+        Some(Guest { of, address })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let Some(address) = self.address else { return };
+        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = of.get_mut(&address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                of.remove(&address);
+            }
+        }
+    }
 }
 
 /// Requests and answers by one connection.
@@ -130,6 +190,8 @@ impl Conversation {
             .header_read_timeout(self.bounds.idle)
             .max_buf_size(self.bounds.head)
             .max_headers(FIELDS);
+        // Who takes nothing of his answer would keep his place for ever.
+        let stream = Progress::new(stream, self.bounds.idle);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         // How a connection ends is its other side's business: it hung up, was too slow, or spoke
         // something else, and it has been told so as far as HTTP has words for it.

@@ -6,11 +6,14 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
+use crate::caller::{Caller, Rights, Via};
 use crate::staff::Staff;
 use crate::{Audit, Denials, Failure, Server};
 
 /// Most passwords that are hashed at once.
 const PASSWORDS: usize = 4;
+/// Most requests at once of those who have not said who they are.
+pub(crate) const STRANGERS: u16 = 8;
 
 /// What routes work with. Clones are the same.
 #[derive(Clone)]
@@ -21,11 +24,25 @@ struct Inner {
     audit: Arc<Audit>,
     denials: Arc<Denials>,
     staff: Arc<Staff>,
-    requests: Arc<Semaphore>,
-    most: u32,
+    /// By the control socket, by the port, and by the port from strangers: none of them takes the room
+    /// of another.
+    rooms: [Room; 3],
     imports: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
     time_limit: Duration,
+}
+
+/// So many requests at once.
+struct Room {
+    places: Arc<Semaphore>,
+    most: u16,
+}
+
+impl Room {
+    fn new(most: u16) -> Self {
+        let places = Arc::new(Semaphore::new(usize::from(most)));
+        Self { places, most }
+    }
 }
 
 impl State {
@@ -42,8 +59,7 @@ impl State {
             audit,
             denials,
             staff,
-            requests: Arc::new(Semaphore::new(usize::from(requests))),
-            most: u32::from(requests),
+            rooms: [requests, requests, STRANGERS].map(Room::new),
             imports: Arc::new(Semaphore::new(1)),
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
             time_limit,
@@ -82,8 +98,15 @@ impl State {
         })
     }
 
-    pub(super) fn requests(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.requests)
+    /// A place for a request, if there is one for who asks.
+    pub(super) fn place(&self, caller: &Caller) -> Option<OwnedSemaphorePermit> {
+        let [by_socket, by_port, strangers] = &self.0.rooms;
+        let room = match (caller.via, caller.rights) {
+            (Via::Socket, _) => by_socket,
+            (_, Rights::Stranger) => strangers,
+            (Via::Token | Via::Key | Via::Nothing, _) => by_port,
+        };
+        Arc::clone(&room.places).try_acquire_owned().ok()
     }
 
     /// How long a request may take, and a piece of what is uploaded.
@@ -93,9 +116,11 @@ impl State {
 
     /// Waits until no request is inside, and lets none in any more.
     pub(super) async fn finished(&self) {
-        // The semaphore is never closed.
-        drop(self.0.requests.acquire_many(self.0.most).await);
-        self.0.requests.close();
+        for room in &self.0.rooms {
+            // It is closed only here.
+            drop(room.places.acquire_many(room.most.into()).await);
+            room.places.close();
+        }
     }
 
     /// Runs what may wait for a disk, on a thread that may.

@@ -11,7 +11,6 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::check;
-use crate::{Failure, Password};
 use crate::http::input::{Body, Named, Noted, Params, page};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
@@ -20,6 +19,7 @@ use crate::import::{Entries, Format};
 use crate::page::Rows;
 use crate::server::users::{Existing, Imported, UserFilter};
 use crate::server::{NewUser, User, UserChange};
+use crate::{Failure, Password};
 
 /// Most bytes of a file with users.
 const FILE: u64 = 64 * 1024 * 1024;

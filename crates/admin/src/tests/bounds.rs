@@ -376,3 +376,18 @@ fn s95_a_file_that_stops_coming_gives_its_turn_back() {
     assert!(house.fake.users.lock().unwrap().is_empty());
     house.client.upload(&path, &mut &b""[..], 0).unwrap();
 }
+
+#[test]
+fn s95_who_does_not_read_is_hung_up_on() {
+    let house = House::with(|settings| {
+        settings.connections = 1;
+        settings.idle = Duration::from_millis(300);
+    });
+    let mut deaf = UnixStream::connect(house.socket()).unwrap();
+    // Far more than the system holds for who does not read.
+    let head = "GET /api/v5/api-docs.json HTTP/1.1\r\nHost: x\r\n\r\n";
+    deaf.write_all(head.repeat(64).as_bytes()).unwrap();
+    // The only place is free again.
+    house.ask("GET", "/status", None);
+    drop(deaf);
+}

@@ -25,7 +25,13 @@ fn files(path: &str) -> Option<Asset> {
 }
 
 fn house(prefix: &str) -> (House, SocketAddr) {
+    bounded(prefix, |_| {})
+}
+
+/// A house with other bounds.
+fn bounded(prefix: &str, bound: impl FnOnce(&mut crate::Settings)) -> (House, SocketAddr) {
     let house = House::with(|settings| {
+        bound(settings);
         settings.web = Some(Settings {
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: vec!["mqtt.example.com".into()],
@@ -370,4 +376,55 @@ fn everything_is_below_the_path_in_front() {
         );
     }
     drop(house);
+}
+
+#[test]
+fn s95_strangers_take_no_room_from_others() {
+    let (house, to) = bounded("", |settings| settings.requests = 1);
+    let token = token(&house, to);
+    let head = "POST /api/v5/login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\
+         Content-Type: application/json\r\n\r\n{";
+    let mut slow: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(to).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    house.ask("GET", "/status", None);
+    let status = ask(to, "GET /api/v5/status", &[HOST, &with(&token)], "");
+    assert_eq!(status.status, 200);
+    let body = json!({"username": "root", "password": "correct horse"});
+    let signed = ask(to, "POST /api/v5/login", &[HOST], &body.to_string());
+    assert_eq!(signed.status, 200, "{}", signed.body);
+    // Nor are they waited for long.
+    let mut answer = [0; 12];
+    slow[0].read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 408");
+}
+
+#[test]
+fn s95_one_address_has_a_part_of_the_connections() {
+    let (house, to) = bounded("", |settings| settings.connections = 8);
+    let held = [(); 2].map(|()| {
+        let mut stream = TcpStream::connect(to).unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .unwrap();
+        stream.read_exact(&mut [0; 12]).unwrap();
+        stream
+    });
+    let mut third = TcpStream::connect(to).unwrap();
+    // Closed, whether it is told so by an end or by a reset.
+    assert!(matches!(third.read(&mut [0; 12]), Ok(0) | Err(_)));
+    house.ask("GET", "/status", None);
+    drop(held);
+    // As soon as the server has seen that they are gone.
+    loop {
+        let mut stream = TcpStream::connect(to).unwrap();
+        let head = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        if stream.write_all(head).is_ok() && stream.read_exact(&mut [0; 12]).is_ok() {
+            break;
+        }
+    }
 }
