@@ -24,6 +24,7 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use admin::Alarms;
 use auth::{Authenticator, Policy};
 use broker::{Mail, Shared};
 use config::Config;
@@ -198,13 +199,14 @@ impl Doors {
         shared: &Arc<Shared>,
         mailboxes: &Mailboxes<Mail>,
         listening: Listening<Mail>,
+        alarms: &Arc<Alarms>,
     ) -> io::Result<()> {
         self.identities.join(mailboxes);
         self.permissions.follow(open.changes, mailboxes.clone())?;
         let running = Running {
             shared: Arc::clone(shared),
             listening,
-            watch: certificates::watch(mailboxes.clone())?,
+            watch: certificates::watch(mailboxes.clone(), Arc::clone(alarms))?,
         };
         let watched = open.watched.into_iter();
         watched.for_each(|one| running.watch(Watch::Add(one)));

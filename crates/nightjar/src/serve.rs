@@ -132,6 +132,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         &shared,
         &mailboxes,
         runtime.listening(),
+        seen.alarms(),
     )?;
     let doors = Arc::new(doors);
     let parts = steer::Parts {

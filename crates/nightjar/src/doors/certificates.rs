@@ -1,12 +1,16 @@
 //! Certificates, keys, authorities and revocation lists that change while the server runs (S73, S75).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use admin::Alarms;
+use admin::alarms::Raised;
 use broker::Mail;
 use net::{ClientAuth, Mailboxes, ServerTls, TlsDoor, TlsFiles};
 use tracing::{error, info, warn};
@@ -27,7 +31,14 @@ pub(crate) struct Watched {
     /// They looked like this a moment ago, and not yet so before: somebody may be at work on them.
     changing: Option<Vec<Look>>,
     warned: Option<SystemTime>,
+    /// Why the files are not in force, if they are not.
+    refused: Option<String>,
+    /// The alarms that are raised: their names, and what they are about.
+    raised: Alarming,
 }
+
+/// Alarms by name and by what they are about, with their words.
+type Alarming = BTreeMap<(&'static str, String), String>;
 
 /// What tells a file from what it was: a renewed one has another number, size or time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +79,8 @@ impl Watched {
             seen,
             changing: None,
             warned: None,
+            refused: None,
+            raised: Alarming::new(),
         }
     }
 
@@ -95,6 +108,7 @@ impl Watched {
             Ok(tls) => {
                 self.door.swap(tls);
                 self.warned = None;
+                self.refused = None;
                 info!(
                     listener,
                     "certificates read again: new connections see them"
@@ -103,8 +117,78 @@ impl Watched {
             }
             Err(problem) => {
                 error!(listener, %problem, "certificates not taken over: the old ones stay");
+                self.refused = Some(problem.to_string());
                 false
             }
+        }
+    }
+
+    /// Raises an alarm for each thing that is wrong now, and clears those that are over.
+    fn alarm(&mut self, now: SystemTime, alarms: &Alarms) {
+        let wrong = self.wrong(now);
+        for ((name, about), words) in &wrong {
+            let is_told = self.raised.get(&(*name, about.clone())) == Some(words);
+            if !is_told && alarms.raise(name, about, words) == Raised::New {
+                warn!(alarm = name, about, message = words, "alarm raised");
+            }
+        }
+        for (name, about) in self.raised.keys() {
+            let is_over = !wrong.contains_key(&(*name, about.clone()));
+            if is_over && alarms.clear(name, about) {
+                info!(alarm = name, about, "alarm over");
+            }
+        }
+        self.raised = wrong;
+    }
+
+    fn wrong(&self, now: SystemTime) -> Alarming {
+        let mut wrong = Alarming::new();
+        let listener = &self.listener;
+        if let Some(problem) = &self.refused {
+            let words = format!(
+                "certificates of the listener {listener} are not taken over, the old ones stay: \
+                 {problem}"
+            );
+            wrong.insert(("certificates_refused", listener.clone()), words);
+        }
+        let current = self.door.current();
+        let soon = seconds(now + WARN_BEFORE);
+        for one in current
+            .certificates()
+            .iter()
+            .filter(|it| it.not_after < soon)
+        {
+            let file = one.path.to_string_lossy();
+            let days = one
+                .not_after
+                .saturating_sub(seconds(now))
+                .div_euclid(86_400);
+            let end = match days {
+                0.. => format!("ends in {days} days"),
+                _ => "has ended".to_owned(),
+            };
+            let words =
+                format!("the certificate {file} of the listener {listener} {end}: renew it");
+            wrong.insert(("certificate_ends", format!("{listener}: {file}")), words);
+        }
+        if current
+            .crl_next_update()
+            .is_some_and(|at| at < seconds(now))
+        {
+            let words = format!(
+                "a revocation list of the listener {listener} is outdated: clients with \
+                 certificates are not let in"
+            );
+            wrong.insert(("revocation_list_outdated", listener.clone()), words);
+        }
+        wrong
+    }
+
+    /// Nobody watches any more: nothing is wrong with it then.
+    fn leave(&mut self, alarms: &Alarms) {
+        for ((name, about), _) in std::mem::take(&mut self.raised) {
+            // It may have been cleared by hand.
+            let _was_active = alarms.clear(name, &about);
         }
     }
 
@@ -165,7 +249,7 @@ pub(crate) enum Watch {
 }
 
 /// Watches files until the sender is dropped.
-pub(crate) fn watch(mailboxes: Mailboxes<Mail>) -> io::Result<Sender<Watch>> {
+pub(crate) fn watch(mailboxes: Mailboxes<Mail>, alarms: Arc<Alarms>) -> io::Result<Sender<Watch>> {
     let (changes, changed) = mpsc::channel::<Watch>();
     let mut watched: Vec<Watched> = Vec::new();
     thread::Builder::new()
@@ -173,14 +257,20 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>) -> io::Result<Sender<Watch>> {
         .spawn(move || {
             loop {
                 let now = SystemTime::now();
-                watched.iter_mut().for_each(|one| one.warn_of_end(now));
+                for one in &mut watched {
+                    one.warn_of_end(now);
+                    one.alarm(now, &alarms);
+                }
                 let heard = match watched.is_empty() {
                     true => changed.recv().map_err(|_| RecvTimeoutError::Disconnected),
                     false => changed.recv_timeout(INTERVAL),
                 };
                 match heard {
                     Ok(Watch::Add(one)) => watched.push(one),
-                    Ok(Watch::Remove(listener)) => watched.retain(|one| one.listener != listener),
+                    Ok(Watch::Remove(listener)) => {
+                        let gone = watched.extract_if(.., |one| one.listener == listener);
+                        gone.for_each(|mut one| one.leave(&alarms));
+                    }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
@@ -195,4 +285,70 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>) -> io::Result<Sender<Watch>> {
             }
         })?;
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use net::CertificateFiles;
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// Writes a certificate that ends on the first day of this year.
+    fn write(files: &TlsFiles, year: i32) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
+        let made = params.self_signed(&key).unwrap();
+        fs::write(&files.certificates[0].chain, made.pem()).unwrap();
+        fs::write(&files.certificates[0].key, key.serialize_pem()).unwrap();
+    }
+
+    #[test]
+    fn s73_a_certificate_that_ends_or_is_none_raises_an_alarm() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            certificates: vec![CertificateFiles {
+                chain: folder.path().join("chain.pem"),
+                key: folder.path().join("key.pem"),
+            }],
+            ..TlsFiles::default()
+        };
+        write(&files, 4000);
+        let door = TlsDoor::new(ServerTls::load(&files).unwrap());
+        let mut watched = Watched::new("tls", files.clone(), door);
+        let alarms = Alarms::default();
+        let now = SystemTime::now();
+        let raised = |watched: &mut Watched| {
+            watched.alarm(now, &alarms);
+            let page = admin::Page::new(1, 100).unwrap();
+            let mut found: Vec<_> = alarms
+                .list(Some(true), page)
+                .rows
+                .into_iter()
+                .map(|it| (it.name, it.about, it.count))
+                .collect();
+            found.sort();
+            found
+        };
+        assert!(raised(&mut watched).is_empty());
+        fs::write(&files.certificates[0].key, "no key").unwrap();
+        assert!(!watched.take_over());
+        let refused = ("certificates_refused".to_owned(), "tls".to_owned(), 1);
+        assert_eq!(raised(&mut watched), [refused.clone()]);
+        assert_eq!(raised(&mut watched), [refused], "it is told once");
+        write(&files, 2001);
+        assert!(watched.take_over());
+        let about = format!("tls: {}", files.certificates[0].chain.display());
+        let ends = ("certificate_ends".to_owned(), about, 1);
+        assert_eq!(raised(&mut watched), [ends]);
+        write(&files, 4000);
+        assert!(watched.take_over());
+        assert!(raised(&mut watched).is_empty());
+        write(&files, 2001);
+        assert!(watched.take_over());
+        assert_eq!(raised(&mut watched).len(), 1);
+        watched.leave(&alarms);
+        assert!(alarms.words().is_empty());
+    }
 }

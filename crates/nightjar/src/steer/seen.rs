@@ -33,7 +33,7 @@ impl Seen {
     }
 
     /// What is wrong.
-    pub(super) fn alarms(&self) -> &Arc<Alarms> {
+    pub(crate) fn alarms(&self) -> &Arc<Alarms> {
         &self.alarms
     }
 
