@@ -462,7 +462,10 @@ mod tests {
         let ann = admitted(bench.ask(elsewhere));
         assert_eq!(ann.identity, Identity::User("ann".into()));
         let web = &bench.chain.figures().providers[0];
-        assert_eq!((web.failed, web.down, web.refused_by_breaker), (7, false, 0));
+        assert_eq!(
+            (web.failed, web.down, web.refused_by_breaker),
+            (7, false, 0)
+        );
         // It is the address that is not listened to any more.
         let (reason, _) = refusal(bench.ask(login("odd", "p")));
         assert_eq!(reason, ReasonCode::ConnectionRateExceeded);

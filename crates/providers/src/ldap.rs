@@ -258,7 +258,8 @@ impl Ldap {
         let mut connection = self.connect().await?;
         if let Some((name, password)) = &self.search_as {
             let password = std::str::from_utf8(password.reveal());
-            let password = password.map_err(|_| Trouble::failed("LDAP: the password is not UTF-8"))?;
+            let password =
+                password.map_err(|_| Trouble::failed("LDAP: the password is not UTF-8"))?;
             let bound = connection.simple_bind(name, password).await;
             let bound = bound.map_err(|error| said(&error))?;
             if bound.rc != 0 {
@@ -360,9 +361,7 @@ fn said(error: &LdapError) -> Trouble {
         LdapError::Io { source } => Trouble::failed(format!("LDAP: {source}")),
         LdapError::Timeout { .. } => Trouble::failed("LDAP: no answer in time"),
         LdapError::FilterParsing => Trouble::from("LDAP: the search is no filter"),
-        LdapError::LdapResult { result } => {
-            Trouble::failed(format!("LDAP: result {}", result.rc))
-        }
+        LdapError::LdapResult { result } => Trouble::failed(format!("LDAP: result {}", result.rc)),
         _ => Trouble::failed("LDAP: the question failed"),
     }
 }

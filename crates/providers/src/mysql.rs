@@ -181,7 +181,8 @@ fn text(value: &Value) -> Result<Option<String>, Arc<str>> {
 fn trouble(error: &Error) -> Trouble {
     let is_unclear = match error {
         Error::Server(error) => {
-            matches!(error.state.get(..2), Some("21" | "22" | "42")) || OF_TEXTS.contains(&error.code)
+            matches!(error.state.get(..2), Some("21" | "22" | "42"))
+                || OF_TEXTS.contains(&error.code)
         }
         _ => false,
     };
@@ -250,13 +251,23 @@ mod tests {
                 state: state.into(),
             }))
         };
-        for (code, state) in [(1267, "HY000"), (1366, "HY000"), (1406, "22001"), (1146, "42S02")] {
+        for (code, state) in [
+            (1267, "HY000"),
+            (1366, "HY000"),
+            (1406, "22001"),
+            (1146, "42S02"),
+        ] {
             assert_eq!(
                 with(code, state),
                 Trouble::Unclear(format!("MySQL: error {code}").into())
             );
         }
-        for (code, state) in [(1040, "08004"), (1045, "28000"), (1053, "08S01"), (1205, "HY000")] {
+        for (code, state) in [
+            (1040, "08004"),
+            (1045, "28000"),
+            (1053, "08S01"),
+            (1205, "HY000"),
+        ] {
             assert!(matches!(with(code, state), Trouble::Failed(_)), "{code}");
         }
         let gone = trouble(&Error::Io(std::io::Error::other("gone").into()));

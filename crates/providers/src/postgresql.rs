@@ -342,7 +342,9 @@ mod tests {
         for state in ["22P05", "22021", "21000", "42P01", "54000", "P0001"] {
             assert!(is_of_question(state), "{state}");
         }
-        for state in ["", "08006", "28P01", "40001", "53300", "57P01", "58030", "XX000"] {
+        for state in [
+            "", "08006", "28P01", "40001", "53300", "57P01", "58030", "XX000",
+        ] {
             assert!(!is_of_question(state), "{state}");
         }
     }

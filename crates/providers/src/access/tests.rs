@@ -475,21 +475,23 @@ fn s48_users_that_come_slowly_hold_up_no_ban() {
         access.put_ban(&ban(name)).unwrap();
         Ok((name.to_owned(), edit(&["new"], &[])))
     });
-    let imported = access.agreed().import::<AccessError>(
-        &mut entries,
-        Existing::Refuse,
-        |name, error| AccessError::Invalid(format!("{name}: {error}")),
-    );
+    let imported =
+        access
+            .agreed()
+            .import::<AccessError>(&mut entries, Existing::Refuse, |name, error| {
+                AccessError::Invalid(format!("{name}: {error}"))
+            });
     assert_eq!(imported.unwrap().created, 2);
     assert_eq!(access.bans().len(), 2);
     let mut twice = ["eve", "eve"]
         .into_iter()
         .map(|name| Ok((name.to_owned(), edit(&[], &[]))));
-    let refused = access.agreed().import::<AccessError>(
-        &mut twice,
-        Existing::Refuse,
-        |name, error| AccessError::Invalid(format!("{name}: {error}")),
-    );
+    let refused =
+        access
+            .agreed()
+            .import::<AccessError>(&mut twice, Existing::Refuse, |name, error| {
+                AccessError::Invalid(format!("{name}: {error}"))
+            });
     assert_eq!(
         refused.unwrap_err().to_string(),
         "eve: there is such a thing already"

@@ -561,13 +561,52 @@ fn s68_keys_that_are_there_hold_while_the_issuer_is_down() {
     });
     let jwt = provider(&fetched(&server, Duration::ZERO));
     let text = pki.es256(&json!({"alg": "ES256", "kid": "p"}), &json!({"sub": "ann"}));
+    let none = pki.es256(&json!({"alg": "ES256", "kid": "q"}), &json!({"sub": "ann"}));
     assert!(matches!(ask(&jwt, &text), Verdict::Known(_)));
     let Source::Fetched(keys) = &jwt.source else {
         panic!("it is fetched");
     };
     keys.forget_the_pause();
-    assert!(matches!(ask(&jwt, &text), Verdict::Known(_)));
+    // It waits for the answer, which is none.
+    assert!(matches!(ask(&jwt, &none), Verdict::Unknown));
     assert_eq!(server.count(), 2);
+    assert!(matches!(ask(&jwt, &text), Verdict::Known(_)));
+}
+
+#[test]
+fn s68_an_issuer_that_hangs_keeps_no_valid_token_out() {
+    let pki = Pki::new();
+    let set = pki.set();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let is_first = std::sync::atomic::AtomicBool::new(true);
+    let server = Server::new(move |_| {
+        if !is_first.swap(false, std::sync::atomic::Ordering::Relaxed) {
+            // Until the test is over.
+            let _ = held.lock().unwrap().recv();
+        }
+        says("200 OK", &set)
+    });
+    let jwt = provider(&fetched(&server, Duration::ZERO));
+    let of = |kid: &str| pki.es256(&json!({"alg": "ES256", "kid": kid}), &json!({"sub": "ann"}));
+    assert!(matches!(ask(&jwt, &of("p")), Verdict::Known(_)));
+    let Source::Fetched(keys) = &jwt.source else {
+        panic!("it is fetched");
+    };
+    keys.forget_the_pause();
+    let runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        // Made-up keys wait a little for nothing, and are unknown rather than a failure.
+        let (made_up, right) = (of("q"), of("p"));
+        let made_up = question("c", "u", &made_up);
+        let right = question("c", "u", &right);
+        let (made_up, known) = tokio::join!(jwt.ask(&made_up), jwt.ask(&right));
+        assert!(matches!(made_up, Verdict::Unknown), "{made_up:?}");
+        assert!(matches!(known, Verdict::Known(_)), "{known:?}");
+    });
+    assert_eq!(server.count(), 2, "nobody asks twice at once");
+    drop(hold);
 }
 
 #[test]
