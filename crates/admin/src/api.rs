@@ -34,6 +34,9 @@ pub struct Settings {
     pub web: Option<web::Settings>,
     /// The file of administrators and keys. Its folder exists.
     pub staff: PathBuf,
+    /// The file in which the one-time code for the first administrator is kept, if it is: it is removed
+    /// when there is one.
+    pub setup_code: Option<PathBuf>,
     /// Most connections by each way in; others wait to be accepted. One address may have a quarter.
     pub connections: usize,
     /// Most requests at once by each way in, those of strangers not counted, of which there are at
@@ -55,6 +58,7 @@ impl Settings {
             socket: None,
             web: None,
             staff,
+            setup_code: None,
             connections: 256,
             requests: 64,
             time_limit: Duration::from_secs(30),
@@ -91,7 +95,8 @@ impl Api {
         audit: Arc<Audit>,
         denials: Arc<Denials>,
     ) -> Result<Self, Problem> {
-        let staff = Arc::new(Staff::open(settings.staff.clone())?);
+        let staff = Staff::open(settings.staff.clone())?;
+        let staff = Arc::new(staff.with_code_in(settings.setup_code.clone()));
         let socket = settings.socket.as_deref().map(Control::bind).transpose()?;
         let port = settings.web.as_ref().map(listen).transpose()?;
         let address = port.as_ref().map(|(_, address)| *address);

@@ -105,6 +105,8 @@ impl From<Failure> for Refused {
 /// All who may use the API from elsewhere.
 pub(crate) struct Staff {
     file: PathBuf,
+    /// Where the one-time code is kept for who has no terminal.
+    code_file: Option<PathBuf>,
     book: Mutex<Book>,
     tokens: Mutex<Tokens>,
     attempts: Mutex<Attempts>,
@@ -133,11 +135,18 @@ impl Staff {
         };
         Ok(Self {
             file,
+            code_file: None,
             book: Mutex::new(book),
             tokens: Mutex::new(Tokens::default()),
             attempts: Mutex::new(Attempts::default()),
             code: Mutex::new(code),
         })
+    }
+
+    /// The same, with the file in which the one-time code is kept: it goes when the code is of no use
+    /// any more.
+    pub(crate) fn with_code_in(self, code_file: Option<PathBuf>) -> Self {
+        Self { code_file, ..self }
     }
 
     /// The one-time code for the first administrator, while there is none: to be shown where only

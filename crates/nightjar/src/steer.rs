@@ -127,6 +127,7 @@ pub(crate) fn serve(
     })?;
     let mut settings = admin::Settings::new(data_dir.join("administrators.json"));
     settings.socket = socket(&parts.config, data_dir);
+    settings.setup_code = Some(board::code_file(data_dir));
     settings.web = board::settings(&parts.config)?;
     let config = Arc::new(parts.config);
     let steer = Arc::new(Steer {

@@ -189,6 +189,10 @@ impl Staff {
         book.administrators.push(made.clone());
         record.done(None, Some(&made.shown()))?;
         self.keep(&mut held, book)?;
+        if let Some(code_file) = &self.code_file {
+            // What cannot be removed is of no use to anybody, and goes at the next start.
+            drop(std::fs::remove_file(code_file));
+        }
         Ok(made)
     }
 

@@ -87,6 +87,26 @@ fn s96_the_first_administrator_needs_the_code_and_there_is_one_first() {
 }
 
 #[test]
+fn s96_a_code_that_is_used_is_kept_nowhere() {
+    let place = Place::new();
+    let file = place.folder.path().join("setup-code");
+    let Place {
+        staff,
+        audit,
+        folder: _folder,
+    } = place;
+    let staff = staff.with_code_in(Some(file.clone()));
+    let record = || audit.record("eve", "192.0.2.1", "test", "x");
+    let code = staff.setup_code().unwrap();
+    std::fs::write(&file, &code).unwrap();
+    let wrong = staff.set_up(&Password::new("x"), new("root"), FROM, &record());
+    assert!(wrong.is_err() && file.exists());
+    let code = Password::new(code);
+    staff.set_up(&code, new("root"), FROM, &record()).unwrap();
+    assert!(!file.exists());
+}
+
+#[test]
 fn s96_who_is_wrong_too_often_waits_and_locks_nobody_else_out() {
     let place = Place::new();
     place.first();

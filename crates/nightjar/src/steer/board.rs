@@ -71,13 +71,18 @@ pub(crate) fn is_dispensable(config: &Config, problem: &Problem) -> bool {
     matches!(problem, Problem::Web(..)) && config.dashboard.address.is_none()
 }
 
+/// Where the one-time code is kept.
+pub(crate) fn code_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("setup-code")
+}
+
 /// Where it is, and the code. The code is kept in a file for its owner alone until there is an
 /// administrator: services have no terminal, and it is not for logs.
 ///
 /// # Errors
 /// The file cannot be written.
 pub(crate) fn board(api: &Api, config: &Config, data_dir: &Path) -> io::Result<Option<Board>> {
-    let file = data_dir.join("setup-code");
+    let file = code_file(data_dir);
     let Some(address) = api.web() else {
         return Ok(None);
     };
