@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::audit::Outcome;
 use crate::caller::{Caller, Rights, Via};
 use crate::http::input::Body;
 use crate::http::refusal::{Refusal, Trouble};
@@ -155,8 +156,13 @@ fn noted(
     made: Result<SignedIn, Refused>,
     record: &crate::Record,
 ) -> Result<Result<SignedIn, Refusal>, crate::Failure> {
-    if let Err(Refused::Wrong) = made {
-        record.refused("the name, the password or the code is wrong")?;
+    match &made {
+        Err(Refused::Wrong) => record.refused("the name, the password or the code is wrong")?,
+        // The line before it says that it was done.
+        Err(Refused::Failure(failure)) if record.outcome() == Some(Outcome::Done) => {
+            record.failed(&failure.to_string())?;
+        }
+        Ok(_) | Err(Refused::Failure(_) | Refused::TooOften(_)) => {}
     }
     Ok(made.map_err(Refusal::from))
 }

@@ -379,6 +379,23 @@ fn everything_is_below_the_path_in_front() {
 }
 
 #[test]
+fn s97_a_setup_that_fails_on_the_disk_is_not_done() {
+    let (house, to) = house("");
+    // A folder stands where the file is written.
+    let in_the_way = house.folder.path().join("administrators.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let code = house.api.as_ref().unwrap().setup_code().unwrap();
+    let body = json!({"code": code, "username": "root", "password": "correct horse"});
+    let ask = || ask(to, "POST /api/v5/setup", &[HOST], &body.to_string());
+    assert_eq!(ask().status, 503);
+    let line = house.line();
+    let failed = crate::audit::Outcome::Failed;
+    assert_eq!((&*line.operation, line.outcome), ("setup", failed));
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(ask().status, 201);
+}
+
+#[test]
 fn s95_strangers_take_no_room_from_others() {
     let (house, to) = bounded("", |settings| settings.requests = 1);
     let token = token(&house, to);
