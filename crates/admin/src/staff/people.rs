@@ -18,6 +18,10 @@ const LONGEST: usize = 1024;
 /// Most bytes of a description.
 pub(super) const DESCRIPTION: usize = 1024;
 
+/// What the audit log calls others: keys, who opens the control socket, who says not who he is, the
+/// server itself.
+const RESERVED: [&str; 4] = ["key", "local", "a stranger", "server"];
+
 /// Somebody who may use the dashboard and the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Administrator {
@@ -162,6 +166,10 @@ impl Staff {
         if new.username.contains(':') {
             return Err(Failure::Invalid("username: it has a colon".into()));
         }
+        if RESERVED.iter().any(|word| is_like(&new.username, word)) {
+            let words = "username: in the audit log this would be somebody else";
+            return Err(Failure::Invalid(words.into()));
+        }
         described(&new.description)?;
         let password = hashed(&new.password)?;
         let mut held = lock(&self.book);
@@ -293,6 +301,13 @@ impl Staff {
         lock(&self.tokens).forget_all(username);
         Ok(())
     }
+}
+
+/// Whether a name is this word, or begins with it as a word, however it is written.
+fn is_like(name: &str, word: &str) -> bool {
+    let name = name.trim_start().to_lowercase();
+    let rest = name.strip_prefix(word);
+    rest.is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
 }
 
 fn find<'a>(

@@ -367,6 +367,28 @@ fn s100_a_damaged_file_of_administrators_is_not_nobody() {
 }
 
 #[test]
+fn s97_nobody_has_a_name_that_is_another_s_in_the_audit_log() {
+    let place = Place::new();
+    for name in [
+        "local user 0",
+        "Local User 0",
+        "local",
+        "key deploy",
+        " key deploy",
+        "KEY\u{a0}deploy",
+        "a stranger",
+        "server",
+    ] {
+        let made = place.staff.create_administrator(new(name), &place.record());
+        assert!(matches!(made, Err(Failure::Invalid(_))), "{name}");
+    }
+    for name in ["keyholder", "locals", "serverless", "ann"] {
+        let made = place.staff.create_administrator(new(name), &place.record());
+        made.unwrap();
+    }
+}
+
+#[test]
 fn passwords_that_are_easily_guessed_are_not_taken() {
     let place = Place::new();
     for password in ["", "short", "123456789"] {
