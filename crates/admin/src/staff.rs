@@ -107,7 +107,10 @@ pub(crate) struct Staff {
     file: PathBuf,
     /// Where the one-time code is kept for who has no terminal.
     code_file: Option<PathBuf>,
+    /// Held for moments only: whoever serves looks into it.
     book: Mutex<Book>,
+    /// Whoever changes the book waits for the disk with it.
+    changing: Mutex<()>,
     tokens: Mutex<Tokens>,
     attempts: Mutex<Attempts>,
     /// While there is no administrator: what proves that somebody sees the server's output.
@@ -137,6 +140,7 @@ impl Staff {
             file,
             code_file: None,
             book: Mutex::new(book),
+            changing: Mutex::new(()),
             tokens: Mutex::new(Tokens::default()),
             attempts: Mutex::new(Attempts::default()),
             code: Mutex::new(code),
@@ -203,14 +207,21 @@ impl Staff {
         })
     }
 
+    /// The turn to change the book, and what is to be changed.
+    fn change(&self) -> (MutexGuard<'_, ()>, Book) {
+        let turn = lock(&self.changing);
+        let book = lock(&self.book).clone();
+        (turn, book)
+    }
+
     /// Writes a changed book, and takes it for true only then.
-    fn keep(&self, held: &mut MutexGuard<'_, Book>, changed: Book) -> Result<(), Failure> {
+    fn keep(&self, _turn: &MutexGuard<'_, ()>, changed: Book) -> Result<(), Failure> {
         changed.write(&self.file).map_err(|error| {
             Failure::Unavailable(format!(
                 "the file of administrators cannot be written: {error}"
             ))
         })?;
-        **held = changed;
+        *lock(&self.book) = changed;
         Ok(())
     }
 }

@@ -120,8 +120,7 @@ impl Staff {
         let drawn = secret::draw().map_err(|_| no_random())?;
         // 72 bits: it is no secret, it only has to be another than the others.
         let api_key: String = drawn.chars().take(12).collect();
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         if book.keys.iter().any(|kept| kept.name == new.name) {
             return Err(Failure::Exists(format!(
                 "there is a key {:?} already",
@@ -144,7 +143,7 @@ impl Staff {
         let key = made.shown();
         book.keys.push(made);
         record.done(None, Some(&key))?;
-        self.keep(&mut held, book)?;
+        self.keep(&turn, book)?;
         Ok(MadeApiKey { key, api_secret })
     }
 
@@ -158,8 +157,7 @@ impl Staff {
         if let Some(description) = &change.description {
             described(description)?;
         }
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         let kept = book.keys.iter_mut().find(|kept| kept.name == name);
         let kept = kept.ok_or_else(|| no_key(name))?;
         let before = kept.shown();
@@ -171,19 +169,18 @@ impl Staff {
         kept.expires_at = change.expires_at.or(kept.expires_at);
         let after = kept.shown();
         record.done(Some(&before), Some(&after))?;
-        self.keep(&mut held, book)?;
+        self.keep(&turn, book)?;
         Ok(after)
     }
 
     /// Removes a key.
     pub(crate) fn delete_key(&self, name: &str, record: &Record) -> Result<(), Failure> {
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         let kept = book.keys.iter().find(|kept| kept.name == name);
         let before = kept.ok_or_else(|| no_key(name))?.shown();
         book.keys.retain(|kept| kept.name != name);
         record.done(Some(&before), None)?;
-        self.keep(&mut held, book)
+        self.keep(&turn, book)
     }
 }
 

@@ -172,8 +172,7 @@ impl Staff {
         }
         described(&new.description)?;
         let password = hashed(&new.password)?;
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         if book
             .administrators
             .iter()
@@ -196,7 +195,7 @@ impl Staff {
         };
         book.administrators.push(made.clone());
         record.done(None, Some(&made.shown()))?;
-        self.keep(&mut held, book)?;
+        self.keep(&turn, book)?;
         if let Some(code_file) = &self.code_file {
             // What cannot be removed is of no use to anybody, and goes at the next start.
             drop(std::fs::remove_file(code_file));
@@ -231,8 +230,7 @@ impl Staff {
             described(description)?;
         }
         let password = change.password.as_ref().map(hashed).transpose()?;
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         let one = find(&mut book.administrators, username)?;
         if kept.is_some_and(|kept| kept != one.password) {
             return Err(Refused::Wrong);
@@ -250,7 +248,7 @@ impl Staff {
         let after = one.shown();
         one_is_left(&book.administrators)?;
         record.done(Some(&before), Some(&after))?;
-        self.keep(&mut held, book)?;
+        self.keep(&turn, book)?;
         if is_other {
             lock(&self.tokens).forget_all(username);
         }
@@ -291,13 +289,12 @@ impl Staff {
         username: &str,
         record: &Record,
     ) -> Result<(), Failure> {
-        let mut held = lock(&self.book);
-        let mut book = held.clone();
+        let (turn, mut book) = self.change();
         let before = find(&mut book.administrators, username)?.shown();
         book.administrators.retain(|one| one.username != username);
         one_is_left(&book.administrators)?;
         record.done(Some(&before), None)?;
-        self.keep(&mut held, book)?;
+        self.keep(&turn, book)?;
         lock(&self.tokens).forget_all(username);
         Ok(())
     }

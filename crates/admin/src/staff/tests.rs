@@ -389,6 +389,19 @@ fn s97_nobody_has_a_name_that_is_another_s_in_the_audit_log() {
 }
 
 #[test]
+fn s95_who_serves_does_not_wait_for_the_disk_of_who_changes() {
+    let place = Place::new();
+    place.first();
+    // As long as a change waits for its disk.
+    let (_turn, _book) = place.staff.change();
+    assert!(!place.staff.needs_setup());
+    assert_eq!(place.staff.by_key("none", "x"), None);
+    assert_eq!(place.staff.administrators().len(), 1);
+    let signed = place.staff.sign_in("root", &Password::new(RIGHT), FROM);
+    assert!(signed.is_ok());
+}
+
+#[test]
 fn passwords_that_are_easily_guessed_are_not_taken() {
     let place = Place::new();
     for password in ["", "short", "123456789"] {
