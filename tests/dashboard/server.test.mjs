@@ -59,6 +59,27 @@ test("every page opens, whether this server offers what it shows or not", async 
   assert.deepEqual(wrong, []);
 });
 
+test("the overview follows the server live, by one stream", async () => {
+  const asked = [];
+  const note = (request) => asked.push(new URL(request.url()).pathname);
+  page.on("request", note);
+  await go("/");
+  // The page's first request of the stream was before; a new one shows that it is that and no polling.
+  await page.reload();
+  await page.getByRole("heading", { name: "Overview" }).waitFor();
+  const connections = page.locator(".stat", { hasText: "Connections" }).first();
+  const before = await connections.innerText();
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${running.mqtt}`, { reconnectPeriod: 0 });
+  await page.waitForFunction(([selector, text]) => [...document.querySelectorAll(selector)].some((one) => one.innerText.includes("Connections") && one.innerText !== text), [".stat", before]);
+  await client.endAsync();
+  await page.getByText("Worker 0").waitFor();
+  await page.locator("main .card", { hasText: "Store" }).getByText("Commit, 99 of 100").waitFor();
+  page.off("request", note);
+  assert.ok(asked.some((path) => path.endsWith("/api/v5/events")), `${asked}`);
+  assert.ok(!asked.some((path) => path.endsWith("/api/v5/overview")), `${asked}`);
+  assert.deepEqual(wrong, []);
+});
+
 test("s93 clients with hostile names are seen, inert, and can be disconnected", async () => {
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${running.mqtt}`, { clientId: HOSTILE, protocolVersion: 5, reconnectPeriod: 0 });
   await client.subscribeAsync("plant/<b>bold</b>/#", { qos: 1 });

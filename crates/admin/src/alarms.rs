@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{Listed, Page, Stamp};
@@ -15,8 +16,22 @@ use crate::{Listed, Page, Stamp};
 const MOST: usize = 1000;
 
 /// Alarms.
-#[derive(Debug, Default)]
-pub struct Alarms(Mutex<Inner>);
+#[derive(Debug)]
+pub struct Alarms {
+    inner: Mutex<Inner>,
+    /// Counts what became active or over, for who waits for that.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Alarms {
+    fn default() -> Self {
+        let (changes, _) = watch::channel(0);
+        Self {
+            inner: Mutex::default(),
+            changes,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -30,6 +45,8 @@ struct Inner {
 pub struct Alarm {
     /// What kind it is, for scripts: `flapping`, `duplicate_client_id`, ...
     pub name: String,
+    /// How grave it is.
+    pub severity: Severity,
     /// What it is about: a client identifier, a file, ...
     pub about: String,
     /// What is wrong, in words.
@@ -42,6 +59,35 @@ pub struct Alarm {
     pub deactivate_at: Option<Stamp>,
     /// How often it was raised in between.
     pub count: u64,
+}
+
+/// How grave an alarm is.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = AlarmSeverity)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should see to it.
+    Warning,
+    /// Somebody should see to it now.
+    Critical,
+}
+
+impl Severity {
+    /// Each, the least grave first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// A word for logs and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// What became of an alarm that was raised.
@@ -57,12 +103,21 @@ pub enum Raised {
 
 impl Alarms {
     /// Raises an alarm, or notes that it is raised again, with newer words.
-    pub fn raise(&self, name: &str, about: &str, message: &str) -> Raised {
+    pub fn raise(&self, severity: Severity, name: &str, about: &str, message: &str) -> Raised {
+        let raised = self.put(severity, name, about, message);
+        if raised == Raised::New {
+            self.tell();
+        }
+        raised
+    }
+
+    fn put(&self, severity: Severity, name: &str, about: &str, message: &str) -> Raised {
         let mut inner = self.lock();
         let now = Stamp::now();
         let key = (name.to_owned(), about.to_owned());
         if let Some(alarm) = inner.active.get_mut(&key) {
             alarm.message = message.into();
+            alarm.severity = severity;
             alarm.last_at = now;
             alarm.count = alarm.count.saturating_add(1);
             return Raised::Again;
@@ -72,6 +127,7 @@ impl Alarms {
         }
         let alarm = Alarm {
             name: name.into(),
+            severity,
             about: about.into(),
             message: message.into(),
             activate_at: now,
@@ -95,7 +151,36 @@ impl Alarms {
             inner.over.pop_front();
         }
         inner.over.push_back(alarm);
+        drop(inner);
+        self.tell();
         true
+    }
+
+    /// Forgets those that are over; how many there were.
+    pub fn forget(&self) -> usize {
+        let gone = std::mem::take(&mut self.lock().over);
+        self.tell();
+        gone.len()
+    }
+
+    /// How many are active, by severity.
+    pub fn active(&self) -> [(Severity, u64); Severity::ALL.len()] {
+        let inner = self.lock();
+        Severity::ALL.map(|severity| {
+            let active = inner.active.values();
+            let count = active.filter(|alarm| alarm.severity == severity).count();
+            (severity, u64::try_from(count).unwrap_or(u64::MAX))
+        })
+    }
+
+    /// Changes whenever an alarm becomes active or over.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Active ones (`Some(true)`), those that are over (`Some(false)`), or all: the active ones
@@ -118,7 +203,7 @@ impl Alarms {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,12 +214,21 @@ mod tests {
     #[test]
     fn an_alarm_is_raised_once_and_cleared_once() {
         let alarms = Alarms::default();
-        assert_eq!(alarms.raise("disk", "d", "slow"), Raised::New);
-        assert_eq!(alarms.raise("disk", "d", "slower"), Raised::Again);
+        assert_eq!(
+            alarms.raise(Severity::Warning, "disk", "d", "slow"),
+            Raised::New
+        );
+        assert_eq!(
+            alarms.raise(Severity::Warning, "disk", "d", "slower"),
+            Raised::Again
+        );
         assert_eq!(alarms.words(), ["slower"]);
         assert!(alarms.clear("disk", "d") && !alarms.clear("disk", "d"));
         assert!(alarms.words().is_empty());
-        assert_eq!(alarms.raise("disk", "d", "slow"), Raised::New);
+        assert_eq!(
+            alarms.raise(Severity::Warning, "disk", "d", "slow"),
+            Raised::New
+        );
         let page = Page::new(1, 10).unwrap();
         let counts = |activated| -> Vec<u64> {
             let rows = alarms.list(activated, page).rows;
@@ -148,16 +242,39 @@ mod tests {
     }
 
     #[test]
+    fn a_change_is_told_once_and_what_is_over_can_be_forgotten() {
+        let alarms = Alarms::default();
+        let mut changes = alarms.changes();
+        alarms.raise(Severity::Critical, "disk", "d", "full");
+        assert!(changes.has_changed().unwrap());
+        changes.mark_unchanged();
+        alarms.raise(Severity::Critical, "disk", "d", "full");
+        assert!(!changes.has_changed().unwrap());
+        assert_eq!(alarms.active()[2], (Severity::Critical, 1));
+        assert_eq!(alarms.forget(), 0);
+        alarms.clear("disk", "d");
+        assert!(changes.has_changed().unwrap());
+        assert_eq!((alarms.forget(), alarms.active()[2].1), (1, 0));
+        assert_eq!(alarms.list(None, Page::new(1, 1).unwrap()).count, 0);
+    }
+
+    #[test]
     fn there_are_at_most_so_many() {
         let alarms = Alarms::default();
         for number in 0..MOST {
-            assert_eq!(alarms.raise("a", &number.to_string(), ""), Raised::New);
+            assert_eq!(
+                alarms.raise(Severity::Warning, "a", &number.to_string(), ""),
+                Raised::New
+            );
         }
-        assert_eq!(alarms.raise("a", "more", ""), Raised::Lost);
+        assert_eq!(
+            alarms.raise(Severity::Warning, "a", "more", ""),
+            Raised::Lost
+        );
         for number in 0..MOST {
             alarms.clear("a", &number.to_string());
         }
-        alarms.raise("a", "more", "");
+        alarms.raise(Severity::Warning, "a", "more", "");
         alarms.clear("a", "more");
         let page = Page::new(1, 10).unwrap();
         assert_eq!(alarms.list(None, page).count, MOST as u64);

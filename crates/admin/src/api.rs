@@ -18,10 +18,12 @@ use crate::http::serve::{Bounds, serve};
 use crate::http::state::{STRANGERS, State};
 #[cfg(unix)]
 use crate::routes;
+#[cfg(unix)]
+use crate::scrape::ScrapeEntrance;
 use crate::staff::Staff;
 use crate::web;
 #[cfg(unix)]
-use crate::web::{Front, WebEntrance};
+use crate::web::{Front, Hosts, WebEntrance};
 use crate::{Audit, Denials, Problem, Server};
 
 /// Where the API listens, and its bounds.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// The port of the dashboard, if there is one.
     pub web: Option<web::Settings>,
+    /// The port of metrics, if there is one: who reaches it reads them without signing in.
+    pub metrics: Option<SocketAddr>,
     /// The file of administrators and keys. Its folder exists.
     pub staff: PathBuf,
     /// The file in which the one-time code for the first administrator is kept, if it is: it is removed
@@ -57,6 +61,7 @@ impl Settings {
         Self {
             socket: None,
             web: None,
+            metrics: None,
             staff,
             setup_code: None,
             connections: 256,
@@ -76,6 +81,7 @@ pub struct Api {
     thread: Option<JoinHandle<()>>,
     staff: Arc<Staff>,
     web: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
 }
 
 /// Most bytes of a request's head: more than one of a browser has.
@@ -98,17 +104,24 @@ impl Api {
         let staff = Staff::open(settings.staff.clone())?;
         let staff = Arc::new(staff.with_code_in(settings.setup_code.clone()));
         let socket = settings.socket.as_deref().map(Control::bind).transpose()?;
-        let port = settings.web.as_ref().map(listen).transpose()?;
+        let port = settings.web.as_ref().map(|web| web.address);
+        let port = port.map(listen).transpose()?;
         let address = port.as_ref().map(|(_, address)| *address);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(blocking(settings.requests))
-            .thread_name("admin-disk")
-            .build()
-            .map_err(Problem::Thread)?;
+        let scraped = settings.metrics.map(listen).transpose()?;
+        let metrics = scraped.as_ref().map(|(_, address)| *address);
+        let runtime = runtime(settings.requests)?;
         let (requests, limit) = (settings.requests, settings.time_limit);
-        let state = State::new(server, audit, denials, Arc::clone(&staff), requests, limit);
+        let (stop, stopped) = watch::channel(());
+        let ending = stopped.clone();
+        let state = State::new(
+            server,
+            audit,
+            denials,
+            Arc::clone(&staff),
+            requests,
+            limit,
+            ending,
+        );
         let router = routes::router(&state);
         let bounds = Bounds {
             connections: settings.connections,
@@ -117,16 +130,20 @@ impl Api {
             grace: settings.grace,
         };
         let (control, listener) = socket.unzip();
-        let (by_socket, by_port) = {
+        let (by_socket, by_port, by_scrape) = {
             let _inside = runtime.enter();
             let by_socket = listener.map(|listener| by_socket(listener, router.clone()));
             let by_port = settings
                 .web
                 .zip(port)
                 .map(|(web, (listener, _))| by_port(listener, &web, Arc::clone(&staff), router));
-            (by_socket.transpose()?, by_port.transpose()?)
+            let by_scrape = scraped.map(|(listener, _)| by_scrape(listener, &state));
+            (
+                by_socket.transpose()?,
+                by_port.transpose()?,
+                by_scrape.transpose()?,
+            )
         };
-        let (stop, stopped) = watch::channel(());
         let thread = std::thread::Builder::new().name("admin".into());
         let thread = thread.spawn(move || {
             // The socket goes last: who finds it finds a server.
@@ -134,7 +151,8 @@ impl Api {
             let serving = async {
                 let by_socket = served(by_socket, &state, bounds, &stopped);
                 let by_port = served(by_port, &state, bounds, &stopped);
-                tokio::join!(by_socket, by_port);
+                let by_scrape = served(by_scrape, &state, bounds, &stopped);
+                tokio::join!(by_socket, by_port, by_scrape);
             };
             runtime.block_on(serving);
             // A change that has begun is on a disk's thread or nearly so.
@@ -145,6 +163,7 @@ impl Api {
             thread: Some(thread.map_err(Problem::Thread)?),
             staff,
             web: address,
+            metrics,
         })
     }
 
@@ -167,6 +186,11 @@ impl Api {
         self.web
     }
 
+    /// Where metrics are told without signing in, if they are.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// The one-time code for the first administrator, while there is none. To be shown where only who
     /// runs the server sees it.
     pub fn setup_code(&self) -> Option<String> {
@@ -183,6 +207,15 @@ impl Api {
 fn blocking(requests: u16) -> usize {
     let by_doors = usize::from(requests).saturating_mul(2);
     by_doors.saturating_add(STRANGERS.into())
+}
+
+#[cfg(unix)]
+fn runtime(requests: u16) -> Result<tokio::runtime::Runtime, Problem> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_io().enable_time();
+    builder.max_blocking_threads(blocking(requests));
+    let built = builder.thread_name("admin-disk").build();
+    built.map_err(Problem::Thread)
 }
 
 #[cfg(unix)]
@@ -208,6 +241,15 @@ fn by_port(
     })
 }
 
+#[cfg(unix)]
+fn by_scrape(listener: std::net::TcpListener, state: &State) -> Result<ScrapeEntrance, Problem> {
+    Ok(ScrapeEntrance {
+        listener: tokio::net::TcpListener::from_std(listener).map_err(Problem::Thread)?,
+        hosts: Arc::new(Hosts::new(&[])),
+        router: routes::scraped(state),
+    })
+}
+
 /// Serves by one way in, if there is it.
 #[cfg(unix)]
 async fn served(
@@ -222,13 +264,13 @@ async fn served(
 }
 
 #[cfg(unix)]
-fn listen(web: &web::Settings) -> Result<(std::net::TcpListener, SocketAddr), Problem> {
-    let bound = std::net::TcpListener::bind(web.address).and_then(|listener| {
+fn listen(at: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Problem> {
+    let bound = std::net::TcpListener::bind(at).and_then(|listener| {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
-    bound.map_err(|error| Problem::Web(web.address, error))
+    bound.map_err(|error| Problem::Web(at, error))
 }
 
 impl Drop for Api {

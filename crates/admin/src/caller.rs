@@ -1,6 +1,6 @@
 //! Who calls, and what he may.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -74,6 +74,8 @@ pub(crate) enum Door {
     },
     /// The port of the dashboard: who it is was found out there.
     Web(Caller),
+    /// The port of metrics, which has routes of its own: who reaches it may read them.
+    Scrape(SocketAddr),
 }
 
 impl Door {
@@ -88,6 +90,13 @@ impl Door {
                 address: None,
             },
             Self::Web(caller) => caller.clone(),
+            Self::Scrape(peer) => Caller {
+                who: "a scraper".into(),
+                from: peer.to_string().into(),
+                rights: Rights::Viewer,
+                via: Via::Nothing,
+                address: Some(peer.ip()),
+            },
         }
     }
 }

@@ -104,7 +104,7 @@ impl Client {
     }
 
     /// Asks. The path begins with `/api/v5/`; what is put into it goes through [`escaped`]. An
-    /// answer without a body is `null`.
+    /// answer without a body is `null`, and text is a string.
     ///
     /// # Errors
     /// There is no server, it says no, or the connection breaks.
@@ -245,8 +245,14 @@ fn understood(bytes: &[u8]) -> Result<Value, Failure> {
     if announced.is_some_and(|length: usize| length != body.len()) {
         return Err(strange("it ends too soon"));
     }
+    let is_text = head.headers.iter().any(|field| {
+        let text = b"text/plain";
+        field.name.eq_ignore_ascii_case("content-type") && field.value.starts_with(text)
+    });
     let answer = if body.is_empty() {
         Value::Null
+    } else if is_text {
+        Value::String(String::from_utf8_lossy(body).into_owned())
     } else {
         serde_json::from_slice(body).map_err(|error| Failure::Strange(error.to_string()))?
     };

@@ -14,6 +14,7 @@
 //! | [`server`] | [`Server`]: what the API needs of the running server, subject by subject |
 //! | [`audit`] | [`Audit`]: who changed what, as lines of JSON |
 //! | [`alarms`] | [`Alarms`]: what is wrong, raised and cleared |
+//! | [`history`] | [`History`](history::History): what the server did lately, bounded |
 //! | [`denials`] | [`Denials`]: the newest ones, bounded, never in a worker's way |
 //! | [`client`] | [`client::Client`]: asks a running server, for the command line |
 //! | [`failure`] | [`Failure`]: why the server did not do what it was asked |
@@ -27,6 +28,8 @@
 //! | [`openapi`](openapi()) | the API as an OpenAPI document |
 //! | `caller` | who calls, and what he may |
 //! | `control` | the control socket |
+//! | `scrape` | the port of metrics |
+//! | `metrics` | the one table of metrics, and the forms in which they are told |
 //! | `http` | connections, bounds, permission, audit: what is the same for each route |
 //! | `routes` | the one table of routes, and a module for each subject |
 
@@ -58,12 +61,16 @@ pub mod client;
 mod control;
 pub mod denials;
 pub mod failure;
+pub mod history;
 mod http;
 pub mod import;
+mod metrics;
 pub mod page;
 pub mod password;
 pub mod problem;
 mod routes;
+#[cfg(unix)]
+mod scrape;
 pub mod server;
 pub mod staff;
 pub mod stamp;

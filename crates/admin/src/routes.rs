@@ -8,8 +8,11 @@ pub(crate) mod check;
 mod clients;
 mod denials;
 pub(crate) mod docs;
+mod events;
 mod explain;
+mod figures;
 mod groups;
+mod health;
 mod listeners;
 mod publish;
 mod retained;
@@ -137,13 +140,37 @@ pub(crate) const TABLE: &[Route] = &[
     }),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
     look("/api/v5/alarms", Viewer, || get(alarms::list)),
+    change("/api/v5/alarms", Operator, "alarms.forget", || delete(alarms::forget)),
+    look("/api/v5/overview", Viewer, || get(figures::overview)),
+    look("/api/v5/monitor", Viewer, || get(figures::monitor)),
+    look("/api/v5/monitor_current", Viewer, || get(figures::current)),
+    look("/api/v5/stats", Viewer, || get(figures::stats)),
+    look("/api/v5/metrics", Viewer, || get(figures::metrics)),
+    look("/api/v5/nodes", Viewer, || get(figures::nodes)),
+    look("/api/v5/prometheus/stats", Viewer, || get(figures::prometheus_stats)),
+    look("/api/v5/events", Viewer, || get(events::follow)),
+    look("/metrics", Viewer, || get(figures::prometheus)),
+    look("/livez", Stranger, || get(health::live)),
+    look("/readyz", Stranger, || get(health::ready)),
     look("/api/v5/audit", Admin, || get(audit::list)),
 ];
 
+/// What the port of metrics serves, and nothing else.
+pub(crate) const SCRAPED: &[&str] = &["/metrics", "/livez", "/readyz"];
+
 /// All routes, guarded.
 pub(crate) fn router(state: &State) -> Router {
+    guarded(state, |_| true)
+}
+
+/// The routes of the port of metrics, guarded.
+pub(crate) fn scraped(state: &State) -> Router {
+    guarded(state, |route| SCRAPED.contains(&route.path))
+}
+
+fn guarded(state: &State, is_wanted: impl Fn(&Route) -> bool) -> Router {
     let mut router = Router::new();
-    for route in TABLE {
+    for route in TABLE.iter().filter(|route| is_wanted(route)) {
         let state = state.clone();
         let layer = from_fn_with_state(Guard { state, route }, guard);
         router = router.route(route.path, (route.serve)().route_layer(layer));

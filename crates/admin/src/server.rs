@@ -11,6 +11,7 @@
 //! | [`clients`] | [`Clients`]: who is connected or away, and how to end that |
 //! | [`explain`] | [`Explain`]: why |
 //! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
+//! | [`figures`] | [`Figures`]: what the server does, in numbers |
 //! | [`listeners`] | [`Listeners`]: doors, their certificates, their figures |
 //! | [`message`] | what there is to show of a message |
 //! | [`publish`] | [`Publish`]: the door by which the API publishes |
@@ -23,6 +24,7 @@ pub mod authentication;
 pub mod bans;
 pub mod clients;
 pub mod explain;
+pub mod figures;
 pub mod listeners;
 pub mod message;
 pub mod publish;
@@ -45,6 +47,7 @@ pub use clients::{
     QueuedMessages, Subscription, Will,
 };
 pub use explain::{Explain, ExplainRequest, Explained};
+pub use figures::{Figures, Overview};
 pub use listeners::{Listener, Listeners};
 pub use publish::{Publication, Publish, Published};
 pub use retained::{Retained, RetainedMessage};
@@ -94,6 +97,9 @@ pub trait Server: Send + Sync {
 
     /// What is wrong, and what was lately.
     fn alarms(&self) -> &Alarms;
+
+    /// What the server does, in numbers.
+    fn figures(&self) -> &dyn Figures;
 
     /// The listeners.
     fn listeners(&self) -> &dyn Listeners;

@@ -38,6 +38,13 @@ impl Stamp {
     }
 }
 
+impl Default for Stamp {
+    /// The beginning of 1970.
+    fn default() -> Self {
+        Self::from_millis(0)
+    }
+}
+
 impl From<SystemTime> for Stamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -4,5 +4,6 @@ mod bounds;
 mod calls;
 mod contents;
 mod fake;
+mod figures;
 pub(crate) mod house;
 mod trail;

@@ -27,7 +27,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::http::serve::{Conversation, Entrance};
 pub(crate) use front::Front;
-pub(crate) use identity::bearer;
+pub(crate) use host::Hosts;
+pub(crate) use identity::{bearer, still_holds};
 
 /// A file of the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

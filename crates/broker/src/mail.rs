@@ -113,6 +113,15 @@ pub enum Control {
     End(Selector, CloseReason),
     /// Ask again what these are granted.
     Refresh(Selector),
+    /// Publish this in the server's own name, at QoS 0. For one worker: others get it by its mail.
+    Publish {
+        /// A topic that begins with `$SYS/`; what is no topic is not published.
+        topic: Arc<str>,
+        /// The message.
+        payload: Arc<[u8]>,
+        /// Whether it is retained.
+        retain: bool,
+    },
     /// These hold from now on.
     Reload {
         /// The limits.
@@ -160,6 +169,7 @@ impl fmt::Debug for Control {
             Self::Policy(_) => "Policy",
             Self::End(..) => "End",
             Self::Refresh(_) => "Refresh",
+            Self::Publish { .. } => "Publish",
             Self::Reload { .. } => "Reload",
         })
     }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use types::QoS;
+
 use crate::DropReason;
 
 /// What is counted, by worker.
@@ -16,10 +18,18 @@ pub enum Counter {
     BytesReceived,
     /// Bytes that were sent.
     BytesSent,
-    /// PUBLISH packets that arrived.
-    PublishReceived,
-    /// PUBLISH packets that were sent.
-    PublishSent,
+    /// PUBLISH packets of QoS 0 that arrived.
+    PublishReceivedQos0,
+    /// PUBLISH packets of QoS 1 that arrived.
+    PublishReceivedQos1,
+    /// PUBLISH packets of QoS 2 that arrived.
+    PublishReceivedQos2,
+    /// PUBLISH packets of QoS 0 that were sent.
+    PublishSentQos0,
+    /// PUBLISH packets of QoS 1 that were sent.
+    PublishSentQos1,
+    /// PUBLISH packets of QoS 2 that were sent.
+    PublishSentQos2,
     /// Payload bytes of PUBLISH packets that arrived.
     PublishBytesReceived,
     /// Payload bytes of PUBLISH packets that were sent.
@@ -42,7 +52,27 @@ pub enum Counter {
     Unencodable,
 }
 
-const COUNTERS: usize = 16;
+impl Counter {
+    /// The counter of PUBLISH packets of this QoS that arrived.
+    pub fn publish_received(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::PublishReceivedQos0,
+            QoS::AtLeastOnce => Self::PublishReceivedQos1,
+            QoS::ExactlyOnce => Self::PublishReceivedQos2,
+        }
+    }
+
+    /// The counter of PUBLISH packets of this QoS that were sent.
+    pub fn publish_sent(qos: QoS) -> Self {
+        match qos {
+            QoS::AtMostOnce => Self::PublishSentQos0,
+            QoS::AtLeastOnce => Self::PublishSentQos1,
+            QoS::ExactlyOnce => Self::PublishSentQos2,
+        }
+    }
+}
+
+const COUNTERS: usize = 20;
 const GAUGES: usize = 4;
 
 /// What is measured, by worker.
@@ -147,6 +177,16 @@ impl<'a> Totals<'a> {
         self.sum(|metrics| metrics.counter(counter))
     }
 
+    /// PUBLISH packets that arrived at all workers, by QoS.
+    pub fn publish_received(&self) -> [u64; 3] {
+        QOS.map(|qos| self.counter(Counter::publish_received(qos)))
+    }
+
+    /// PUBLISH packets that all workers sent, by QoS.
+    pub fn publish_sent(&self) -> [u64; 3] {
+        QOS.map(|qos| self.counter(Counter::publish_sent(qos)))
+    }
+
     /// A gauge over all workers.
     pub fn gauge(&self, gauge: Gauge) -> u64 {
         self.sum(|metrics| metrics.gauge(gauge))
@@ -165,3 +205,5 @@ impl<'a> Totals<'a> {
             .fold(0, u64::wrapping_add)
     }
 }
+
+const QOS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];

@@ -193,6 +193,11 @@ impl Shared {
         &*self.config.authenticator
     }
 
+    /// The server's name.
+    pub fn node(&self) -> &str {
+        &self.config.node
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.metrics.len()
@@ -255,6 +260,11 @@ impl Shared {
             self.connections.load(Ordering::Relaxed),
             self.sessions.load(Ordering::Relaxed),
         )
+    }
+
+    /// Most links that were open at once.
+    pub fn most_connections(&self) -> usize {
+        self.most_connections.load(Ordering::Relaxed)
     }
 
     /// Connections of one listener, by its number.

@@ -26,6 +26,23 @@ impl Reading<'_> {
         self.check_topics();
         self.check_sizes();
         self.check_dashboard();
+        self.check_metrics();
+    }
+
+    /// Nobody signs in there: it is for this machine unless somebody says otherwise (S91).
+    fn check_metrics(&mut self) {
+        let metrics = &self.config.metrics;
+        let Some(listen) = metrics.listen else {
+            return;
+        };
+        if listen.ip().is_loopback() || metrics.allow_remote {
+            return;
+        }
+        let message = format!(
+            "metrics.listen: {listen} can be reached by other machines, and nobody signs in there; \
+             give Prometheus an API key for the dashboard's port, or say allow_remote = true"
+        );
+        self.wrong(self.place("metrics.listen"), message);
     }
 
     fn check_dashboard(&mut self) {

@@ -65,6 +65,10 @@ pub struct Config {
     pub access: Access,
     /// The dashboard, and the API of the same port.
     pub dashboard: Dashboard,
+    /// Figures for who watches from outside.
+    pub metrics: Metrics,
+    /// What the server warns of.
+    pub alarms: Alarms,
     /// The record of what operators change.
     pub audit: Audit,
     /// What an acknowledgement promises, and how that is kept.
@@ -168,6 +172,47 @@ pub struct Dashboard {
     pub certificate: Option<PathBuf>,
     /// Key of the certificate (PEM), for its owner alone.
     pub key: Option<PathBuf>,
+}
+
+/// Figures for who watches from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// By which names metrics are told: `nightjar`, our own, or `emqx`: EMQX's for what it has a name
+    /// for. Both are in docs/metrics.md.
+    pub names: MetricNames,
+    /// IP address and port of `/metrics`, `/livez` and `/readyz` for who cannot sign in. Without it
+    /// they are at the dashboard's port only, and metrics for who signs in or has a key.
+    pub listen: Option<SocketAddr>,
+    /// Whether other machines may reach `listen`: whoever does reads all metrics, names of listeners
+    /// and of back ends among them.
+    pub allow_remote: bool,
+}
+
+/// By which names metrics are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricNames {
+    /// Our own.
+    Nightjar,
+    /// EMQX's, where it has one.
+    Emqx,
+}
+
+/// What the server warns of. Each alarm is over when things are well again by some margin, so that
+/// none comes and goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alarms {
+    /// How much of the disk of the data folder may be in use, in percent. More: the alarm `disk_full`.
+    /// 0: none.
+    pub disk_percent: u16,
+    /// How much of `limits.memory` may be in use, in percent. More: the alarm `memory_high`. 0: none.
+    pub memory_percent: u16,
+    /// How many days before its end a listener's certificate raises the alarm `certificate_expiry`;
+    /// one from an authority (`acme`) does when a fifth of its time is left, because it is renewed
+    /// before. 0: none.
+    pub certificate_days: u16,
+    /// How many messages may be dropped in a second, on average over ten. More: the alarm
+    /// `messages_dropped`. 0: none.
+    pub drops_per_second: u32,
 }
 
 /// The record of what operators change.
@@ -315,6 +360,17 @@ impl Default for Config {
                 path: None,
                 certificate: None,
                 key: None,
+            },
+            metrics: Metrics {
+                names: MetricNames::Nightjar,
+                listen: None,
+                allow_remote: false,
+            },
+            alarms: Alarms {
+                disk_percent: 90,
+                memory_percent: 80,
+                certificate_days: 30,
+                drops_per_second: 100,
             },
             audit: Audit {
                 file: "audit.jsonl".into(),

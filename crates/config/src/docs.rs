@@ -223,6 +223,8 @@ fn owner(section: &str) -> &'static str {
         "store" => "Store",
         "log" => "Log",
         "dashboard" => "Dashboard",
+        "metrics" => "Metrics",
+        "alarms" => "Alarms",
         "audit" => "Audit",
         "limits" => "Limits",
         section => panic!("the section {section} is new here"),

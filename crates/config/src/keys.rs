@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::formats::{host, mqtt_text, name, path, path_in_front, path_or_off, socket_address};
 use crate::value::{
-    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, NEVER, PERMISSIONS, Per, QUEUE_POLICIES,
-    REVOKEDS, STRATEGIES, Value,
+    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, METRIC_NAMES, NEVER, PERMISSIONS, Per,
+    QUEUE_POLICIES, REVOKEDS, STRATEGIES, Value,
 };
 
 /// A key of the file.
@@ -59,6 +59,8 @@ pub(crate) const SECTIONS: &[&str] = &[
     "store",
     "log",
     "dashboard",
+    "metrics",
+    "alarms",
     "audit",
     "shared_subscriptions",
     "limits",
@@ -198,6 +200,55 @@ pub(crate) const KEYS: &[Key] = &[
         dashboard.certificate
     ),
     key!("dashboard", key, Kind::File, Restart, dashboard.key),
+    key!(
+        "metrics",
+        names,
+        Kind::Choice(METRIC_NAMES),
+        Reload,
+        metrics.names
+    ),
+    key!(
+        "metrics",
+        listen,
+        Kind::Text(socket_address),
+        Restart,
+        metrics.listen
+    ),
+    key!(
+        "metrics",
+        allow_remote,
+        Kind::Flag,
+        Restart,
+        metrics.allow_remote
+    ),
+    key!(
+        "alarms",
+        disk_percent,
+        count(0, 100),
+        Reload,
+        alarms.disk_percent
+    ),
+    key!(
+        "alarms",
+        memory_percent,
+        count(0, 100),
+        Reload,
+        alarms.memory_percent
+    ),
+    key!(
+        "alarms",
+        certificate_days,
+        count(0, 3650),
+        Reload,
+        alarms.certificate_days
+    ),
+    key!(
+        "alarms",
+        drops_per_second,
+        count(0, MAX_COUNT),
+        Reload,
+        alarms.drops_per_second
+    ),
     key!("audit", file, Kind::Text(path), Restart, audit.file),
     key!(
         "audit",

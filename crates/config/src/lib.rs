@@ -57,12 +57,12 @@ mod docs;
 mod tests;
 
 pub use config::{
-    Access, Acme, Address, Algorithm, Anonymous, Audit, Authentication, ByCertificate, Certificate,
-    CertificateFiles, CertificateOrigin, Challenge, ClientCertificate, Config, ControlSocket,
-    Dashboard, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat, LogLevel, Mark, Method,
-    Mode, MongoDb, Network, OnFailure, PasswordHash, Passwords, Permission, Protocol, Redis,
-    Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql, Store, TlsVersion, TokenIn, TopicRule,
-    Url, UserFrom,
+    Access, Acme, Address, Alarms, Algorithm, Anonymous, Audit, Authentication, ByCertificate,
+    Certificate, CertificateFiles, CertificateOrigin, Challenge, ClientCertificate, Config,
+    ControlSocket, Dashboard, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat,
+    LogLevel, Mark, Method, MetricNames, Metrics, Mode, MongoDb, Network, OnFailure, PasswordHash,
+    Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql,
+    Store, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
 };
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use reload::Changes;

@@ -423,3 +423,26 @@ fn the_dashboard_is_told_where_and_for_whom() {
         assert!(errors.to_string().contains(culprit), "{line}: {errors}");
     }
 }
+
+#[test]
+fn s91_metrics_without_a_login_are_for_this_machine_unless_somebody_says_otherwise() {
+    let text = "[metrics]\nlisten = \"127.0.0.1:9183\"\nnames = \"emqx\"\n";
+    let config = load("metrics", text).unwrap();
+    assert_eq!(config.metrics.names, MetricNames::Emqx);
+    assert_eq!(load("metrics", &config.to_toml()).unwrap(), config);
+    let open = "[metrics]\nlisten = \"0.0.0.0:9183\"\n";
+    let told = load("metrics-open", open).unwrap_err().to_string();
+    assert!(told.contains("nobody signs in there"), "{told}");
+    load("metrics-open", &format!("{open}allow_remote = true\n")).unwrap();
+}
+
+#[test]
+fn alarms_can_be_left_out() {
+    let text = "[alarms]\ndisk_percent = 0\ndrops_per_second = 0\ncertificate_days = 7\n";
+    let config = load("alarms", text).unwrap();
+    assert_eq!(
+        (config.alarms.disk_percent, config.alarms.drops_per_second),
+        (0, 0)
+    );
+    assert_eq!(load("alarms", &config.to_toml()).unwrap(), config);
+}

@@ -24,7 +24,6 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use admin::Alarms;
 use auth::{Authenticator, Policy};
 use broker::{Mail, Shared};
 use config::Config;
@@ -39,6 +38,7 @@ use self::listeners::{ListenError, Opened};
 use self::live::{Changes, Permissions, Problem};
 use self::permissions::{Configured, RuleError};
 use self::places::Places;
+use crate::steer::bell::Bell;
 
 /// Why nobody could come in, or the wrong ones could.
 #[derive(Debug)]
@@ -199,14 +199,14 @@ impl Doors {
         shared: &Arc<Shared>,
         mailboxes: &Mailboxes<Mail>,
         listening: Listening<Mail>,
-        alarms: &Arc<Alarms>,
+        bell: &Arc<Bell>,
     ) -> io::Result<()> {
         self.identities.join(mailboxes);
         self.permissions.follow(open.changes, mailboxes.clone())?;
         let running = Running {
             shared: Arc::clone(shared),
             listening,
-            watch: certificates::watch(mailboxes.clone(), Arc::clone(alarms))?,
+            watch: certificates::watch(mailboxes.clone(), Arc::clone(bell))?,
         };
         let watched = open.watched.into_iter();
         watched.for_each(|one| running.watch(Watch::Add(one)));

@@ -160,6 +160,35 @@ fn said(words: &str) -> Option<&str> {
     Some(words).filter(|words| !words.is_empty())
 }
 
+/// Each [`word`].
+pub(crate) const REASONS: [&str; 20] = [
+    "disconnect",
+    "closed_without_disconnect",
+    "link_error",
+    "violation",
+    "refused",
+    "not_mqtt",
+    "connect_deadline",
+    "unauthenticated_bytes",
+    "connection_limit",
+    "taken_over",
+    "write_stall",
+    "address_denied",
+    "connection_rate",
+    "banned",
+    "subscription_revoked",
+    "credentials_expired",
+    "credentials_withdrawn",
+    "ended_by_operator",
+    "shutting_down",
+    "panic",
+];
+
+/// The reason in one word.
+pub(crate) fn word(reason: &CloseReason) -> &'static str {
+    words(reason).0
+}
+
 /// The reason in one word, and what more there is to say.
 fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
     match reason {

@@ -1,6 +1,8 @@
 //! What the system says of this process and its machine.
 
 use std::fs;
+use std::path::Path;
+use std::time::Duration;
 
 /// The machine's name, with the letters that a node's name may have.
 pub(crate) fn host_name() -> String {
@@ -37,14 +39,89 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     pages.checked_mul(u64::try_from(rustix::param::page_size()).ok()?)
 }
 
+/// Processor time that this process took.
+pub(crate) fn cpu_time() -> Duration {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(spent.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+/// Threads by their names, and the processor time that each took.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(Vec<(String, String)>);
+
+impl Threads {
+    /// Looks for the threads whose names begin so; none where the system does not tell.
+    pub(crate) fn named(prefix: &str) -> Self {
+        let mut threads = Vec::new();
+        let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+        for task in tasks.flatten() {
+            let path = task.path();
+            let name = fs::read_to_string(path.join("comm")).unwrap_or_default();
+            if name.starts_with(prefix) {
+                let times = path.join("schedstat").to_string_lossy().into_owned();
+                threads.push((name.trim().to_owned(), times));
+            }
+        }
+        Self(threads)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The time of a thread.
+    pub(crate) fn cpu_time(&self, name: &str) -> Option<Duration> {
+        let (_, times) = self.0.iter().find(|(known, _)| known == name)?;
+        let text = fs::read_to_string(times).ok()?;
+        let spent = text.split_ascii_whitespace().next()?.parse().ok()?;
+        Some(Duration::from_nanos(spent))
+    }
+}
+
+/// Files and sockets that are open; `None` where the system does not tell.
+pub(crate) fn open_files() -> Option<u64> {
+    let folder = "/proc/self/fd";
+    match fs::metadata(folder).ok()?.len() {
+        // Before Linux 6.2 the folder does not say how many are in it.
+        0 => u64::try_from(fs::read_dir(folder).ok()?.count()).ok(),
+        open => Some(open),
+    }
+}
+
+/// Bytes that are free to us where this folder is, and bytes that there are.
+pub(crate) fn disk(folder: &Path) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    // What is kept for the system's own use is not there for us.
+    let kept = found.f_bfree.saturating_sub(found.f_bavail);
+    Some((
+        bytes(found.f_bavail),
+        bytes(found.f_blocks.saturating_sub(kept)),
+    ))
+}
+
+/// Processes that ran or wanted to, on average over 1, 5 and 15 minutes.
+pub(crate) fn load() -> Option<[f64; 3]> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    let mut next = || numbers.next()?.ok();
+    Some([next()?, next()?, next()?])
+}
+
+/// Bytes of memory of the machine.
+pub(crate) fn machine_memory() -> Option<u64> {
+    total_memory(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
 /// The memory budget: as configured, or four fifths of what the system lets this process have.
 /// Zero, which is no budget, where the system does not tell.
 pub(crate) fn memory_budget(configured: usize) -> usize {
     if configured > 0 {
         return configured;
     }
-    let machine = fs::read_to_string("/proc/meminfo").ok();
-    let machine = machine.as_deref().and_then(total_memory);
+    let machine = machine_memory();
     let group = control_group_memory();
     let most = match (machine, group) {
         (Some(machine), Some(group)) => machine.min(group),
@@ -86,6 +163,27 @@ mod tests {
     #[test]
     fn memory_in_use_is_more_than_a_page() {
         assert!(resident_bytes().unwrap() > 100_000);
+    }
+
+    #[test]
+    fn the_system_tells_of_this_process() {
+        let thread = std::thread::Builder::new().name("told-of-0".into());
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let thread = thread.spawn(move || wait.recv());
+        // It has its name before it runs anything of ours; this one sees it soon.
+        while Threads::named("told-of").len() == 0 {
+            std::thread::yield_now();
+        }
+        let threads = Threads::named("told-of");
+        assert!(threads.cpu_time("told-of-0").is_some());
+        assert_eq!(threads.cpu_time("told-of-1"), None);
+        drop(go);
+        assert!(thread.unwrap().join().unwrap().is_err());
+        assert!(cpu_time() > Duration::ZERO);
+        assert!(open_files().unwrap() > 2);
+        let (free, all) = disk(Path::new("/")).unwrap();
+        assert!(free <= all && all > 0);
+        assert!(load().unwrap().iter().all(|one| *one >= 0.0));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         &shared,
         &mailboxes,
         runtime.listening(),
-        seen.alarms(),
+        seen.bell(),
     )?;
     let doors = Arc::new(doors);
     let parts = steer::Parts {
@@ -143,23 +143,29 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         config: plan.config.clone(),
         stored: storage.view(),
         start,
+        descriptors,
     };
-    let (api, steer) = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
+    let steering = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
-    announce(&plan, &doors, board(api.as_ref(), &plan)?.as_ref(), form);
+    announce(
+        &plan,
+        &doors,
+        board(steering.api.as_ref(), &plan)?.as_ref(),
+        form,
+    );
 
     let mut server = Server {
         config: plan.config,
         sources: plan.sources,
         mailboxes,
         doors,
-        steer,
+        steer: Arc::clone(&steering.steer),
         log,
         descriptors,
     };
     let code = server.attend(&inbox);
     // Nobody changes anything any more.
-    drop(api);
+    drop(steering);
     drop(memory);
     let stored = storage.close();
     server.log.finish();
@@ -472,6 +478,7 @@ impl Server {
                 Ok(Request::Signal(Signal::Reload)) => self.reload(),
                 Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
                 Ok(Request::StoreFailed) => {
+                    self.steer.store_failed();
                     self.drain(inbox);
                     break ExitCode::FAILURE;
                 }

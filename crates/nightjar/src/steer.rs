@@ -5,6 +5,11 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`figures`] | what the server does, in numbers |
+//! | [`sampler`] | the thread that looks at them each second |
+//! | [`lookout`] | what figures say of trouble |
+//! | [`bell`] | [`bell::Bell`]: alarms as they are told |
+//! | [`tally`] | how often what happened |
 //! | [`seen`] | [`Seen`]: what is kept of the broker's events |
 //! | [`watch`] | clients that connect too often, and two with one client identifier |
 //! | [`ask`] | questions to workers, and their answers |
@@ -24,25 +29,30 @@
 
 mod ask;
 mod bans;
+pub(crate) mod bell;
 pub(crate) mod board;
 mod chain;
 mod clients;
 mod explain;
+mod figures;
 mod listeners;
+mod lookout;
 mod messages;
 mod people;
 mod publish;
 mod retained;
 mod roles;
+mod sampler;
 pub(crate) mod seen;
 mod store;
 mod subscriptions;
+mod tally;
 mod watch;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,6 +76,9 @@ use tracing::warn;
 use types::{Time, WorkerId};
 
 use crate::doors::Doors;
+use crate::process;
+use figures::Lately;
+use sampler::Sampler;
 use seen::Seen;
 
 /// Of so many users it is looked up one by one what is remembered.
@@ -83,6 +96,13 @@ pub(crate) struct Steer {
     start: Instant,
     started: SystemTime,
     is_ending: AtomicBool,
+    node: String,
+    data_dir: PathBuf,
+    /// Files that the process may have open.
+    descriptors: Option<u64>,
+    /// The memory budget that holds; zero: there is none.
+    memory: AtomicU64,
+    lately: Lately,
 }
 
 /// What the API is made with.
@@ -101,6 +121,18 @@ pub(crate) struct Parts {
     pub(crate) stored: Option<View>,
     /// When the clock of the workers was at zero.
     pub(crate) start: Instant,
+    /// Files that the process may have open; `None`: as many as it likes.
+    pub(crate) descriptors: Option<u64>,
+}
+
+/// What steers the server, as long as it lives. Its parts end in this order.
+pub(crate) struct Steering {
+    /// The API, if it can be reached.
+    pub(crate) api: Option<Api>,
+    /// What looks at the figures.
+    _sampler: Sampler,
+    /// What both work with.
+    pub(crate) steer: Arc<Steer>,
 }
 
 /// The control socket of a server with this configuration, if it has one.
@@ -119,7 +151,7 @@ pub(crate) fn serve(
     parts: Parts,
     seen: &Arc<Seen>,
     data_dir: &Path,
-) -> Result<(Option<Api>, Arc<Steer>), admin::Problem> {
+) -> Result<Steering, admin::Problem> {
     let audit = Audit::open(audit::Settings {
         file: data_dir.join(&parts.config.audit.file),
         size: parts.config.audit.size,
@@ -129,7 +161,9 @@ pub(crate) fn serve(
     settings.socket = socket(&parts.config, data_dir);
     settings.setup_code = Some(board::code_file(data_dir));
     settings.web = board::settings(&parts.config)?;
+    settings.metrics = parts.config.metrics.listen;
     let config = Arc::new(parts.config);
+    let node = parts.shared.node().to_owned();
     let steer = Arc::new(Steer {
         shared: parts.shared,
         mailboxes: parts.mailboxes,
@@ -141,12 +175,25 @@ pub(crate) fn serve(
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
         is_ending: AtomicBool::new(false),
+        node,
+        data_dir: data_dir.into(),
+        descriptors: parts.descriptors,
+        memory: AtomicU64::new(budget(&config)),
+        lately: Lately::open(data_dir),
     });
-    let (doors, alarms) = (Arc::clone(&steer.doors), Arc::clone(seen.alarms()));
-    let watches = seen.watch().follow(doors, Arc::clone(&audit), alarms);
+    let (doors, bell) = (Arc::clone(&steer.doors), Arc::clone(seen.bell()));
+    if !config.sys_interval.is_zero() {
+        bell.publish(steer.mailboxes.clone(), &steer.node);
+    }
+    let watches = seen.watch().follow(doors, Arc::clone(&audit), bell);
     watches.map_err(admin::Problem::Thread)?;
+    let sampler = Sampler::start(Arc::clone(&steer)).map_err(admin::Problem::Thread)?;
     let api = start(settings, &config, &steer, &audit, seen.denials())?;
-    Ok((api, steer))
+    Ok(Steering {
+        api,
+        _sampler: sampler,
+        steer,
+    })
 }
 
 /// Starts the API, without what cannot be had and nobody asked for.
@@ -158,7 +205,8 @@ fn start(
     denials: &Arc<admin::Denials>,
 ) -> Result<Option<Api>, admin::Problem> {
     loop {
-        if settings.socket.is_none() && settings.web.is_none() {
+        let ways = (settings.socket.is_none(), settings.web.is_none());
+        if ways == (true, true) && settings.metrics.is_none() {
             return Ok(None);
         }
         let server = Arc::clone(steer);
@@ -194,12 +242,22 @@ impl Steer {
     pub(crate) fn configured(&self, config: &Config) {
         let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Arc::new(config.clone());
+        self.memory.store(budget(config), Ordering::Relaxed);
         self.seen.watch().configured(&config.limits);
     }
 
     /// The server says goodbye to its clients.
     pub(crate) fn ending(&self) {
         self.is_ending.store(true, Ordering::Relaxed);
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory that the server may use; zero: there is no bound.
+    fn memory_budget(&self) -> u64 {
+        self.memory.load(Ordering::Relaxed)
     }
 
     fn config(&self) -> Arc<Config> {
@@ -263,7 +321,7 @@ impl Server for Steer {
         let (connections, sessions) = self.shared.connections_and_sessions();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
-            state: match self.is_ending.load(Ordering::Relaxed) {
+            state: match self.is_ending() {
                 true => State::Stopping,
                 false => State::Running,
             },
@@ -272,7 +330,7 @@ impl Server for Steer {
             workers: count(self.mailboxes.workers()),
             connections: count(connections),
             sessions: count(sessions),
-            alarms: self.seen.alarms().words(),
+            alarms: self.seen.bell().alarms().words(),
         }
     }
 
@@ -321,8 +379,16 @@ impl Server for Steer {
     }
 
     fn alarms(&self) -> &Alarms {
-        self.seen.alarms()
+        self.seen.bell().alarms()
     }
+
+    fn figures(&self) -> &dyn admin::server::Figures {
+        self
+    }
+}
+
+fn budget(config: &Config) -> u64 {
+    count(process::memory_budget(config.limits.memory))
 }
 
 fn count(number: usize) -> u64 {

@@ -331,7 +331,7 @@ fn s61_what_is_remembered_is_of_the_identity_and_of_the_policy() {
     let mut universe = Universe::new(config);
     let taken = |universe: &Universe| {
         let totals = universe.shared.totals();
-        totals.counter(Counter::PublishReceived) - totals.drops(DropReason::NotAuthorized)
+        totals.publish_received().iter().sum::<u64>() - totals.drops(DropReason::NotAuthorized)
     };
     for (user, expected) in [("alice", 4), ("bob", 4), ("alice", 8)] {
         let mut hello = connect(V5, "same");

@@ -14,6 +14,8 @@ export interface Live {
 export const live = signal<Live[]>([]);
 /** What can be said where the server has no overview. */
 export const status = signal<Status | null>(null);
+/** Counts what the server says of alarms, so that pages look again. */
+export const alarms = signal(0);
 /** Whether the server answers. */
 export const reached = signal(true);
 
@@ -46,6 +48,11 @@ async function run(signal: AbortSignal): Promise<void> {
         if (error.status === 401) return;
         if (error.notOffered || error.status === 404) {
           if (!streams) return statusOnly(signal);
+          streams = false;
+          continue;
+        }
+        // As many follow as the server bears: then it is asked.
+        if (streams && error.status === 503) {
           streams = false;
           continue;
         }
@@ -108,6 +115,7 @@ function event(text: string): void {
     else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
   }
   if (name === "overview" && data.length) add(JSON.parse(data.join("\n")) as Overview);
+  else if (name === "alarm") alarms.value += 1;
 }
 
 const pause = (ms: number, signal: AbortSignal): Promise<void> =>

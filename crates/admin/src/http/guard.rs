@@ -42,8 +42,11 @@ pub(crate) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    let state = guard.state.clone();
     let answer = guarded(guard, params.ok(), request, next).await;
-    finish(answer.unwrap_or_else(Refusal::into_response))
+    let response = finish(answer.unwrap_or_else(Refusal::into_response));
+    state.answered(response.status().as_u16());
+    response
 }
 
 async fn guarded(

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::refusal::Refusal;
 use crate::caller::{Caller, Rights, Via};
+use crate::metrics::{Reading, Requests};
 use crate::staff::Staff;
 use crate::{Audit, Denials, Failure, Server};
 
@@ -14,6 +15,9 @@ use crate::{Audit, Denials, Failure, Server};
 const PASSWORDS: usize = 4;
 /// Most requests at once of those who have not said who they are.
 pub(crate) const STRANGERS: u16 = 8;
+
+/// Most streams of events: each holds a connection, and there must be some left.
+const STREAMS: usize = 64;
 
 /// What routes work with. Clones are the same.
 #[derive(Clone)]
@@ -29,6 +33,9 @@ struct Inner {
     rooms: [Room; 3],
     imports: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+    answered: Requests,
+    stop: watch::Receiver<()>,
     time_limit: Duration,
 }
 
@@ -53,6 +60,7 @@ impl State {
         staff: Arc<Staff>,
         requests: u16,
         time_limit: Duration,
+        stop: watch::Receiver<()>,
     ) -> Self {
         Self(Arc::new(Inner {
             server,
@@ -62,6 +70,9 @@ impl State {
             rooms: [requests, requests, STRANGERS].map(Room::new),
             imports: Arc::new(Semaphore::new(1)),
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            answered: Requests::default(),
+            stop,
             time_limit,
         }))
     }
@@ -87,6 +98,30 @@ impl State {
     pub(crate) fn password_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let turn = Arc::clone(&self.0.passwords).try_acquire_owned();
         turn.map_err(|_| Failure::Busy("others sign in right now; try again".into()).into())
+    }
+
+    /// A place for a stream of events.
+    pub(crate) fn stream_place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(&self.0.streams).try_acquire_owned();
+        let words = "too many follow the events; ask for what you need instead";
+        place.map_err(|_| Failure::Busy(words.into()).into())
+    }
+
+    /// Changes when the API ends.
+    pub(crate) fn stop(&self) -> watch::Receiver<()> {
+        self.0.stop.clone()
+    }
+
+    /// Counts a request that was answered with this status.
+    pub(super) fn answered(&self, status: u16) {
+        self.0.answered.answered(status);
+    }
+
+    /// All that metrics are read from, as it is now.
+    pub(crate) fn reading(&self) -> Reading {
+        let open = STREAMS.saturating_sub(self.0.streams.available_permits());
+        let open = u64::try_from(open).unwrap_or(u64::MAX);
+        Reading::take(self.server(), &self.0.answered, open)
     }
 
     /// The turn to import a file: there is one, because the database is another's meanwhile.

@@ -2,11 +2,12 @@
 
 use axum::Json;
 use axum::extract::State as Extract;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::alarms::Alarm;
-use crate::http::input::{Params, page};
+use crate::http::input::{Noted, Params, page};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
 use crate::page::Rows;
@@ -38,4 +39,19 @@ pub(super) async fn list(
     let page = page(wanted.page, wanted.limit)?;
     let listed = state.server().alarms().list(wanted.activated, page);
     Ok(Json(Rows::new(page, listed)))
+}
+
+/// Forget the alarms that are over
+#[utoipa::path(delete, path = "/api/v5/alarms", tag = "Server", operation_id = "alarms.forget",
+    responses((status = 204, description = "They are forgotten; active ones stay")))]
+pub(super) async fn forget(
+    Extract(state): Extract<State>,
+    Noted(record): Noted,
+) -> Result<StatusCode, Refusal> {
+    let forget = move |state: &State| {
+        record.acted()?;
+        state.server().alarms().forget();
+        Ok(StatusCode::NO_CONTENT)
+    };
+    state.wait(forget).await
 }

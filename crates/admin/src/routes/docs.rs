@@ -4,8 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    alarms, audit, authentication, bans, clients, denials, explain, groups, listeners, publish,
-    retained, roles, session, staff, status, store, subscriptions, users,
+    alarms, audit, authentication, bans, clients, denials, events, explain, figures, groups,
+    health, listeners, publish, retained, roles, session, staff, status, store, subscriptions,
+    users,
 };
 use crate::http::refusal::Trouble;
 
@@ -49,6 +50,18 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         show,
         listeners::list,
         alarms::list,
+        alarms::forget,
+        figures::overview,
+        figures::monitor,
+        figures::current,
+        figures::stats,
+        figures::metrics,
+        figures::nodes,
+        figures::prometheus,
+        figures::prometheus_stats,
+        events::follow,
+        health::live,
+        health::ready,
         audit::list,
         authentication::show,
         authentication::purge,

@@ -30,6 +30,10 @@ pub struct Listener {
     pub refused: u64,
     /// Handshakes of TLS, WebSocket or PROXY that failed.
     pub failed_handshakes: u64,
+    /// TLS handshakes that made a new session.
+    pub new_handshakes: u64,
+    /// TLS handshakes that resumed a session.
+    pub resumed_handshakes: u64,
     /// The certificates that it shows.
     pub certificates: Vec<Certificate>,
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::house::House;
+use crate::alarms::Severity;
 use crate::client::{Client, Failure, escaped};
 use crate::denials::{Denial, Wanted};
 use crate::page::Rows;
@@ -197,8 +198,14 @@ fn a_large_file_is_read_as_it_comes() {
 #[test]
 fn alarms_are_listed() {
     let house = House::new();
-    house.fake.alarms.raise("disk", "d", "slow");
-    house.fake.alarms.raise("flapping", "c", "often");
+    house
+        .fake
+        .alarms
+        .raise(Severity::Warning, "disk", "d", "slow");
+    house
+        .fake
+        .alarms
+        .raise(Severity::Warning, "flapping", "c", "often");
     house.fake.alarms.clear("disk", "d");
     let names = |query: &str| {
         let rows = house.ask("GET", &format!("/alarms{query}"), None)["data"].take();

@@ -7,6 +7,7 @@ use std::sync::{Mutex, mpsc};
 
 use tokio::sync::Notify;
 
+use super::figures::FakeFigures;
 use crate::import::{ImportedPassword, ImportedUser};
 use crate::server::explain::{Decision, ExplainedIdentity, Gets, Receiver};
 use crate::server::status::State;
@@ -30,6 +31,7 @@ pub(crate) struct Fake {
     pub(super) published: Mutex<Vec<Publication>>,
     pub(super) retained: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(super) subscribed: Mutex<Vec<(String, NewSubscription)>>,
+    pub(super) figures: FakeFigures,
 }
 
 fn none(what: &str) -> Failure {
@@ -95,6 +97,10 @@ impl Server for Fake {
 
     fn listeners(&self) -> &dyn Listeners {
         self
+    }
+
+    fn figures(&self) -> &dyn Figures {
+        &self.figures
     }
 
     fn alarms(&self) -> &Alarms {

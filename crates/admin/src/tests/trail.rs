@@ -30,6 +30,7 @@ fn through(house: &House, door: Option<Door>, method: &str, path: &str) -> u16 {
         Arc::new(Staff::open(house.folder.path().join("administrators.json")).unwrap()),
         8,
         std::time::Duration::from_secs(10),
+        tokio::sync::watch::channel(()).1,
     );
     let mut request = Request::builder().method(method).uri(path);
     if let Some(door) = door {

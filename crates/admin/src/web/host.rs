@@ -7,24 +7,24 @@ use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 /// The names that this server goes by.
 #[derive(Clone, Debug)]
-pub(super) struct Hosts(Vec<String>);
+pub(crate) struct Hosts(Vec<String>);
 
 /// How a request calls this server: a name that is known, or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Called {
+pub(crate) struct Called {
     /// As in the request, with its port.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Without its port.
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl Hosts {
-    pub(super) fn new(names: &[String]) -> Self {
+    pub(crate) fn new(names: &[String]) -> Self {
         Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
     }
 
     /// How a request calls this server; `None` if it means another, or does not say.
-    pub(super) fn called(&self, headers: &HeaderMap, uri: &Uri) -> Option<Called> {
+    pub(crate) fn called(&self, headers: &HeaderMap, uri: &Uri) -> Option<Called> {
         let authority = single(headers, &header::HOST)?.to_ascii_lowercase();
         // An absolute address counts more than the header (RFC 9112, 3.2.2): they must agree.
         if let Some(other) = uri.authority()

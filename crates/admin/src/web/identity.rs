@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::caller::{Caller, Rights, Via};
 use crate::http::refusal::Refusal;
-use crate::staff::Staff;
+use crate::staff::{Staff, StaffRole};
 
 /// Most bytes of what somebody shows.
 const LONGEST: usize = 4096;
@@ -60,15 +60,28 @@ pub(super) fn caller(
         let (username, role) = staff.by_token(token).ok_or_else(wrong)?;
         return Ok(named(&username, role.in_person(), Via::Token));
     }
-    let (scheme, encoded) = shown(headers).ok_or_else(wrong)?;
+    let (name, role) = by_key(headers, staff).ok_or_else(wrong)?;
+    Ok(named(&format!("key {name}"), role.by_key(), Via::Key))
+}
+
+/// Whose key a request shows.
+fn by_key(headers: &HeaderMap, staff: &Staff) -> Option<(String, StaffRole)> {
+    let (scheme, encoded) = shown(headers)?;
     if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(wrong());
+        return None;
     }
-    let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| wrong())?);
-    let text = std::str::from_utf8(&bytes).map_err(|_| wrong())?;
-    let (key, secret) = text.split_once(':').ok_or_else(wrong)?;
-    match staff.by_key(key, secret) {
-        Some((name, role)) => Ok(named(&format!("key {name}"), role.by_key(), Via::Key)),
-        None => Err(wrong()),
+    let bytes = Zeroizing::new(STANDARD.decode(encoded).ok()?);
+    let (key, secret) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
+    staff.by_key(key, secret)
+}
+
+/// Whether what a caller showed with a request still holds: for what goes on after its answer has
+/// begun. A token counts as shown.
+pub(crate) fn still_holds(caller: &Caller, headers: &HeaderMap, staff: &Staff) -> bool {
+    match caller.via {
+        Via::Socket => true,
+        Via::Token => bearer(headers).is_some_and(|token| staff.by_token(token).is_some()),
+        Via::Key => by_key(headers, staff).is_some(),
+        Via::Nothing => caller.rights > Rights::Stranger,
     }
 }

@@ -179,7 +179,7 @@ fn s92_pages_of_other_sites_change_nothing_and_there_is_no_cookie() {
 #[test]
 fn s91_every_route_of_the_port_asks_who_one_is() {
     let (house, to) = house("");
-    let open = ["/api/v5/setup", "/api/v5/login"];
+    let open = ["/api/v5/setup", "/api/v5/login", "/livez", "/readyz"];
     let method = |effect: Effect| match effect {
         Effect::None => "GET",
         Effect::Change => "DELETE",

@@ -334,6 +334,11 @@ impl Worker {
                 self.go_beyond(|worker| worker.end_selected(&selector, reason, now));
             }
             Control::Refresh(selector) => self.refresh_selected(&selector, now),
+            Control::Publish {
+                topic,
+                payload,
+                retain,
+            } => self.publish_own(&topic, &payload, retain),
             Control::Reload { limits, reference } => {
                 self.reference = reference;
                 self.limits = limits;

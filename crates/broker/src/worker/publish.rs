@@ -104,7 +104,7 @@ impl Worker {
         if flow != Flow::Continue {
             return flow;
         }
-        self.count(Counter::PublishReceived, 1);
+        self.count(Counter::publish_received(publish.qos), 1);
         let size = u64::try_from(publish.payload.len()).unwrap_or(0);
         self.count(Counter::PublishBytesReceived, size);
         let Some(conn) = self.conns.at_mut(id) else {

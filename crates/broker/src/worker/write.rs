@@ -108,7 +108,7 @@ pub(super) fn write_publish(
         None => buffer.extend_from_slice(payload),
     }
     conn.traffic.messages_out = conn.traffic.messages_out.wrapping_add(1);
-    metrics.add(Counter::PublishSent, 1);
+    metrics.add(Counter::publish_sent(copy.qos), 1);
     metrics.add(Counter::PacketsSent, 1);
     metrics.add(
         Counter::PublishBytesSent,

@@ -5,8 +5,9 @@ use types::limits::QueuePolicy;
 
 use super::{Field, MISFIT, Value};
 use crate::config::{
-    Algorithm, Challenge, ClientCertificate, LogFormat, LogLevel, OnFailure, PasswordHash,
-    Permission, Protocol, Revoked, RuleAction, SharedStrategy, TlsVersion, TokenIn, UserFrom,
+    Algorithm, Challenge, ClientCertificate, LogFormat, LogLevel, MetricNames, OnFailure,
+    PasswordHash, Permission, Protocol, Revoked, RuleAction, SharedStrategy, TlsVersion, TokenIn,
+    UserFrom,
 };
 
 macro_rules! choice_field {
@@ -36,6 +37,7 @@ choice_field!(QueuePolicy, QUEUE_POLICIES,
 choice_field!(LogFormat, LOG_FORMATS, "auto" => Auto, "text" => Text, "json" => Json);
 choice_field!(LogLevel, LOG_LEVELS,
     "error" => Error, "warn" => Warn, "info" => Info, "debug" => Debug, "trace" => Trace);
+choice_field!(MetricNames, METRIC_NAMES, "nightjar" => Nightjar, "emqx" => Emqx);
 choice_field!(SharedStrategy, STRATEGIES,
     "round_robin" => RoundRobin, "random" => Random, "sticky" => Sticky,
     "hash_client" => HashClient, "hash_topic" => HashTopic, "least_inflight" => LeastInflight);

@@ -11,11 +11,13 @@
 //! | [`subscriptions`] | `subscriptions` |
 //! | [`retained`] | `retained` |
 //! | [`look`] | `listeners`, `denials`, `audit`, `alarms`, `kick`, `purge` |
+//! | [`figures`] | `overview`, `stats`, `metrics` |
 //! | [`explain`] | `explain` |
 
 mod ban;
 mod clients;
 mod explain;
+mod figures;
 mod look;
 mod people;
 mod retained;
@@ -35,6 +37,9 @@ use way::Way;
 /// What is asked of a running server, by its control socket.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Overview(figures::OverviewArgs),
+    Stats(figures::StatsArgs),
+    Metrics(figures::MetricsArgs),
     Explain(explain::ExplainArgs),
     User(people::UserArgs),
     Group(people::GroupArgs),
@@ -55,6 +60,9 @@ impl Command {
     /// Asks, prints, and says how it went.
     pub(crate) fn run(self) -> ExitCode {
         match self {
+            Self::Overview(args) => figures::overview(args),
+            Self::Stats(args) => figures::stats(args),
+            Self::Metrics(args) => figures::metrics(args),
             Self::Explain(args) => explain::explain(args),
             Self::User(args) => people::user(args),
             Self::Group(args) => people::group(args),

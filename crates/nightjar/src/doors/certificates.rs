@@ -9,11 +9,12 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use admin::Alarms;
-use admin::alarms::Raised;
+use admin::alarms::Severity;
 use broker::Mail;
 use net::{ClientAuth, Mailboxes, ServerTls, TlsDoor, TlsFiles};
 use tracing::{error, info, warn};
+
+use crate::steer::bell::Bell;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -124,18 +125,17 @@ impl Watched {
     }
 
     /// Raises an alarm for each thing that is wrong now, and clears those that are over.
-    fn alarm(&mut self, now: SystemTime, alarms: &Alarms) {
+    fn alarm(&mut self, now: SystemTime, bell: &Bell) {
         let wrong = self.wrong(now);
         for ((name, about), words) in &wrong {
-            let is_told = self.raised.get(&(*name, about.clone())) == Some(words);
-            if !is_told && alarms.raise(name, about, words) == Raised::New {
-                warn!(alarm = name, about, message = words, "alarm raised");
+            if self.raised.get(&(*name, about.clone())) != Some(words) {
+                // One too many is not kept; the log has its line.
+                let _kept = bell.raise(Severity::Warning, name, about, words);
             }
         }
         for (name, about) in self.raised.keys() {
-            let is_over = !wrong.contains_key(&(*name, about.clone()));
-            if is_over && alarms.clear(name, about) {
-                info!(alarm = name, about, "alarm over");
+            if !wrong.contains_key(&(*name, about.clone())) {
+                bell.clear(name, about);
             }
         }
         self.raised = wrong;
@@ -152,25 +152,6 @@ impl Watched {
             wrong.insert(("certificates_refused", listener.clone()), words);
         }
         let current = self.door.current();
-        let soon = seconds(now + WARN_BEFORE);
-        for one in current
-            .certificates()
-            .iter()
-            .filter(|it| it.not_after < soon)
-        {
-            let file = one.path.to_string_lossy();
-            let days = one
-                .not_after
-                .saturating_sub(seconds(now))
-                .div_euclid(86_400);
-            let end = match days {
-                0.. => format!("ends in {days} days"),
-                _ => "has ended".to_owned(),
-            };
-            let words =
-                format!("the certificate {file} of the listener {listener} {end}: renew it");
-            wrong.insert(("certificate_ends", format!("{listener}: {file}")), words);
-        }
         if current
             .crl_next_update()
             .is_some_and(|at| at < seconds(now))
@@ -185,10 +166,9 @@ impl Watched {
     }
 
     /// Nobody watches any more: nothing is wrong with it then.
-    fn leave(&mut self, alarms: &Alarms) {
+    fn leave(&mut self, bell: &Bell) {
         for ((name, about), _) in std::mem::take(&mut self.raised) {
-            // It may have been cleared by hand.
-            let _was_active = alarms.clear(name, &about);
+            bell.clear(name, &about);
         }
     }
 
@@ -249,7 +229,7 @@ pub(crate) enum Watch {
 }
 
 /// Watches files until the sender is dropped.
-pub(crate) fn watch(mailboxes: Mailboxes<Mail>, alarms: Arc<Alarms>) -> io::Result<Sender<Watch>> {
+pub(crate) fn watch(mailboxes: Mailboxes<Mail>, bell: Arc<Bell>) -> io::Result<Sender<Watch>> {
     let (changes, changed) = mpsc::channel::<Watch>();
     let mut watched: Vec<Watched> = Vec::new();
     thread::Builder::new()
@@ -259,7 +239,7 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>, alarms: Arc<Alarms>) -> io::Resu
                 let now = SystemTime::now();
                 for one in &mut watched {
                     one.warn_of_end(now);
-                    one.alarm(now, &alarms);
+                    one.alarm(now, &bell);
                 }
                 let heard = match watched.is_empty() {
                     true => changed.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -269,7 +249,7 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>, alarms: Arc<Alarms>) -> io::Resu
                     Ok(Watch::Add(one)) => watched.push(one),
                     Ok(Watch::Remove(listener)) => {
                         let gone = watched.extract_if(.., |one| one.listener == listener);
-                        gone.for_each(|mut one| one.leave(&alarms));
+                        gone.for_each(|mut one| one.leave(&bell));
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -305,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn s73_a_certificate_that_ends_or_is_none_raises_an_alarm() {
+    fn s73_a_certificate_that_is_none_raises_an_alarm() {
         let folder = tempfile::tempdir().unwrap();
         let files = TlsFiles {
             certificates: vec![CertificateFiles {
@@ -317,12 +297,13 @@ mod tests {
         write(&files, 4000);
         let door = TlsDoor::new(ServerTls::load(&files).unwrap());
         let mut watched = Watched::new("tls", files.clone(), door);
-        let alarms = Alarms::default();
+        let bell = Bell::default();
         let now = SystemTime::now();
         let raised = |watched: &mut Watched| {
-            watched.alarm(now, &alarms);
+            watched.alarm(now, &bell);
             let page = admin::Page::new(1, 100).unwrap();
-            let mut found: Vec<_> = alarms
+            let mut found: Vec<_> = bell
+                .alarms()
                 .list(Some(true), page)
                 .rows
                 .into_iter()
@@ -337,18 +318,13 @@ mod tests {
         let refused = ("certificates_refused".to_owned(), "tls".to_owned(), 1);
         assert_eq!(raised(&mut watched), [refused.clone()]);
         assert_eq!(raised(&mut watched), [refused], "it is told once");
-        write(&files, 2001);
-        assert!(watched.take_over());
-        let about = format!("tls: {}", files.certificates[0].chain.display());
-        let ends = ("certificate_ends".to_owned(), about, 1);
-        assert_eq!(raised(&mut watched), [ends]);
-        write(&files, 4000);
+        write(&files, 4001);
         assert!(watched.take_over());
         assert!(raised(&mut watched).is_empty());
-        write(&files, 2001);
-        assert!(watched.take_over());
+        fs::write(&files.certificates[0].key, "no key").unwrap();
+        assert!(!watched.take_over());
         assert_eq!(raised(&mut watched).len(), 1);
-        watched.leave(&alarms);
-        assert!(alarms.words().is_empty());
+        watched.leave(&bell);
+        assert!(bell.alarms().words().is_empty());
     }
 }

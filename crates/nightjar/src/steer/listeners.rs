@@ -36,6 +36,8 @@ impl Steer {
             accepted: counters.map_or(0, |it| it.accepted()),
             refused: counters.map_or(0, |it| it.refused()),
             failed_handshakes: counters.map_or(0, |it| it.failed()),
+            new_handshakes: counters.map_or(0, |it| it.handshakes_full()),
+            resumed_handshakes: counters.map_or(0, |it| it.handshakes_resumed()),
             certificates: certificates
                 .map(|(name, facts)| certificate(name, facts))
                 .collect(),

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use admin::denials::{Denial, Wanted};
-use admin::{Alarms, Denials, Stamp};
+use admin::{Denials, Stamp};
 use broker::Event;
 use types::Limits;
 
+use super::bell::Bell;
+use super::tally::Tally;
 use super::watch::Watch;
 
 /// What is kept. Workers put it in and never wait.
 #[derive(Debug)]
 pub(crate) struct Seen {
     denials: Arc<Denials>,
-    alarms: Arc<Alarms>,
+    bell: Arc<Bell>,
+    tally: Tally,
     watch: Watch,
 }
 
@@ -22,7 +25,8 @@ impl Seen {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             denials: Denials::new(limits.denials),
-            alarms: Arc::default(),
+            bell: Arc::default(),
+            tally: Tally::default(),
             watch: Watch::new(limits),
         }
     }
@@ -33,8 +37,13 @@ impl Seen {
     }
 
     /// What is wrong.
-    pub(crate) fn alarms(&self) -> &Arc<Alarms> {
-        &self.alarms
+    pub(crate) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    /// How often what happened.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// Who connects too often.
@@ -44,6 +53,7 @@ impl Seen {
 
     /// Something happened. Called on a worker.
     pub(crate) fn event(&self, event: &Event) {
+        self.tally.event(event);
         match event {
             Event::Denied(denial) => self.denials.push(kept(denial)),
             other => self.watch.event(other),

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use admin::alarms::Raised;
-use admin::{Alarms, Audit};
+use admin::Audit;
+use admin::alarms::{Raised, Severity};
 use broker::Event;
 use providers::access::{Ban, BanOn};
-use tracing::{error, info, warn};
+use tracing::error;
 use types::{ClientId, Limits, Peer};
 
+use super::bell::Bell;
 use super::{bans, noted};
 use crate::doors::Doors;
 
@@ -123,7 +124,7 @@ impl Watch {
         &self,
         doors: Arc<Doors>,
         audit: Arc<Audit>,
-        alarms: Arc<Alarms>,
+        bell: Arc<Bell>,
     ) -> io::Result<()> {
         let mut from = self.from.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(from) = from.take() else {
@@ -133,7 +134,7 @@ impl Watch {
             bounds: Arc::clone(&self.bounds),
             doors,
             audit,
-            alarms,
+            bell,
             connects: Repeats::default(),
             takeovers: Repeats::default(),
             ends: BTreeMap::new(),
@@ -169,7 +170,7 @@ struct Counting {
     bounds: Arc<Bounds>,
     doors: Arc<Doors>,
     audit: Arc<Audit>,
-    alarms: Arc<Alarms>,
+    bell: Arc<Bell>,
     connects: Repeats,
     takeovers: Repeats,
     /// When which alarm is over.
@@ -247,27 +248,23 @@ impl Counting {
     }
 
     fn raise(&mut self, name: &'static str, client: ClientId, words: &str, ends: Instant) {
-        let about = client.as_str();
-        match self.alarms.raise(name, about, words) {
-            Raised::New => warn!(alarm = name, about, words, "alarm raised"),
-            Raised::Again => {}
-            // There is nothing to clear. So there are never more ends than alarms.
-            Raised::Lost => return,
+        let severity = Severity::Warning;
+        let raised = self.bell.raise(severity, name, client.as_str(), words);
+        // There is nothing to clear then. So there are never more ends than alarms.
+        if raised == Raised::Lost {
+            return;
         }
         self.ends.insert((name, client), ends);
     }
 
     /// Clears what is over.
     fn clear(&mut self, now: Instant) {
-        let alarms = &self.alarms;
+        let bell = &self.bell;
         self.ends.retain(|(name, client), ends| {
             if *ends > now {
                 return true;
             }
-            if alarms.clear(name, client.as_str()) {
-                let about = client.as_str();
-                info!(alarm = *name, about, "alarm over");
-            }
+            bell.clear(name, client.as_str());
             false
         });
     }

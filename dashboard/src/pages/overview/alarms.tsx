@@ -1,5 +1,6 @@
 import { get } from "../../api/client";
 import type { Alarm, Rows } from "../../api/types";
+import { alarms as changes } from "../../state/live";
 import { ago } from "../../lib/format";
 import { Badge } from "../../ui/layout";
 import { Icon } from "../../ui/icon";
@@ -9,7 +10,7 @@ import { tone } from "../alarms/tone";
 
 /** The strip of alarms: nothing where there are none, or no alarms at all. */
 export function Alarms() {
-  const { value } = useLoad<Rows<Alarm>>((signal) => get("alarms", { activated: true, limit: 5 }, { signal, quiet: true }), [], { every: 10_000 });
+  const { value } = useLoad<Rows<Alarm>>((signal) => get("alarms", { activated: true, limit: 5 }, { signal, quiet: true }), [changes.value], { every: 10_000 });
   if (!value?.data.length) return null;
   return (
     <section class="card alarms" aria-label="Alarms">

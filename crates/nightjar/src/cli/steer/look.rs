@@ -195,6 +195,9 @@ pub(crate) struct AlarmsArgs {
     /// Those that are over, too
     #[arg(long)]
     all: bool,
+    /// Forget those that are over
+    #[arg(long, conflicts_with = "all")]
+    forget: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -202,15 +205,22 @@ pub(crate) struct AlarmsArgs {
 /// Does what `nightjar alarms` is asked for.
 pub(crate) fn alarms(args: AlarmsArgs) -> ExitCode {
     let way = args.way;
+    if args.forget {
+        let gone = way.ask("DELETE", "/alarms", None);
+        return end(gone.and_then(|gone| way.done(&gone, "They are forgotten.")));
+    }
     let mut query = Vec::new();
     if !args.all {
         query.push(("activated", "true".to_owned()));
     }
-    let head = ["ALARM", "ABOUT", "SINCE", "OVER", "TIMES", "WHAT"];
+    let head = [
+        "ALARM", "SEVERITY", "ABOUT", "SINCE", "OVER", "TIMES", "WHAT",
+    ];
     end(way.rows("/alarms", &query, None).and_then(|rows| {
         way.list(rows, head, |row| {
             [
                 word(row, "name"),
+                word(row, "severity"),
                 word(row, "about"),
                 time(row, "activate_at"),
                 time(row, "deactivate_at"),

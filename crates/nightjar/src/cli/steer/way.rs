@@ -160,6 +160,11 @@ impl Way {
         }
     }
 
+    /// Whether JSON is wanted.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     fn print_json(&self, value: &Value) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value);
         let text = text.map_err(|error| Failure::new(format!("cannot write JSON: {error}")))?;
