@@ -2,6 +2,7 @@
 // server has, once.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import mqtt from "mqtt";
 import { open, settled, start } from "./browser.mjs";
@@ -281,6 +282,59 @@ test("each change is in the audit log", async () => {
   await row("ban.create").getByRole("button").click();
   await dialog().getByText("<script>alert(1)</script>").waitFor();
   await page.keyboard.press("Escape");
+  assert.deepEqual(wrong, []);
+});
+
+test("the configuration is checked, applied and rolled back", async () => {
+  await go("/configuration?tab=edit");
+  const area = page.getByLabel("Configuration (TOML)");
+  const before = await area.inputValue();
+  assert.match(before, /\[dashboard\]/);
+  await area.fill(`limits.inflight = 0\n${before}`);
+  await page.getByRole("button", { name: "Check" }).click();
+  await row("limits.inflight").getByText("1:19").waitFor();
+  assert.equal(await page.getByRole("button", { name: "Apply" }).isDisabled(), true);
+  await area.fill(`limits.inflight = 7\n${before}`);
+  await page.getByRole("button", { name: "Check" }).click();
+  await page.getByText("valid", { exact: true }).waitFor();
+  await row("limits.inflight").getByText("7").waitFor();
+  await page.getByRole("button", { name: "Apply" }).click();
+  await dialog().getByRole("button", { name: "Apply" }).click();
+  await said("Applied");
+  await go("/configuration");
+  await page.getByLabel("Key or value").fill("limits.inflight");
+  await row("limits.inflight").getByText("file:1").waitFor();
+  await go("/configuration?tab=versions");
+  await row("replaced by another").getByRole("button", { name: "Roll back" }).click();
+  await dialog().getByRole("button", { name: "Roll back" }).click();
+  await said("Rolled back");
+  await row("replaced by version").waitFor();
+  await go("/configuration");
+  await page.getByLabel("Key or value").fill("limits.inflight");
+  await row("limits.inflight").getByText("default").waitFor();
+  assert.deepEqual(wrong, []);
+});
+
+test("the log's level is changed", async () => {
+  await go("/log");
+  await page.getByRole("tab", { name: "debug" }).click();
+  await said("The log is at debug");
+  await go("/log");
+  await page.getByRole("tab", { name: "debug", selected: true }).waitFor();
+  await page.getByRole("tab", { name: "info" }).click();
+  await said("The log is at info");
+  assert.deepEqual(wrong, []);
+});
+
+test("a backup is saved", async () => {
+  await go("/backup");
+  const saved = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Save a backup" }).click();
+  const download = await saved;
+  assert.match(download.suggestedFilename(), /^nightjar-\d{4}-\d\d-\d\d\.backup$/);
+  const lines = (await readFile(await download.path(), "utf8")).trim().split("\n");
+  assert.equal(JSON.parse(lines[0]).nightjar_backup.form, 1);
+  assert.deepEqual(JSON.parse(lines.at(-1)), { end: { lines: lines.length - 1 } });
   assert.deepEqual(wrong, []);
 });
 

@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Most bytes of an answer: a page of ten thousand large rows has less.
 const ANSWER: u64 = 256 * 1024 * 1024;
 
+/// Most bytes of an answer's head.
+const HEAD: u64 = 64 * 1024;
+
 /// Most fields in the head of an answer.
 const FIELDS: usize = 32;
 
@@ -152,6 +155,35 @@ impl Client {
         receive(stream)
     }
 
+    /// Asks for something that is long, and passes it on as it comes.
+    ///
+    /// # Errors
+    /// As [`Client::request`], or `out` takes no more. What has come by then has been passed on.
+    pub fn download(&self, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        let mut stream = self.open(UPLOAD_PATIENCE)?;
+        let kind = "application/json";
+        send(&mut stream, "POST", path, kind, &mut io::empty(), 0)?;
+        let mut answer = io::BufReader::with_capacity(64 * 1024, stream);
+        let head = head(&mut answer)?;
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        let strange = |words: &str| Failure::Strange(words.into());
+        parsed
+            .parse(&head)
+            .map_err(|error| Failure::Strange(error.to_string()))?;
+        if parsed.code != Some(200) {
+            let mut rest = head.clone();
+            let read = answer.take(ANSWER).read_to_end(&mut rest);
+            read.map_err(Failure::Broken)?;
+            return Err(match understood(&rest) {
+                Ok(_) => strange("another status"),
+                Err(failure) => failure,
+            });
+        }
+        io::copy(&mut answer, out).map_err(Failure::Broken)?;
+        out.flush().map_err(Failure::Broken)
+    }
+
     fn open(&self, patience: Duration) -> Result<UnixStream, Failure> {
         let stream = UnixStream::connect(&self.socket).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -215,6 +247,19 @@ fn send(
         return Err(Failure::Broken(io::Error::other(words)));
     }
     Ok(())
+}
+
+/// The head of an answer, with the empty line behind it.
+fn head(answer: &mut impl io::BufRead) -> Result<Vec<u8>, Failure> {
+    let mut head = Vec::new();
+    let mut limited = answer.take(HEAD);
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = io::BufRead::read_until(&mut limited, b'\n', &mut head);
+        if read.map_err(Failure::Broken)? == 0 {
+            return Err(Failure::Strange("it ends too soon".into()));
+        }
+    }
+    Ok(head)
 }
 
 fn receive(stream: UnixStream) -> Result<Value, Failure> {

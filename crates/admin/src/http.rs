@@ -9,7 +9,9 @@
 //! | [`input`] | what comes in: bodies, queries, names; what is wrong with it in plain words |
 //! | [`refusal`] | [`Refusal`](refusal::Refusal): what is answered when something is wrong |
 //! | [`upload`] | a body that is read as it comes |
+//! | [`download`] | a body that is written as it goes |
 
+pub(crate) mod download;
 pub(crate) mod guard;
 pub(crate) mod input;
 #[cfg(unix)]

@@ -6,6 +6,7 @@ mod authentication;
 mod bans;
 pub(crate) mod check;
 mod clients;
+mod configuration;
 mod denials;
 pub(crate) mod docs;
 mod events;
@@ -22,6 +23,7 @@ mod staff;
 mod status;
 mod store;
 mod subscriptions;
+mod tools;
 mod users;
 
 use std::time::Duration;
@@ -139,6 +141,17 @@ pub(crate) const TABLE: &[Route] = &[
         post(publish::bulk).layer(DefaultBodyLimit::max(publish::BODY))
     }),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
+    look("/api/v5/certificates", Viewer, || get(listeners::certificates)),
+    look("/api/v5/configs", Viewer, || get(configuration::show)),
+    // A text may name any file and any variable, and hears what is wrong with them.
+    look("/api/v5/configs/check", Admin, || post(configuration::check)),
+    change("/api/v5/configs", Owner, "configuration.apply", || put(configuration::apply)),
+    look("/api/v5/configs/versions", Viewer, || get(configuration::versions)),
+    change("/api/v5/configs/rollback", Owner, "configuration.rollback", || post(configuration::rollback)),
+    look("/api/v5/log/level", Viewer, || get(tools::level)),
+    change("/api/v5/log/level", Admin, "log.level", || put(tools::set_level)),
+    // There are payloads in it, and hashes of passwords.
+    change("/api/v5/data/export", Owner, "data.export", || post(tools::export)),
     look("/api/v5/alarms", Viewer, || get(alarms::list)),
     change("/api/v5/alarms", Operator, "alarms.forget", || delete(alarms::forget)),
     look("/api/v5/overview", Viewer, || get(figures::overview)),

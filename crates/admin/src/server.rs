@@ -9,6 +9,7 @@
 //! | [`roles`] | [`Roles`]: groups, and roles with their rules |
 //! | [`bans`] | [`Bans`]: who is not let in |
 //! | [`clients`] | [`Clients`]: who is connected or away, and how to end that |
+//! | [`configuration`] | [`Configuration`]: what holds, from where, earlier ones |
 //! | [`explain`] | [`Explain`]: why |
 //! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
 //! | [`figures`] | [`Figures`]: what the server does, in numbers |
@@ -19,10 +20,12 @@
 //! | [`subscriptions`] | [`Subscriptions`]: who wants what |
 //! | [`status`] | [`Status`]: what runs |
 //! | [`store`] | [`Store`]: what is kept, and how safely |
+//! | [`tools`] | [`Logging`], [`Backup`] |
 
 pub mod authentication;
 pub mod bans;
 pub mod clients;
+pub mod configuration;
 pub mod explain;
 pub mod figures;
 pub mod listeners;
@@ -33,6 +36,7 @@ pub mod roles;
 pub mod status;
 pub mod store;
 pub mod subscriptions;
+pub mod tools;
 pub mod users;
 
 use std::future::Future;
@@ -46,15 +50,17 @@ pub use clients::{
     Client, ClientFilter, ClientOrder, Clients, MessagePart, NewSubscription, QueuedMessage,
     QueuedMessages, Subscription, Will,
 };
+pub use configuration::Configuration;
 pub use explain::{Explain, ExplainRequest, Explained};
 pub use figures::{Figures, Overview};
-pub use listeners::{Listener, Listeners};
+pub use listeners::{CertificateRow, Listener, Listeners};
 pub use publish::{Publication, Publish, Published};
 pub use retained::{Retained, RetainedMessage};
 pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};
 pub use status::Status;
 pub use store::Store;
 pub use subscriptions::{Matched, SharedGroup, Subscribed, SubscriptionWish, Subscriptions};
+pub use tools::{Backup, Logging};
 pub use users::{NewUser, User, UserChange, Users};
 
 /// An answer that comes later.
@@ -103,4 +109,13 @@ pub trait Server: Send + Sync {
 
     /// The listeners.
     fn listeners(&self) -> &dyn Listeners;
+
+    /// The configuration.
+    fn configuration(&self) -> &dyn Configuration;
+
+    /// The log.
+    fn logging(&self) -> &dyn Logging;
+
+    /// Copies of all that is kept.
+    fn backup(&self) -> &dyn Backup;
 }

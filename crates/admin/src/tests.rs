@@ -6,4 +6,5 @@ mod contents;
 mod fake;
 mod figures;
 pub(crate) mod house;
+mod tools;
 mod trail;

@@ -62,6 +62,46 @@ pub struct ConfigError {
     pub message: String,
 }
 
+/// An error for a table: what it is about, what is wrong, what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// The key, if the message begins with one.
+    pub key: Option<&'a str>,
+    /// What is wrong.
+    pub message: &'a str,
+    /// What to write instead, if the message says it.
+    pub hint: Option<&'a str>,
+}
+
+impl ConfigError {
+    /// The message in its parts: `key: what is wrong; what to write`.
+    pub fn parts(&self) -> Parts<'_> {
+        let is_key = |text: &&str| {
+            let fits =
+                |letter: char| letter.is_ascii_lowercase() || "._0123456789".contains(letter);
+            !text.is_empty() && text.chars().all(fits)
+        };
+        let split = self.message.split_once(": ");
+        let split = split.filter(|(key, _)| is_key(key));
+        let (key, rest) = match split {
+            Some((key, rest)) => (Some(key), rest),
+            None => (None, &*self.message),
+        };
+        match rest.rsplit_once("; ") {
+            Some((message, hint)) => Parts {
+                key,
+                message,
+                hint: Some(hint),
+            },
+            None => Parts {
+                key,
+                message: rest,
+                hint: None,
+            },
+        }
+    }
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)
@@ -82,6 +122,10 @@ impl ConfigErrors {
         }
         errors.sort_by(|a, b| a.place.cmp(&b.place));
         Err(Self(errors))
+    }
+
+    pub(crate) fn one(error: ConfigError) -> Self {
+        Self(vec![error])
     }
 
     pub(crate) fn into_vec(self) -> Vec<ConfigError> {

@@ -18,6 +18,8 @@
 //! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides, files of rules |
 //! | `check` | what must hold between keys (S72: no open door that nobody asked for) |
 //! | `error` | [`ConfigError`], [`ConfigErrors`], [`Place`] |
+//! | `told` | values one by one, from where each is, and what another configuration changes |
+//! | `mask` | the text of a file without its secrets, and back |
 //! | `render` | a configuration as the file that would give it |
 //! | `reload` | [`Changes`]: which keys act at once and which wait for a restart |
 
@@ -45,10 +47,12 @@ mod error;
 mod formats;
 mod keys;
 mod lists;
+mod mask;
 mod reload;
 mod render;
 mod source;
 mod suggest;
+mod told;
 mod value;
 
 #[cfg(test)]
@@ -64,6 +68,8 @@ pub use config::{
     Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql,
     Store, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
 };
-pub use error::{ConfigError, ConfigErrors, Place};
+pub use error::{ConfigError, ConfigErrors, Parts, Place};
+pub use mask::{masked, unmasked};
 pub use reload::Changes;
-pub use source::{Setting, Sources};
+pub use source::{Loaded, Setting, Sources};
+pub use told::{Change, NamedFile, Places, Told};

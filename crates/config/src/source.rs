@@ -25,6 +25,7 @@ use crate::lists::{
     EntryPlaces, LISTENER, LISTS, List, RULE, complete_authentication, complete_listeners,
 };
 use crate::suggest::nearest;
+use crate::told::Places;
 use crate::value::{Kind, Raw, Value, quote};
 
 /// Where a configuration comes from. A reload reads the same sources again.
@@ -66,13 +67,21 @@ impl Sources {
     }
 }
 
-impl Config {
+/// A configuration, and where each of its values was set.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What holds.
+    pub config: Config,
+    /// Where it was said.
+    pub places: Places,
+}
+
+impl Loaded {
     /// Reads all sources.
     ///
     /// # Errors
-    /// All that is wrong, each with its place. A file with errors of TOML reports those only:
-    /// what follows from them would mislead. A file above 1 MiB is refused.
-    pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+    /// As [`Config::load`].
+    pub fn read(sources: &Sources) -> Result<Self, ConfigErrors> {
         let mut reading = Reading::new(&sources.environment);
         if let Some(path) = &sources.file {
             match read_file(path, MAX_FILE) {
@@ -80,10 +89,37 @@ impl Config {
                 Err(reason) => reading.wrong(Place::WholeFile(path.clone()), reason),
             }
         }
-        reading.read_environment();
-        reading.read_options(&sources.options);
-        reading.read_access();
-        reading.finish()
+        reading.read_all(sources)
+    }
+
+    /// Reads all sources as if this were in the file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read_text(sources: &Sources, text: &str) -> Result<Self, ConfigErrors> {
+        let mut reading = Reading::new(&sources.environment);
+        let path = sources
+            .file
+            .as_deref()
+            .unwrap_or(Path::new("nightjar.toml"));
+        if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE) {
+            let reason = format!("is no configuration: it has more than {MAX_FILE} bytes");
+            reading.wrong(Place::WholeFile(path.to_owned()), reason);
+        } else {
+            reading.read_text(path, text)?;
+        }
+        reading.read_all(sources)
+    }
+}
+
+impl Config {
+    /// Reads all sources.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its place. A file with errors of TOML reports those only:
+    /// what follows from them would mislead. A file above 1 MiB is refused.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+        Ok(Loaded::read(sources)?.config)
     }
 
     /// Without an entry in any list.
@@ -131,14 +167,28 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn finish(mut self) -> Result<Config, ConfigErrors> {
+    /// Reads what is above the file.
+    fn read_all(mut self, sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        self.read_environment();
+        self.read_options(&sources.options);
+        self.read_access();
+        self.finish()
+    }
+
+    fn finish(mut self) -> Result<Loaded, ConfigErrors> {
         self.complete();
         // What holds between keys is looked at only once each key is right by itself.
         if self.errors.is_empty() {
             self.check();
         }
         ConfigErrors::none_of(self.errors)?;
-        Ok(self.config)
+        Ok(Loaded {
+            config: self.config,
+            places: Places {
+                keys: self.places,
+                entries: self.entries,
+            },
+        })
     }
 
     pub(crate) fn wrong(&mut self, place: Place, message: impl Into<String>) {

@@ -6,6 +6,7 @@ mod property;
 mod reload;
 mod rule;
 mod secret;
+mod told;
 mod topic;
 
 use std::path::PathBuf;

@@ -231,6 +231,15 @@ impl Kind {
         }
     }
 
+    /// Whether a part of it, or all, is for nobody to see.
+    pub(crate) fn may_be_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) | Self::Header | Self::Url(_) | Self::Location(_) => true,
+            Self::List(kind) => kind.may_be_secret(),
+            _ => false,
+        }
+    }
+
     fn span(&self, raw: &Raw) -> Option<Duration> {
         if let Some(seconds) = whole(raw) {
             return Some(Duration::from_secs(seconds));

@@ -66,7 +66,7 @@ pub use runtime::{Runtime, WorkerPanic, WorkerSetup};
 pub use transport::ProxyProtocol;
 pub use transport::foreign::Protocol;
 pub use transport::tls::{
-    CertificateFacts, CertificateFiles, ClientAuth, ClientCa, HandshakeFailure, Revocation,
-    ServerTls, TlsDoor, TlsError, TlsFiles, TlsVersion, UnknownName,
+    CertificateFacts, CertificateFiles, ChainLink, ClientAuth, ClientCa, HandshakeFailure,
+    Revocation, ServerTls, TlsDoor, TlsError, TlsFiles, TlsVersion, UnknownName, certificate_chain,
 };
 pub use transport::websocket::{Origins, WebSocket};

@@ -31,9 +31,36 @@ use crate::events;
 /// The log of this process.
 pub(crate) struct Log {
     queue: Queue,
-    level: reload::Handle<LevelFilter, Registry>,
+    level: Level,
     /// Hears of the end of the thread.
     ended: Receiver<()>,
+}
+
+/// How much is written, to be looked at and changed. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// How much is written; `None` if the log is gone.
+    pub(crate) fn now(&self) -> Option<LogLevel> {
+        let known = [
+            LogLevel::Error,
+            LogLevel::Warn,
+            LogLevel::Info,
+            LogLevel::Debug,
+            LogLevel::Trace,
+        ];
+        let now = self.0.clone_current()?;
+        known.into_iter().find(|&level| filter(level) == now)
+    }
+
+    /// Changes it.
+    ///
+    /// # Errors
+    /// The log is gone.
+    pub(crate) fn set(&self, level: LogLevel) -> Result<(), reload::Error> {
+        self.0.reload(filter(level))
+    }
 }
 
 /// The way to the log's thread. Cheap to clone.
@@ -99,7 +126,7 @@ impl Log {
         installed.map_err(io::Error::other)?;
         Ok(Self {
             queue,
-            level: handle,
+            level: Level(handle),
             ended,
         })
     }
@@ -109,12 +136,9 @@ impl Log {
         Arc::new(self.queue.clone())
     }
 
-    /// Changes the level.
-    ///
-    /// # Errors
-    /// The log is gone.
-    pub(crate) fn set_level(&self, level: LogLevel) -> Result<(), reload::Error> {
-        self.level.reload(filter(level))
+    /// How much is written.
+    pub(crate) fn level(&self) -> &Level {
+        &self.level
     }
 
     /// Waits until all that was logged is written, but no longer than a second: the other end

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line and its help, `nightjar pub` and `nightjar sub` |
 //! | [`check`] | `nightjar check` |
+//! | [`doctor`] | `nightjar doctor`: what stands in a server's way |
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
 //! | [`doors`] | who comes in and what he may do there |
@@ -21,6 +22,7 @@ mod banner;
 mod check;
 mod cli;
 mod data_dir;
+mod doctor;
 mod doors;
 mod events;
 mod log;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use config::{Config, ConfigErrors, Setting, Sources};
+use config::{Config, ConfigErrors, Loaded, Places, Setting, Sources};
 
 use crate::cli::ServeArgs;
 use crate::data_dir::{self, DataDirError};
@@ -16,6 +16,8 @@ use crate::process;
 pub(crate) struct Plan {
     /// All that was said, and the defaults for the rest.
     pub(crate) config: Config,
+    /// Where each value was set.
+    pub(crate) places: Places,
     /// Where it was said; a reload reads it again.
     pub(crate) sources: Sources,
     /// The server's name.
@@ -60,13 +62,14 @@ impl Plan {
     /// All errors of the configuration, or the data folder's.
     pub(crate) fn new(args: ServeArgs, intent: Intent) -> Result<Self, PlanError> {
         let sources = sources(args);
-        let config = Config::load(&sources).map_err(PlanError::Config)?;
+        let Loaded { config, places } = Loaded::read(&sources).map_err(PlanError::Config)?;
         let data_dir = data_dir::prepare(config.data_dir.as_deref(), &sources.environment, intent)
             .map_err(PlanError::DataDir)?;
         let node = config.node.clone().unwrap_or_else(process::host_name);
         let workers = workers(config.workers);
         Ok(Self {
             config,
+            places,
             sources,
             node,
             data_dir,
@@ -75,7 +78,8 @@ impl Plan {
     }
 }
 
-fn sources(args: ServeArgs) -> Sources {
+/// Where a configuration comes from, with what the command line says.
+pub(crate) fn sources(args: ServeArgs) -> Sources {
     let mut sources = Sources::of_process(args.config);
     for address in args.listen {
         sources.options.push(Setting {

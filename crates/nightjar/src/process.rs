@@ -121,13 +121,16 @@ pub(crate) fn memory_budget(configured: usize) -> usize {
     if configured > 0 {
         return configured;
     }
-    let machine = machine_memory();
-    let group = control_group_memory();
-    let most = match (machine, group) {
-        (Some(machine), Some(group)) => machine.min(group),
-        (known, None) | (None, known) => known.unwrap_or(0),
-    };
+    let most = memory_of_machine().unwrap_or(0);
     usize::try_from(most / 5 * 4).unwrap_or(usize::MAX)
+}
+
+/// Bytes of memory that the system lets this process have; `None` where it does not tell.
+pub(crate) fn memory_of_machine() -> Option<u64> {
+    match (machine_memory(), control_group_memory()) {
+        (Some(machine), Some(group)) => Some(machine.min(group)),
+        (known, None) | (None, known) => known,
+    }
 }
 
 /// The machine's memory in bytes, from the text of /proc/meminfo.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use broker::mail::Selector;
 use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
-use config::{Config, Method, Protocol, SharedStrategy, Sources};
+use config::{Config, Loaded, Method, Protocol, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
 use topics::Strategy;
@@ -24,6 +24,7 @@ use crate::log::{Form, Lines, Log};
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
 use crate::steer::board::{self, Board};
+use crate::steer::configuration::{Kept, Reread};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
 use crate::{banner, process};
@@ -87,6 +88,8 @@ enum Request {
     StoreFailed,
     /// The store is open, or cannot be opened.
     StoreOpened,
+    /// An operator has changed the configuration.
+    Reread(Reread),
 }
 
 impl From<Signal> for Request {
@@ -136,6 +139,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     )?;
     let doors = Arc::new(doors);
     let parts = steer::Parts {
+        kept: kept(&plan, requests.clone()),
+        level: log.level().clone(),
         shared,
         mailboxes: mailboxes.clone(),
         counters: runtime.counters(),
@@ -170,6 +175,17 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// The configuration, with the way to have it read again.
+fn kept(plan: &Plan, requests: Sender<Request>) -> Kept {
+    Kept::new(
+        (plan.config.clone(), plan.places.clone()),
+        plan.sources.clone(),
+        &plan.data_dir,
+        // If nobody listens any more, who waits for an answer hears that.
+        Box::new(move |reread| drop(requests.send(Request::Reread(reread)))),
+    )
 }
 
 /// Sends a request when it is dropped, by a panic too.
@@ -216,7 +232,12 @@ fn is_opened(requests: &Sender<Request>, inbox: &Receiver<Request>) -> bool {
         match inbox.recv() {
             Ok(Request::Signal(Signal::End)) => return false,
             Ok(Request::Signal(Signal::Reload)) => reload = true,
-            Ok(Request::StoreOpened | Request::StoreFailed | Request::Ended(_))
+            Ok(
+                Request::StoreOpened
+                | Request::StoreFailed
+                | Request::Ended(_)
+                | Request::Reread(_),
+            )
             | Err(mpsc::RecvError) => break,
         }
     }
@@ -246,7 +267,7 @@ fn effective(config: &Config, descriptors: Option<u64>) -> Limits {
 }
 
 /// Descriptors that are kept for everything that is not a client's socket.
-const SPARE_DESCRIPTORS: usize = 128;
+pub(crate) const SPARE_DESCRIPTORS: usize = 128;
 
 fn broker_config(
     plan: &Plan,
@@ -475,7 +496,9 @@ impl Server {
     fn attend(&mut self, inbox: &Receiver<Request>) -> ExitCode {
         loop {
             match inbox.recv() {
-                Ok(Request::Signal(Signal::Reload)) => self.reload(),
+                Ok(Request::Signal(Signal::Reload)) => drop(self.reload()),
+                // Who asked may have given up: then the log says how it went.
+                Ok(Request::Reread(Reread(answer))) => drop(answer.try_send(self.reload())),
                 Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
                 Ok(Request::StoreFailed) => {
                     self.steer.store_failed();
@@ -489,31 +512,30 @@ impl Server {
         }
     }
 
-    /// Reads the configuration again. If it is wrong, all stays as it is.
-    fn reload(&mut self) {
+    /// Reads the configuration again. If it is wrong, all stays as it is, and the error says why.
+    fn reload(&mut self) -> Result<(), String> {
         if self.sources.file.is_none() {
-            return info!("no reload: the server was started without a configuration file");
+            let words = "the server was started without a configuration file";
+            info!("no reload: {words}");
+            return Err(words.into());
         }
-        let new = match Config::load(&self.sources) {
-            Ok(new) => new,
-            Err(errors) => {
-                for problem in errors.iter().map(ToString::to_string) {
-                    error!(problem, "configuration not taken over");
-                }
-                return;
+        self.take_over().inspect_err(|problem| {
+            for problem in problem.lines() {
+                error!(problem, "configuration not taken over");
             }
-        };
+        })
+    }
+
+    fn take_over(&mut self) -> Result<(), String> {
+        let loaded = Loaded::read(&self.sources).map_err(|errors| errors.to_string())?;
         let mut next = self.config.clone();
-        let changes = match next.adopt(&new) {
-            Ok(changes) => changes,
-            Err(problem) => return error!(problem, "configuration not taken over"),
-        };
-        if let Err(problem) = self.doors.replace(&next) {
-            return error!(%problem, "configuration not taken over");
-        }
+        let changes = next.adopt(&loaded.config)?;
+        let replaced = self.doors.replace(&next);
+        replaced.map_err(|problem| problem.to_string())?;
         self.config = next;
-        self.steer.configured(&self.doors.placed(&self.config));
-        if let Err(error) = self.log.set_level(self.config.log.level) {
+        let placed = self.doors.placed(&self.config);
+        self.steer.configured(&placed, &self.config, loaded.places);
+        if let Err(error) = self.log.level().set(self.config.log.level) {
             error!(%error, "the log keeps its level");
         }
         let limits = Arc::new(effective(&self.config, self.descriptors));
@@ -526,7 +548,8 @@ impl Server {
             self.tell_all(|| Control::Refresh(Selector::All));
         }
         if changes.is_empty() {
-            return info!("configuration read again: nothing has changed");
+            info!("configuration read again: nothing has changed");
+            return Ok(());
         }
         let applied = changes.applied.join(" ");
         info!(applied, "configuration taken over");
@@ -534,6 +557,7 @@ impl Server {
             let keys = changes.after_restart.join(" ");
             warn!(keys, "changes that wait for a restart");
         }
+        Ok(())
     }
 
     /// Says goodbye to all clients and waits for the workers' end, but not for ever.
@@ -547,6 +571,9 @@ impl Server {
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
                 Ok(Request::StoreFailed | Request::StoreOpened) => {}
+                Ok(Request::Reread(Reread(answer))) => {
+                    drop(answer.try_send(Err("the server is ending".into())));
+                }
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");
                     return ExitCode::FAILURE;

@@ -24,6 +24,8 @@
 //! | [`publish`] | messages that the API publishes |
 //! | [`explain`] | why |
 //! | [`chain`] | the chain of providers |
+//! | [`configuration`] | the configuration: shown, checked, replaced, put back |
+//! | [`tools`] | the log's level, copies of all that is kept |
 //! | [`listeners`] | listeners and their figures |
 //! | [`store`] | what is kept, and how safely |
 
@@ -33,6 +35,7 @@ pub(crate) mod bell;
 pub(crate) mod board;
 mod chain;
 mod clients;
+pub(crate) mod configuration;
 mod explain;
 mod figures;
 mod listeners;
@@ -47,6 +50,7 @@ pub(crate) mod seen;
 mod store;
 mod subscriptions;
 mod tally;
+pub(crate) mod tools;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -59,12 +63,12 @@ use std::time::{Duration, Instant, SystemTime};
 use admin::server::authentication::Bucket;
 use admin::server::status::State;
 use admin::server::{
-    Authentication, Bans, Clients, Explain, Listeners, Publish, Retained, Roles, Server, Status,
-    Store, Subscriptions, Users,
+    Authentication, Backup, Bans, Clients, Configuration, Explain, Listeners, Logging, Publish,
+    Retained, Roles, Server, Status, Store, Subscriptions, Users,
 };
 use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
-use config::{Config, ControlSocket};
+use config::{Config, ControlSocket, Places};
 use journal::server::View;
 use net::{Counters, Mailboxes};
 use providers::Purge;
@@ -76,7 +80,9 @@ use tracing::warn;
 use types::{Time, WorkerId};
 
 use crate::doors::Doors;
+use crate::log::Level;
 use crate::process;
+use configuration::Kept;
 use figures::Lately;
 use sampler::Sampler;
 use seen::Seen;
@@ -92,6 +98,9 @@ pub(crate) struct Steer {
     doors: Arc<Doors>,
     seen: Arc<Seen>,
     config: RwLock<Arc<Config>>,
+    kept: Kept,
+    level: Level,
+    data_dir: PathBuf,
     stored: Option<View>,
     start: Instant,
     started: SystemTime,
@@ -117,6 +126,10 @@ pub(crate) struct Parts {
     pub(crate) doors: Arc<Doors>,
     /// What is configured.
     pub(crate) config: Config,
+    /// The configuration as its file and others say it.
+    pub(crate) kept: Kept,
+    /// How much is logged.
+    pub(crate) level: Level,
     /// The store, if something is stored.
     pub(crate) stored: Option<View>,
     /// When the clock of the workers was at zero.
@@ -171,6 +184,9 @@ pub(crate) fn serve(
         doors: parts.doors,
         seen: Arc::clone(seen),
         config: RwLock::new(Arc::clone(&config)),
+        kept: parts.kept,
+        level: parts.level,
+        data_dir: data_dir.to_owned(),
         stored: parts.stored,
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
@@ -238,8 +254,10 @@ fn start(
 }
 
 impl Steer {
-    /// The configuration was read again.
-    pub(crate) fn configured(&self, config: &Config) {
+    /// The configuration was read again. `config` has its listeners by their places, `said` as they
+    /// are in the file.
+    pub(crate) fn configured(&self, config: &Config, said: &Config, places: Places) {
+        self.kept.taken_over(said, places);
         let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Arc::new(config.clone());
         self.memory.store(budget(config), Ordering::Relaxed);
@@ -375,6 +393,18 @@ impl Server for Steer {
     }
 
     fn listeners(&self) -> &dyn Listeners {
+        self
+    }
+
+    fn configuration(&self) -> &dyn Configuration {
+        &self.kept
+    }
+
+    fn logging(&self) -> &dyn Logging {
+        self
+    }
+
+    fn backup(&self) -> &dyn Backup {
         self
     }
 

@@ -72,6 +72,17 @@ pub struct Change {
     pub after: Option<Value>,
 }
 
+/// A record as it is kept, for copies. There may be the hash of a password in it.
+#[derive(Clone, PartialEq)]
+pub struct Row {
+    /// The name of its table.
+    pub table: String,
+    /// Its key there.
+    pub key: String,
+    /// What is kept.
+    pub record: Value,
+}
+
 /// Why something was not done; nothing then changed.
 #[derive(Debug)]
 pub enum AccessError {
@@ -128,6 +139,41 @@ impl Access {
             scram,
             watcher: RwLock::new(None),
             is_told: AtomicBool::new(false),
+        })
+    }
+
+    /// Passes on every record, with its table and its key, as they are at one moment: a copy. There are
+    /// hashes of passwords in it.
+    ///
+    /// # Errors
+    /// The file cannot be read, or `pass` failed.
+    pub fn rows(
+        &self,
+        pass: &mut dyn FnMut(Row) -> std::io::Result<()>,
+    ) -> Result<(), AccessError> {
+        self.store.rows(pass)
+    }
+
+    /// Makes a file of records that [`Access::rows`] gave. There must be none yet.
+    ///
+    /// # Errors
+    /// There is a file, it cannot be written, or the records make no sense: then there is none.
+    pub fn restore(
+        file: &Path,
+        rows: &mut dyn Iterator<Item = Result<Row, AccessError>>,
+    ) -> Result<(), AccessError> {
+        if file.exists() {
+            return Err(AccessError::Exists);
+        }
+        let restored = Store::open(file).and_then(|store| {
+            store.restore(rows)?;
+            drop(store);
+            // What a server could not read is not restored.
+            Store::open(file)?.load().map(drop)
+        });
+        restored.inspect_err(|_| {
+            // The error is the one that says why.
+            drop(std::fs::remove_file(file));
         })
     }
 

@@ -32,6 +32,7 @@ struct Inner {
     /// of another.
     rooms: [Room; 3],
     imports: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     answered: Requests,
@@ -69,6 +70,7 @@ impl State {
             staff,
             rooms: [requests, requests, STRANGERS].map(Room::new),
             imports: Arc::new(Semaphore::new(1)),
+            exports: Arc::new(Semaphore::new(1)),
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
             answered: Requests::default(),
@@ -129,6 +131,15 @@ impl State {
         let turn = Arc::clone(&self.0.imports).try_acquire_owned();
         turn.map_err(|_| {
             let words = "another import goes on; try again when it is done";
+            Failure::Busy(words.into()).into()
+        })
+    }
+
+    /// The turn to copy all that is kept: one at a time keeps the disk for the clients.
+    pub(crate) fn export_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = Arc::clone(&self.0.exports).try_acquire_owned();
+        turn.map_err(|_| {
+            let words = "another copy is being made; try again when it is done";
             Failure::Busy(words.into()).into()
         })
     }

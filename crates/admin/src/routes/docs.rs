@@ -4,8 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    alarms, audit, authentication, bans, clients, denials, events, explain, figures, groups,
-    health, listeners, publish, retained, roles, session, staff, status, store, subscriptions,
+    alarms, audit, authentication, bans, clients, configuration, denials, events, explain, figures,
+    groups, health, listeners, publish, retained, roles, session, staff, status, store,
+    subscriptions, tools,
     users,
 };
 use crate::http::refusal::Trouble;
@@ -49,6 +50,15 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         store::show,
         show,
         listeners::list,
+        listeners::certificates,
+        configuration::show,
+        configuration::check,
+        configuration::apply,
+        configuration::versions,
+        configuration::rollback,
+        tools::level,
+        tools::set_level,
+        tools::export,
         alarms::list,
         alarms::forget,
         figures::overview,

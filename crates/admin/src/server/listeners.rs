@@ -9,6 +9,9 @@ use crate::Stamp;
 pub trait Listeners: Send + Sync {
     /// All of them, in the order of the configuration. Answers at once, from memory.
     fn listeners(&self) -> Vec<Listener>;
+
+    /// The certificates that listeners and the dashboard show. May wait for a disk.
+    fn certificates(&self) -> Vec<CertificateRow>;
 }
 
 /// A listener, with figures since the start.
@@ -36,6 +39,29 @@ pub struct Listener {
     pub resumed_handshakes: u64,
     /// The certificates that it shows.
     pub certificates: Vec<Certificate>,
+}
+
+/// A certificate that a listener shows, for who looks after their ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateRow {
+    /// The listener, or `dashboard`.
+    pub listener: String,
+    /// The subject (RFC 4514).
+    pub subject: String,
+    /// The issuer (RFC 4514).
+    pub issuer: String,
+    /// Names and addresses that it is for.
+    pub sans: Vec<String>,
+    /// When it begins to be valid.
+    pub not_before: Stamp,
+    /// When it ends to be valid.
+    pub not_after: Stamp,
+    /// Whole days until then; negative if it is over.
+    pub days_left: i64,
+    /// `file`: somebody else renews it; `acme`: the server does.
+    pub source: String,
+    /// SHA-256 of its DER form, as hexadecimal digits.
+    pub fingerprint: String,
 }
 
 /// A certificate of the server's.

@@ -32,6 +32,10 @@ pub(crate) struct Fake {
     pub(super) retained: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(super) subscribed: Mutex<Vec<(String, NewSubscription)>>,
     pub(super) figures: FakeFigures,
+    pub(super) toml: Mutex<String>,
+    pub(super) level: Mutex<tools::Level>,
+    /// A copy does not end well.
+    pub(super) breaks: std::sync::atomic::AtomicBool,
 }
 
 fn none(what: &str) -> Failure {
@@ -101,6 +105,18 @@ impl Server for Fake {
 
     fn figures(&self) -> &dyn Figures {
         &self.figures
+    }
+
+    fn configuration(&self) -> &dyn Configuration {
+        self
+    }
+
+    fn logging(&self) -> &dyn Logging {
+        self
+    }
+
+    fn backup(&self) -> &dyn Backup {
+        self
     }
 
     fn alarms(&self) -> &Alarms {
@@ -503,6 +519,20 @@ impl Listeners for Fake {
         vec![Listener {
             name: "mqtt-1883".into(),
             ..Listener::default()
+        }]
+    }
+
+    fn certificates(&self) -> Vec<CertificateRow> {
+        vec![CertificateRow {
+            listener: "mqtts-8883".into(),
+            subject: "CN=a".into(),
+            issuer: "CN=b".into(),
+            sans: Vec::new(),
+            not_before: Stamp::from_millis(0),
+            not_after: Stamp::from_millis(1),
+            days_left: -1,
+            source: "file".into(),
+            fingerprint: "00".into(),
         }]
     }
 }

@@ -14,7 +14,7 @@ pub(crate) struct File<'a> {
 }
 
 impl<'a> File<'a> {
-    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+    pub(crate) fn new(path: &'a Path, text: &'a str) -> Self {
         let breaks = text.match_indices('\n').map(|(at, _)| at.saturating_add(1));
         let lines = std::iter::once(0).chain(breaks).collect();
         Self { path, text, lines }

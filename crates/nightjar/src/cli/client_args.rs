@@ -126,7 +126,7 @@ pub(crate) struct ClientArgs {
     help: Option<bool>,
 }
 
-fn version(text: &str) -> Result<ProtocolVersion, String> {
+pub(crate) fn version(text: &str) -> Result<ProtocolVersion, String> {
     match text {
         "5" | "mqttv5" => Ok(ProtocolVersion::V5),
         "311" | "mqttv311" => Ok(ProtocolVersion::V311),

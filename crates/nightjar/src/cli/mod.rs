@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::{check, serve};
+use crate::{check, doctor, serve};
 
+mod bench;
 mod chance;
 mod client_args;
+mod completions;
 mod conversation;
 mod failure;
 mod format;
@@ -18,6 +20,7 @@ mod printer;
 mod properties;
 mod publish;
 mod refused;
+pub(crate) mod restore;
 #[cfg(unix)]
 mod steer;
 pub(crate) mod store;
@@ -31,8 +34,13 @@ pub(crate) fn run() -> ExitCode {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Check(args)) => check::run(args),
+        Some(Command::Doctor(args)) => doctor::run(args),
+        Some(Command::Restore(args)) => restore::run(&args),
+        Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
+        Some(Command::Man(args)) => completions::man(&args, Cli::command()),
         Some(Command::Pub(args)) => publish::run(*args),
         Some(Command::Sub(args)) => subscribe::run(*args),
+        Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Store(args)) => store::run(args),
         Some(Command::Passwd(args)) => passwd::run(&args),
         #[cfg(unix)]
@@ -65,10 +73,15 @@ enum Command {
     Serve(ServeArgs),
     /// Say whether the server would start with this configuration, and what it would do
     Check(CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Pub(Box<publish::PublishArgs>),
     Sub(Box<subscribe::SubscribeArgs>),
+    Bench(bench::BenchArgs),
     Store(store::StoreArgs),
     Passwd(passwd::PasswdArgs),
+    Restore(restore::RestoreArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
     #[cfg(unix)]
     #[command(flatten)]
     Steer(Box<steer::Command>),

@@ -12,10 +12,13 @@
 //! | [`retained`] | `retained` |
 //! | [`look`] | `listeners`, `denials`, `audit`, `alarms`, `kick`, `purge` |
 //! | [`figures`] | `overview`, `stats`, `metrics` |
+//! | [`configuration`] | `config` |
+//! | [`tools`] | `log-level`, `certificates`, `backup` |
 //! | [`explain`] | `explain` |
 
 mod ban;
 mod clients;
+mod configuration;
 mod explain;
 mod figures;
 mod look;
@@ -24,6 +27,7 @@ mod retained;
 mod role;
 mod subscriptions;
 mod table;
+mod tools;
 mod way;
 
 use std::process::ExitCode;
@@ -54,6 +58,10 @@ pub(crate) enum Command {
     Audit(look::AuditArgs),
     Alarms(look::AlarmsArgs),
     Purge(look::PurgeArgs),
+    Config(configuration::ConfigArgs),
+    LogLevel(tools::LogLevelArgs),
+    Certificates(tools::CertificatesArgs),
+    Backup(tools::BackupArgs),
 }
 
 impl Command {
@@ -77,6 +85,10 @@ impl Command {
             Self::Audit(args) => look::audit(args),
             Self::Alarms(args) => look::alarms(args),
             Self::Purge(args) => look::purge(args),
+            Self::Config(args) => configuration::config(args),
+            Self::LogLevel(args) => tools::log_level(args),
+            Self::Certificates(args) => tools::certificates(args),
+            Self::Backup(args) => tools::backup(args),
         }
     }
 }

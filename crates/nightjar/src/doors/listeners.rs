@@ -173,7 +173,8 @@ fn origins(listed: &[String]) -> Origins {
     }
 }
 
-fn tls_files(config: &Config, wanted: &Wanted, authorities: &Authorities) -> TlsFiles {
+/// The files of a listener with TLS.
+pub(crate) fn tls_files(config: &Config, wanted: &Wanted, authorities: &Authorities) -> TlsFiles {
     let mut certificates = Vec::new();
     for name in &wanted.certificates {
         let named = config.certificates.iter().find(|one| one.name == *name);

@@ -19,7 +19,7 @@ use types::WorkerId;
 use super::permissions::{self, RuleError};
 
 /// The database in the data folder.
-const FILE: &str = "access.redb";
+pub(crate) const FILE: &str = "access.redb";
 /// Changes that come so shortly after each other become one policy.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// And those that come in this time at most.

@@ -11,7 +11,8 @@ use config::Config;
 use net::{CertificateFiles, ServerTls, TlsFiles};
 
 /// Where the dashboard is, unless something else is said.
-const USUAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 18_083);
+pub(crate) const USUAL: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 18_083);
 
 /// What a newcomer needs to know of the dashboard.
 #[derive(Clone, Debug, PartialEq, Eq)]

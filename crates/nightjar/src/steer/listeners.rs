@@ -2,8 +2,10 @@
 
 use admin::Stamp;
 use admin::server::listeners::Certificate;
-use admin::server::{Listener, Listeners};
+use admin::server::{CertificateRow, Listener, Listeners};
+use config::{CertificateOrigin, Config};
 use net::{Address, CertificateFacts};
+use tracing::warn;
 
 use super::{Steer, count};
 
@@ -17,6 +19,69 @@ impl Listeners for Steer {
         })
         .collect()
     }
+
+    fn certificates(&self) -> Vec<CertificateRow> {
+        let config = self.config();
+        let now = Stamp::now();
+        let mut rows = Vec::new();
+        for (place, _) in self.doors.addresses() {
+            let listener = config.listeners.get(usize::from(place));
+            let door = self.doors.tls(usize::from(place));
+            let (Some(listener), Some(door)) = (listener, door) else {
+                continue;
+            };
+            let current = door.current();
+            for (name, facts) in listener.certificates.iter().zip(current.certificates()) {
+                rows.push(CertificateRow {
+                    listener: listener.name.clone(),
+                    subject: facts.subject.clone(),
+                    issuer: facts.issuer.clone(),
+                    sans: facts.names.clone(),
+                    not_before: stamp(facts.not_before),
+                    not_after: stamp(facts.not_after),
+                    days_left: days(now, facts.not_after),
+                    source: source(&config, name).into(),
+                    fingerprint: facts.fingerprint.clone(),
+                });
+            }
+        }
+        rows.extend(dashboard(&config, now));
+        rows
+    }
+}
+
+/// The dashboard's, which is read at the start: its file may say more by now.
+fn dashboard(config: &Config, now: Stamp) -> Option<CertificateRow> {
+    let file = config.dashboard.certificate.as_deref()?;
+    let chain = net::certificate_chain(file);
+    let links = chain.inspect_err(|error| warn!(%error, "the dashboard's certificate"));
+    let link = links.ok()?.into_iter().next()?;
+    Some(CertificateRow {
+        listener: "dashboard".into(),
+        days_left: days(now, link.not_after),
+        subject: link.subject,
+        issuer: link.issuer,
+        sans: link.names,
+        not_before: stamp(link.not_before),
+        not_after: stamp(link.not_after),
+        source: "file".into(),
+        fingerprint: link.fingerprint,
+    })
+}
+
+/// Who renews a certificate.
+fn source(config: &Config, name: &str) -> &'static str {
+    let named = config.certificates.iter().find(|one| one.name == name);
+    match named.map(|one| &one.origin) {
+        Some(CertificateOrigin::Acme(_)) => "acme",
+        Some(CertificateOrigin::Files(_)) | None => "file",
+    }
+}
+
+/// Whole days until then.
+fn days(now: Stamp, then: i64) -> i64 {
+    let now = i64::try_from(now.as_millis() / 1000).unwrap_or(i64::MAX);
+    then.saturating_sub(now).div_euclid(86_400)
 }
 
 impl Steer {

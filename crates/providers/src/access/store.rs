@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::AccessError;
+use super::Row;
 use super::records::{self, Ban, Group, Page, Role, StoredUser, User};
 use super::snapshot::Model;
 use crate::rules::RuleText;
@@ -35,6 +36,15 @@ pub(super) const RULES_KEY: &str = "rules";
 const REVISION_KEY: &str = "revision";
 const FORMAT_KEY: &str = "format";
 const SEED_KEY: &str = "seed";
+
+/// All of them, by the names that copies know them by.
+const TABLES: &[(&str, Table)] = &[
+    ("meta", META),
+    ("users", USERS),
+    ("groups", GROUPS),
+    ("roles", ROLES),
+    ("bans", BANS),
+];
 
 /// Of the tables and what is in them.
 const FORMAT: u64 = 1;
@@ -133,6 +143,47 @@ impl Store {
             items.push(user.show(name));
         }
         Ok(Page { items, next })
+    }
+
+    /// Passes on every record of every table, as they are at one moment.
+    pub(super) fn rows(
+        &self,
+        pass: &mut dyn FnMut(Row) -> std::io::Result<()>,
+    ) -> Result<(), AccessError> {
+        let transaction = self.database.begin_read().map_err(storage)?;
+        for (name, table) in TABLES {
+            let table = transaction.open_table(*table).map_err(storage)?;
+            for entry in table.iter().map_err(storage)? {
+                let (key, record) = entry.map_err(storage)?;
+                let row = Row {
+                    table: (*name).to_owned(),
+                    key: key.value().to_owned(),
+                    record: parse(key.value(), record.value())?,
+                };
+                pass(row).map_err(storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes over records that [`Store::rows`] gave, in place of all that is there; all or none.
+    pub(super) fn restore(
+        &self,
+        rows: &mut dyn Iterator<Item = Result<Row, AccessError>>,
+    ) -> Result<(), AccessError> {
+        let transaction = self.database.begin_write().map_err(storage)?;
+        for row in rows {
+            let row = row?;
+            let known = TABLES.iter().find(|(known, _)| *known == row.table);
+            let Some((_, table)) = known else {
+                let words = format!("there is no table {:?}", row.table);
+                return Err(AccessError::Invalid(words));
+            };
+            let record = serde_json::to_vec(&row.record).map_err(storage)?;
+            let mut table = transaction.open_table(*table).map_err(storage)?;
+            table.insert(&*row.key, &record[..]).map_err(storage)?;
+        }
+        transaction.commit().map_err(storage)
     }
 
     /// Writes a record; the new revision.

@@ -502,3 +502,48 @@ fn s48_users_that_come_slowly_hold_up_no_ban() {
     drop(writing);
     assert_eq!(access.sweep_bans(at(2)).unwrap(), 2);
 }
+
+#[test]
+fn a_copy_of_all_records_makes_the_same_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first.redb");
+    let access = Access::open(&first, None).unwrap();
+    let agree = |_: &Change| Ok(());
+    let edit = UserEdit {
+        password: PasswordEdit::Set(Secret::new(b"wonder")),
+        ..UserEdit::default()
+    };
+    access.changes(&agree).put_user("ann", edit).unwrap();
+    let mut rows = Vec::new();
+    let mut pass = |row: Row| {
+        rows.push(row);
+        Ok(())
+    };
+    access.rows(&mut pass).unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row.table == "users" && row.key == "ann")
+    );
+    let second = folder.path().join("second.redb");
+    Access::restore(&second, &mut rows.iter().cloned().map(Ok)).unwrap();
+    let restored = Access::open(&second, None).unwrap();
+    let mut again = Vec::new();
+    let mut pass = |row: Row| {
+        again.push(row);
+        Ok(())
+    };
+    restored.rows(&mut pass).unwrap();
+    assert!(again == rows);
+    // Nothing is overwritten, and nothing half is left.
+    let refused = Access::restore(&second, &mut rows.into_iter().map(Ok));
+    assert!(matches!(refused, Err(AccessError::Exists)));
+    drop(restored);
+    let third = folder.path().join("third.redb");
+    let strange = Row {
+        table: "strange".into(),
+        key: "k".into(),
+        record: serde_json::Value::Null,
+    };
+    assert!(Access::restore(&third, &mut std::iter::once(Ok(strange))).is_err());
+    assert!(!third.exists());
+}

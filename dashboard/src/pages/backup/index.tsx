@@ -28,11 +28,11 @@ function View() {
   };
   return (
     <>
-      <Head title="Backup" hint="Sessions, subscriptions, queued and retained messages, while the server runs." />
+      <Head title="Backup" hint="Sessions, messages, users, bans, administrators and the configuration, while the server runs." />
       <div class="columns-2">
         <Card title="Save">
           <div class="form">
-            <p>The file holds payloads and identities. Keep it as you keep the data folder itself.</p>
+            <p>The file holds payloads, hashes of passwords and the secrets of the configuration. Keep it as you keep the data folder itself.</p>
             <div>
               <Button kind="primary" icon="backup" busy={busy} onClick={() => void make()}>
                 {busy ? "Saving" : "Save a backup"}
@@ -44,7 +44,7 @@ function View() {
         <Card title="Restore">
           <div class="form">
             <p>A backup is restored into an empty data folder, with the server stopped:</p>
-            <Lines text={"nightjar store import --help"} />
+            <Lines text={"nightjar restore FILE --data-dir NEW"} />
           </div>
         </Card>
       </div>

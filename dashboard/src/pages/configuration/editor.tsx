@@ -52,9 +52,11 @@ export function Editor({ configs, reload }: { configs: Configs; reload: () => vo
         <div class="form">
           <Area label="Configuration (TOML)" rows={26} value={toml} onInput={edit} />
           <div class="row">
-            <Button icon="check" busy={busy} onClick={() => void check()}>
-              Check
-            </Button>
+            {may("admin") && (
+              <Button icon="check" busy={busy} onClick={() => void check()}>
+                Check
+              </Button>
+            )}
             {may("admin") && (
               <Button kind="primary" disabled={!checked?.ok || toml === configs.toml} onClick={apply}>
                 Apply

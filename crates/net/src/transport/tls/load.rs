@@ -16,6 +16,7 @@ use rustls::server::{ServerSessionMemoryCache, VerifierBuilderError, WebPkiClien
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use x509_parser::error::X509Error;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, GeneralName, X509Certificate};
 
 use super::door::ServerTls;
@@ -208,24 +209,28 @@ fn facts(path: &Path, first: Option<&CertificateDer<'_>>) -> Result<CertificateF
             ),
         });
     }
-    let names = parsed
-        .subject_alternative_name()
-        .map_err(|error| TlsError::malformed(path, error))?;
+    let names = names(&parsed).map_err(|error| TlsError::malformed(path, error))?;
+    Ok(CertificateFacts {
+        path: path.to_owned(),
+        subject: distinguished_name(parsed.subject()),
+        issuer: distinguished_name(parsed.issuer()),
+        names,
+        not_before: begin,
+        not_after: end,
+        fingerprint: hex(ring::digest::digest(&ring::digest::SHA256, der).as_ref()),
+    })
+}
+
+/// DNS names and addresses that a certificate is for.
+pub(super) fn names(parsed: &X509Certificate<'_>) -> Result<Vec<String>, X509Error> {
+    let names = parsed.subject_alternative_name()?;
     let names = names.iter().flat_map(|names| &names.value.general_names);
     let names = names.filter_map(|name| match name {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => address(bytes),
         _ => None,
     });
-    Ok(CertificateFacts {
-        path: path.to_owned(),
-        subject: distinguished_name(parsed.subject()),
-        issuer: distinguished_name(parsed.issuer()),
-        names: names.collect(),
-        not_before: begin,
-        not_after: end,
-        fingerprint: hex(ring::digest::digest(&ring::digest::SHA256, der).as_ref()),
-    })
+    Ok(names.collect())
 }
 
 fn address(bytes: &[u8]) -> Option<String> {
@@ -294,7 +299,7 @@ fn verifier(
 }
 
 /// All certificates of a file; an error if there is none.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(path, &mut open(path)?)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| TlsError::malformed(path, error))?;
@@ -413,7 +418,7 @@ impl TlsError {
         Self::NothingInIt { path, what }
     }
 
-    fn malformed(path: &Path, why: impl fmt::Display) -> Self {
+    pub(super) fn malformed(path: &Path, why: impl fmt::Display) -> Self {
         Self::Malformed {
             path: path.to_owned(),
             why: why.to_string(),

@@ -62,6 +62,13 @@ impl Way {
         answer.map_err(|failure| Failure::new(failure.to_string()))
     }
 
+    /// Takes something long as it comes.
+    pub(super) fn download(&self, path: &str, out: &mut dyn std::io::Write) -> Result<(), Failure> {
+        let client = Client::new(self.socket()?);
+        let done = client.download(&format!("/api/v5{path}"), out);
+        done.map_err(|failure| Failure::new(failure.to_string()))
+    }
+
     /// All rows of a list that has pages, or the first `most`.
     pub(super) fn rows(
         &self,

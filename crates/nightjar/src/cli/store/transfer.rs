@@ -13,6 +13,7 @@ use journal::engine::{Engine, Options};
 use journal::lines::{Import, LineCounts};
 use journal::segment::{FrameBuffer, segment_number, spare_number};
 
+use super::look::Look;
 use super::survey::{Depth, Survey, steadily};
 use super::target::{Target, Where, locked};
 use super::{Failure, counted, print, wall_millis};
@@ -137,6 +138,42 @@ fn write_lines(survey: &Survey, verify: &str, out: &mut dyn Write) -> Result<Lin
             _ => Failure(format!("the export cannot be written: {error}")),
         })?;
     Ok(counts)
+}
+
+/// Copies the store in a folder, as `nightjar store export` does, line by line. A store that is not
+/// there has no lines.
+///
+/// # Errors
+/// It is damaged, cannot be read, or `line` failed.
+pub(crate) fn copy(
+    folder: &Path,
+    line: &mut dyn FnMut(&str) -> io::Result<()>,
+) -> Result<(), String> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let disk: Arc<dyn Disk> = Arc::new(Look::new(folder));
+    let survey = survey(&disk, "`nightjar store verify`").map_err(|failure| failure.to_string())?;
+    let exported = survey.export(wall_millis(), line);
+    exported.map(drop).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => format!("{error}: the server may have moved it; try again"),
+        _ => error.to_string(),
+    })
+}
+
+/// Makes a store of such lines, as `nightjar store import` does.
+///
+/// # Errors
+/// There is a store with something in it, or the lines are not valid: nothing was made.
+pub(crate) fn refill(
+    config: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    lines: &mut dyn BufRead,
+) -> Result<String, String> {
+    let place = Where { config, data_dir };
+    let target = place.target().map_err(|failure| failure.to_string())?;
+    let counts = import_from(&target, lines).map_err(|failure| failure.to_string())?;
+    Ok(show(&counts))
 }
 
 /// A file for its owner alone, empty.

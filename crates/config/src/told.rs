@@ -1,0 +1,232 @@
+//! A configuration value by value: what holds, from where, what another would change, which files it
+//! names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::error::Place;
+use crate::keys::{Effect, KEYS};
+use crate::lists::{Column, EntryPlaces, LISTS, List};
+use crate::value::{HIDDEN, Kind, Value};
+
+/// Where each value of a configuration was set.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    pub(crate) keys: BTreeMap<String, Place>,
+    pub(crate) entries: BTreeMap<&'static str, Vec<EntryPlaces>>,
+}
+
+/// A value, and where it was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The key: `limits.packet_size`, `listener[mqtt-1883].address`, `rule[2].permission`.
+    pub key: String,
+    /// The value as the file would write it; `***` stands for what nobody may see.
+    pub value: String,
+    /// Where it was set.
+    pub place: Place,
+}
+
+/// A value that another configuration changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The key, as in [`Told::key`].
+    pub key: String,
+    /// What it is; empty if it is not set.
+    pub from: String,
+    /// What it becomes; empty if it is not set.
+    pub to: String,
+    /// Whether it acts at the next start only.
+    pub needs_restart: bool,
+}
+
+/// A file that a configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The key that names it, as in [`Told::key`].
+    pub key: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether it holds something that others may not read.
+    pub is_secret: bool,
+}
+
+/// Stands for a value that nobody may see.
+pub(crate) const UNSEEN: &str = "***";
+
+/// Keys whose files hold secrets.
+const SECRET_FILES: &[&str] = &["key", "secret_file", "search_password_file", "file"];
+
+impl Config {
+    /// Every value that is set, in the order of the documentation.
+    pub fn told(&self, places: &Places) -> Vec<Told> {
+        let mut all = Vec::new();
+        for key in KEYS {
+            if let Some(value) = shown(&key.kind, &(key.read)(self)) {
+                let place = places.keys.get(&key.path());
+                all.push(Told {
+                    key: key.path(),
+                    value,
+                    place: place.cloned().unwrap_or(Place::Default),
+                });
+            }
+        }
+        for list in LISTS {
+            self.told_of(list, places, &mut all);
+        }
+        all
+    }
+
+    fn told_of(&self, list: &'static List, places: &Places, all: &mut Vec<Told>) {
+        let none = Vec::new();
+        let placed = places.entries.get(list.name).unwrap_or(&none);
+        for at in 0..(list.len)(self) {
+            let entry = list.entry(self, at);
+            let placed = placed.get(at);
+            let mut add = |key: &str, value: String| {
+                let known = placed.and_then(|entry| entry.keys.get(key));
+                all.push(Told {
+                    key: format!("{entry}.{key}"),
+                    value,
+                    place: known.cloned().unwrap_or(Place::Default),
+                });
+            };
+            if let Some((key, word)) = list.said_sort(self, at) {
+                add(key, word.to_owned());
+            }
+            for column in list.columns_of(self, at) {
+                if let Some(value) = shown(&column.kind, &(column.read)(self, at)) {
+                    add(column.name, value);
+                }
+            }
+        }
+    }
+
+    /// What `new` changes, in the order of the documentation. A secret that becomes another shows as
+    /// `***` on both sides.
+    pub fn changes_to(&self, new: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for key in KEYS {
+            let (from, to) = ((key.read)(self), (key.read)(new));
+            if from != to {
+                let shown = |value| shown(&key.kind, value).unwrap_or_default();
+                changes.push(Change {
+                    key: key.path(),
+                    from: shown(&from),
+                    to: shown(&to),
+                    needs_restart: key.effect == Effect::Restart,
+                });
+            }
+        }
+        let known: Vec<String> = changes.iter().map(|one| one.key.clone()).collect();
+        let paths = self.reload_changes(new);
+        let now = paths.applied.into_iter().map(|path| (path, false));
+        let later = paths.after_restart.into_iter().map(|path| (path, true));
+        for (path, needs_restart) in now.chain(later) {
+            if known.contains(&path) {
+                continue;
+            }
+            let (from, to) = (self.value_of(&path), new.value_of(&path));
+            changes.push(Change {
+                key: path,
+                from,
+                to,
+                needs_restart,
+            });
+        }
+        changes
+    }
+
+    /// The value of a key in an entry that has a name, such as `listener[ws-8083].allow`.
+    fn value_of(&self, path: &str) -> String {
+        let places = Places::default();
+        let told = self.told(&places);
+        if let Some(one) = told.iter().find(|one| one.key == path) {
+            return one.value.clone();
+        }
+        // An entry that comes or goes, or a list as a whole.
+        let entry = path.split(" (").next().unwrap_or(path);
+        let prefixes = [format!("{entry}."), format!("{entry}[")];
+        let is_in = |key: &str| prefixes.iter().any(|prefix| key.starts_with(&**prefix));
+        let inside = told.iter().filter(|one| is_in(&one.key));
+        let words = inside.map(|one| {
+            let key = one.key.strip_prefix(&*prefixes[0]).unwrap_or(&one.key);
+            format!("{key} = {}", one.value)
+        });
+        shortened(words.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The files that it names, in the order of the documentation.
+    pub fn files(&self) -> Vec<NamedFile> {
+        let mut files = Vec::new();
+        for key in KEYS {
+            let is_secret = key.path() == "dashboard.key";
+            named(&key.kind, (key.read)(self), &mut |path| {
+                files.push(NamedFile {
+                    key: key.path(),
+                    path,
+                    is_secret,
+                });
+            });
+        }
+        for list in LISTS {
+            for at in 0..(list.len)(self) {
+                let entry = list.entry(self, at);
+                let columns: Vec<&Column> = list.columns_of(self, at).collect();
+                for column in columns {
+                    named(&column.kind, (column.read)(self, at), &mut |path| {
+                        files.push(NamedFile {
+                            key: format!("{entry}.{}", column.name),
+                            path,
+                            is_secret: SECRET_FILES.contains(&column.name),
+                        });
+                    });
+                }
+            }
+        }
+        files
+    }
+}
+
+impl List {
+    /// What an entry is called: `listener[name]`, or by its number from 1.
+    fn entry(&self, config: &Config, at: usize) -> String {
+        let number = || at.saturating_add(1).to_string();
+        let name = self.key_of(config, at).unwrap_or_else(number);
+        format!("{}[{name}]", self.name)
+    }
+}
+
+/// A value as the file would write it, without what nobody may see; `None` if it is not set.
+pub(crate) fn shown(kind: &Kind, value: &Value) -> Option<String> {
+    let text = kind.show(value)?;
+    Some(match kind.may_be_secret() {
+        true => text.replace(HIDDEN, UNSEEN),
+        false => text,
+    })
+}
+
+fn named(kind: &Kind, value: Value, add: &mut impl FnMut(PathBuf)) {
+    match (kind, value) {
+        (Kind::File, Value::Text(path)) => add(PathBuf::from(path)),
+        (Kind::Location(schemes), Value::Text(path))
+            if !schemes.iter().any(|scheme| path.starts_with(scheme)) =>
+        {
+            add(PathBuf::from(path));
+        }
+        (Kind::List(kind), Value::List(values)) => {
+            values.into_iter().for_each(|one| named(kind, one, add));
+        }
+        _ => {}
+    }
+}
+
+/// Thousands of rules are no table's cell.
+fn shortened(text: String) -> String {
+    const MOST: usize = 400;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}

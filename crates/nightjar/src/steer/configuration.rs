@@ -1,0 +1,279 @@
+//! The configuration of a running server: shown, checked, replaced, and put back.
+//!
+//! **Never** without a way back: what is replaced is kept first, the file is replaced as a whole, and a
+//! server that does not take the new one gets the old one again.
+
+mod file;
+mod versions;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use admin::server::configuration::{
+    Applied, Checked, ConfigChange, ConfigProblem, ConfigValue, Configs, Text, Version,
+};
+use admin::{Failure, Record};
+use config::{Config, ConfigError, ConfigErrors, Loaded, Place, Places, Sources};
+use tracing::error;
+
+use versions::Versions;
+
+/// Longer than any reload takes: it opens ports and reads files.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// A word to the server's main thread: read the configuration again, and say how it went.
+#[derive(Debug)]
+pub(crate) struct Reread(pub(crate) SyncSender<Result<(), String>>);
+
+/// The configuration of a running server.
+pub(crate) struct Kept {
+    sources: Sources,
+    versions: Versions,
+    now: RwLock<Arc<Now>>,
+    /// One change after the other.
+    turn: Mutex<Box<dyn Fn(Reread) + Send>>,
+}
+
+/// What holds.
+struct Now {
+    config: Config,
+    places: Places,
+}
+
+impl Kept {
+    /// What a server began with. `reread` hands a word to the thread that takes configurations over.
+    pub(crate) fn new(
+        loaded: (Config, Places),
+        sources: Sources,
+        data_dir: &Path,
+        reread: Box<dyn Fn(Reread) + Send>,
+    ) -> Self {
+        let (config, places) = loaded;
+        Self {
+            sources,
+            versions: Versions::new(data_dir),
+            now: RwLock::new(Arc::new(Now { config, places })),
+            turn: Mutex::new(reread),
+        }
+    }
+
+    /// The configuration was taken over.
+    pub(crate) fn taken_over(&self, config: &Config, places: Places) {
+        let config = config.clone();
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        *now = Arc::new(Now { config, places });
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.sources.file.as_deref()
+    }
+
+    fn now(&self) -> Arc<Now> {
+        let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&now)
+    }
+
+    fn file(&self) -> Result<&Path, Failure> {
+        self.sources.file.as_deref().ok_or_else(|| {
+            let words = "the server was started without a configuration file; start it with \
+                         `nightjar serve --config FILE` to change its configuration here";
+            Failure::Invalid(words.into())
+        })
+    }
+
+    /// The text of the file.
+    fn written(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.sources.file else {
+            return Ok(None);
+        };
+        let read = std::fs::read_to_string(path);
+        read.map(Some)
+            .map_err(|error| Failure::Unavailable(format!("{}: {error}", path.display())))
+    }
+
+    fn name(&self) -> PathBuf {
+        let usual = || PathBuf::from("nightjar.toml");
+        self.sources.file.clone().unwrap_or_else(usual)
+    }
+
+    /// The text with its secrets, and what it says.
+    fn understood(&self, toml: &str) -> Result<Result<(String, Loaded), ConfigErrors>, Failure> {
+        let old = self.written()?.unwrap_or_default();
+        Ok(config::unmasked(&self.name(), toml, &old).and_then(|text| {
+            let loaded = Loaded::read_text(&self.sources, &text)?;
+            Ok((text, loaded))
+        }))
+    }
+
+    /// Checks, notes, keeps, writes, reads again.
+    fn replace(
+        &self,
+        toml: &str,
+        (by, note): (&str, &str),
+        record: &Record,
+    ) -> Result<Applied, Failure> {
+        let path = self.file()?;
+        let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.written()?.unwrap_or_default();
+        let (text, loaded) = self.understood(toml)?.map_err(|errors| refusal(&errors))?;
+        let changes = changes(&self.now().config, &loaded.config);
+        if text == old {
+            let version = None;
+            record.done(None, Some(&changes))?;
+            self.take_over(&**turn)?;
+            return Ok(Applied { changes, version });
+        }
+        let file = file::Target::of(path)?;
+        record.done(None, Some(&changes))?;
+        let version = self.versions.keep(&old, by, note)?;
+        file.write(&text)?;
+        if let Err(failure) = self.take_over(&**turn) {
+            if let Err(worse) = file.write(&old) {
+                error!(%worse, file = %path.display(), "the configuration before it is not back");
+                let words = format!(
+                    "{failure}; and the file is not as it was: {worse}. Version {version} is what \
+                     it was"
+                );
+                return Err(Failure::Unavailable(words));
+            }
+            self.versions.forget(version);
+            return Err(failure);
+        }
+        let version = Some(version);
+        Ok(Applied { changes, version })
+    }
+
+    /// Has the server read its file again.
+    fn take_over(&self, reread: &dyn Fn(Reread)) -> Result<(), Failure> {
+        let (answer, answered) = sync_channel(1);
+        reread(Reread(answer));
+        match answered.recv_timeout(PATIENCE) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(words)) => Err(Failure::Invalid(words)),
+            Err(_) => Err(Failure::Unavailable(
+                "the server is ending, or busy with another change".into(),
+            )),
+        }
+    }
+}
+
+impl admin::server::Configuration for Kept {
+    fn shown(&self, text: Text) -> Result<Configs, Failure> {
+        let now = self.now();
+        let told = now.config.told(&now.places).into_iter();
+        let file = self.sources.file.as_deref();
+        let written = match text {
+            Text::File => self.written()?,
+            Text::Rendered => None,
+        };
+        // What is broken may hide a secret where nobody looks for it.
+        let sound = written.filter(|text| Loaded::read_text(&self.sources, text).is_ok());
+        let masked = sound.and_then(|text| config::masked(&text));
+        Ok(Configs {
+            toml: masked.unwrap_or_else(|| now.config.to_toml()),
+            file: file.map(|path| path.display().to_string()),
+            values: told
+                .map(|one| ConfigValue {
+                    source: source(&one.place, file),
+                    key: one.key,
+                    value: one.value,
+                })
+                .collect(),
+        })
+    }
+
+    fn check(&self, toml: &str) -> Result<Checked, Failure> {
+        Ok(match self.understood(toml)? {
+            Ok((_, loaded)) => Checked {
+                ok: true,
+                problems: Vec::new(),
+                changes: changes(&self.now().config, &loaded.config),
+            },
+            Err(errors) => Checked {
+                ok: false,
+                problems: errors.iter().map(|one| self.problem(one)).collect(),
+                changes: Vec::new(),
+            },
+        })
+    }
+
+    fn apply(&self, toml: &str, by: &str, record: &Record) -> Result<Applied, Failure> {
+        self.replace(toml, (by, "replaced by another"), record)
+    }
+
+    fn versions(&self) -> Result<Vec<Version>, Failure> {
+        self.versions.list()
+    }
+
+    fn rollback(&self, version: u64, by: &str, record: &Record) -> Result<Applied, Failure> {
+        self.file()?;
+        let text = self.versions.text(version)?;
+        let note = format!("replaced by version {version}");
+        self.replace(&text, (by, &note), record)
+    }
+}
+
+impl Kept {
+    fn problem(&self, error: &ConfigError) -> ConfigProblem {
+        let parts = error.parts();
+        let own = |path: &Path| path == self.name();
+        let number = |number: usize| u64::try_from(number).ok();
+        let (line, column, elsewhere) = match &error.place {
+            Place::File { path, line, column } if own(path) => {
+                (number(*line), number(*column), None)
+            }
+            Place::WholeFile(path) if own(path) => (None, None, None),
+            other => (None, None, Some(other.to_string())),
+        };
+        ConfigProblem {
+            line,
+            column,
+            key: parts.key.map(str::to_owned),
+            message: match elsewhere {
+                Some(place) => format!("{place}: {}", parts.message),
+                None => parts.message.to_owned(),
+            },
+            hint: parts.hint.map(str::to_owned),
+        }
+    }
+}
+
+/// From where a value is, in a word.
+fn source(place: &Place, file: Option<&Path>) -> String {
+    match place {
+        Place::File { path, line, .. } if file == Some(path) => format!("file:{line}"),
+        Place::File { path, line, .. } => format!("file:{}:{line}", path.display()),
+        Place::WholeFile(path) => format!("file:{}", path.display()),
+        Place::Variable(name) => format!("env:{name}"),
+        Place::Option(name) => format!("flag:{name}"),
+        Place::Default => "default".into(),
+    }
+}
+
+fn changes(now: &Config, new: &Config) -> Vec<ConfigChange> {
+    let changes = now.changes_to(new).into_iter();
+    changes
+        .map(|one| ConfigChange {
+            key: one.key,
+            from: one.from,
+            to: one.to,
+            needs_restart: one.needs_restart,
+        })
+        .collect()
+}
+
+/// The first thing that is wrong, and how many more.
+fn refusal(errors: &ConfigErrors) -> Failure {
+    let first = errors.iter().next().map(ToString::to_string);
+    let more = match errors.iter().count() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    Failure::Invalid(format!("{}{more}", first.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests;

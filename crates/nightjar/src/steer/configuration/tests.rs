@@ -1,0 +1,199 @@
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use admin::server::Configuration;
+use admin::{Audit, audit};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A configuration with a server that takes it over, or does not.
+struct Stage {
+    folder: TempDir,
+    kept: Arc<Kept>,
+    takes: Arc<AtomicBool>,
+    audit: Arc<Audit>,
+}
+
+impl Stage {
+    fn new(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("nightjar.toml");
+        fs::write(&file, text).unwrap();
+        let sources = Sources {
+            file: Some(file),
+            ..Sources::default()
+        };
+        let loaded = Loaded::read(&sources).unwrap();
+        let takes = Arc::new(AtomicBool::new(true));
+        let answer = Arc::clone(&takes);
+        let reread = Box::new(move |Reread(to): Reread| {
+            let said = match answer.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err("the port is in use".to_owned()),
+            };
+            to.send(said).unwrap();
+        });
+        let data = folder.path().join("data");
+        let kept = Kept::new((loaded.config, loaded.places), sources, &data, reread);
+        let audit = Audit::open(audit::Settings {
+            file: folder.path().join("audit.jsonl"),
+            size: 1 << 20,
+            keep: 1,
+        });
+        Self {
+            folder,
+            kept: Arc::new(kept),
+            takes,
+            audit: audit.unwrap(),
+        }
+    }
+
+    fn record(&self) -> Record {
+        self.audit
+            .record("ann", "a test", "configuration.apply", "")
+    }
+
+    fn apply(&self, text: &str) -> Result<Applied, Failure> {
+        self.kept.apply(text, "ann", &self.record())
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.folder.path().join("nightjar.toml")).unwrap()
+    }
+}
+
+#[test]
+fn what_is_applied_replaces_the_file_and_what_was_there_is_kept() {
+    let stage = Stage::new("workers = 1\n");
+    let file = stage.folder.path().join("nightjar.toml");
+    #[cfg(unix)]
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let applied = stage.apply("workers = 2\n").unwrap();
+    assert_eq!(
+        (applied.version, &*applied.changes[0].key),
+        (Some(1), "workers")
+    );
+    assert!(applied.changes[0].needs_restart);
+    assert_eq!(stage.text(), "workers = 2\n");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        let folder = stage.folder.path().join("data/configurations");
+        assert_eq!(
+            folder.metadata().unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+    }
+    let versions = stage.kept.versions().unwrap();
+    assert_eq!((versions[0].version, &*versions[0].by), (1, "ann"));
+    let back = stage.kept.rollback(1, "bob", &stage.record()).unwrap();
+    assert_eq!(
+        (stage.text(), back.version),
+        ("workers = 1\n".to_owned(), Some(2))
+    );
+    assert!(matches!(
+        stage.kept.rollback(9, "bob", &stage.record()),
+        Err(Failure::NotFound(_))
+    ));
+}
+
+#[test]
+fn what_is_wrong_or_not_taken_over_leaves_the_file_as_it_was() {
+    let stage = Stage::new("workers = 1\n");
+    let Err(Failure::Invalid(words)) = stage.apply("workers = \"many\"\nworkrs = 1\n") else {
+        panic!("it is wrong");
+    };
+    assert!(
+        words.contains("nightjar.toml:1:11: workers:") && words.contains("1 more"),
+        "{words}"
+    );
+    stage.takes.store(false, Ordering::Relaxed);
+    let Err(Failure::Invalid(words)) = stage.apply("workers = 3\n") else {
+        panic!("it is not taken over");
+    };
+    assert_eq!(words, "the port is in use");
+    assert_eq!(stage.text(), "workers = 1\n");
+    assert!(stage.kept.versions().unwrap().is_empty());
+}
+
+#[test]
+fn so_many_versions_are_kept_and_no_more() {
+    let stage = Stage::new("workers = 1\n");
+    for workers in 2..30 {
+        stage.apply(&format!("workers = {workers}\n")).unwrap();
+    }
+    let versions = stage.kept.versions().unwrap();
+    let numbers: Vec<u64> = versions.iter().map(|one| one.version).collect();
+    assert_eq!(
+        (numbers.len(), numbers.first(), numbers.last()),
+        (20, Some(&28), Some(&9))
+    );
+}
+
+#[test]
+fn s71_secrets_are_not_shown_and_not_lost() {
+    let stage = Stage::new(concat!(
+        "workers = 1 # mine\naccess.no_match = \"allow\"\n[[authentication]]\ntype = \"ldap\"\nurl = \"ldaps://h\"\n",
+        "base = \"ou=p\"\nsearch = \"(cn=${username})\"\nsearch_dn = \"cn=s\"\n",
+        "search_password = \"hush\"\n"
+    ));
+    let shown = stage.kept.shown(Text::File).unwrap();
+    assert!(shown.toml.starts_with("workers = 1 # mine\n"));
+    assert!(!format!("{shown:?}").contains("hush") && shown.toml.contains("\"***\""));
+    stage.apply(&shown.toml.replace("= 1", "= 2")).unwrap();
+    assert!(stage.text().starts_with("workers = 2 # mine\n"));
+    assert!(stage.text().contains("search_password = \"hush\""));
+    let line = fs::read_to_string(stage.folder.path().join("audit.jsonl")).unwrap();
+    assert!(line.contains("workers") && !line.contains("hush"));
+    let row = shown
+        .values
+        .iter()
+        .find(|row| row.key == "workers")
+        .unwrap();
+    assert_eq!(row.source, "file:1");
+    assert!(
+        !stage
+            .kept
+            .shown(Text::Rendered)
+            .unwrap()
+            .toml
+            .contains("mine")
+    );
+}
+
+#[test]
+fn a_check_says_where_and_what() {
+    let stage = Stage::new("");
+    let checked = stage.kept.check("[limits]\ninflight = 0\n").unwrap();
+    assert!(!checked.ok);
+    let problem = &checked.problems[0];
+    assert_eq!((problem.line, problem.column), (Some(2), Some(12)));
+    assert_eq!(problem.key.as_deref(), Some("limits.inflight"));
+    assert!(problem.hint.is_some());
+    let checked = stage.kept.check("limits.inflight = 7\n").unwrap();
+    assert!(checked.ok && checked.changes.len() == 1);
+    assert_eq!(stage.text(), "");
+}
+
+#[test]
+fn without_a_file_nothing_is_applied_and_it_says_why() {
+    let stage = Stage::new("");
+    let sources = Sources::default();
+    let loaded = Loaded::read(&sources).unwrap();
+    let reread = Box::new(|_: Reread| panic!("nothing to read"));
+    let kept = Kept::new(
+        (loaded.config, loaded.places),
+        sources,
+        stage.folder.path(),
+        reread,
+    );
+    let Err(Failure::Invalid(words)) = kept.apply("workers = 2\n", "ann", &stage.record()) else {
+        panic!("there is no file");
+    };
+    assert!(words.contains("--config"), "{words}");
+    let shown = kept.shown(Text::File).unwrap();
+    assert!(shown.file.is_none() && shown.toml.contains("[limits]"));
+}
