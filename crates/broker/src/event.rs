@@ -1,10 +1,10 @@
-//! What happened, for logs, counters and, later, timelines. Closed lists: each kind of end and
+//! What happened, for logs, counters and timelines. Closed lists: each kind of end and
 //! each kind of loss stands here.
 
 use std::sync::Arc;
 
 use protocol::Violation;
-use types::{ClientId, MessageRef, Peer, ProtocolVersion, ReasonCode, WorkerId};
+use types::{ClientId, MessageRef, Peer, ProtocolVersion, QoS, ReasonCode, WorkerId};
 
 /// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +170,30 @@ pub enum Event {
         session_present: bool,
         /// Whether it calls itself a bridge.
         bridge: bool,
+        /// Its user, unless it is anonymous.
+        user: Option<Arc<str>>,
+        /// The name of the provider that let it in.
+        provider: Option<Arc<str>>,
+    },
+    /// A client asked for a subscription.
+    Subscribed {
+        /// The client.
+        client: ClientId,
+        /// Where it is connected from.
+        peer: Peer,
+        /// The filter, as the client wrote it.
+        filter: Arc<str>,
+        /// What it was granted, or why it was not.
+        granted: Result<QoS, ReasonCode>,
+    },
+    /// A client ended a subscription.
+    Unsubscribed {
+        /// The client.
+        client: ClientId,
+        /// Where it is connected from.
+        peer: Peer,
+        /// The filter, as the client wrote it.
+        filter: Arc<str>,
     },
     /// A client's connection ended.
     Disconnected {
@@ -277,10 +301,33 @@ impl Wanted {
     }
 }
 
+/// A message that somebody does not get. In a storm one is told for many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped<'a> {
+    /// At which worker.
+    pub worker: WorkerId,
+    /// Why.
+    pub reason: DropReason,
+    /// Who should have had it, or, if that is nobody in particular, who sent it.
+    pub client: Option<&'a ClientId>,
+    /// Its topic, with the mount of a listener, if it is at hand.
+    pub topic: Option<&'a str>,
+    /// At which QoS, if that is known.
+    pub qos: Option<QoS>,
+    /// Bytes of its payload.
+    pub size: usize,
+    /// It stands for so many.
+    pub count: u64,
+}
+
 /// Takes events. Called on a worker: it must not block.
 pub trait EventSink: Send + Sync {
     /// Something happened.
     fn event(&self, event: Event);
+
+    /// A message was dropped. All of them are counted by [`crate::Metrics`]; what is told here is
+    /// a sample when there are many in one turn.
+    fn dropped(&self, _: &Dropped<'_>) {}
 }
 
 /// Takes no interest.

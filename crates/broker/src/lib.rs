@@ -13,6 +13,7 @@
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`retained`] | a retained message, and who published it |
 //! | [`errand`] | what the control plane may have done |
+//! | [`probe`] | what happens to messages on their way, for who watches |
 //! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
 //! | `memory` | what the process holds, and what may have come since |
@@ -49,6 +50,7 @@ pub mod mail;
 mod memory;
 pub mod metrics;
 mod output;
+pub mod probe;
 pub mod question;
 mod rates;
 pub mod retained;
@@ -59,10 +61,11 @@ pub mod worker;
 
 pub use durability::DurabilityRules;
 pub use errand::{Done, Errand, NotDone, Task};
-pub use event::{CloseReason, Denial, DropReason, Event, EventSink, Wanted};
+pub use event::{CloseReason, Denial, DropReason, Dropped, Event, EventSink, Wanted};
 pub use listeners::{Knows, ListenerRules, Mount};
 pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
+pub use probe::{Probe, Step, Watchers};
 pub use question::{Ask, Findings, Question};
 pub use shared::{BrokerConfig, Revoked, Shared};
 pub use worker::{Restore, Worker};

@@ -16,6 +16,7 @@ use types::{
 
 use crate::errand::Errand;
 use crate::event::CloseReason;
+use crate::probe::Watchers;
 use crate::question::Ask;
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
@@ -129,6 +130,8 @@ pub enum Control {
         /// Where clients are sent that a full or ending server cannot keep.
         reference: Option<Arc<str>>,
     },
+    /// These watch messages from now on, and nobody else.
+    Watch(Watchers),
 }
 
 /// Which clients are meant.
@@ -171,6 +174,7 @@ impl fmt::Debug for Control {
             Self::Refresh(_) => "Refresh",
             Self::Publish { .. } => "Publish",
             Self::Reload { .. } => "Reload",
+            Self::Watch(_) => "Watch",
         })
     }
 }

@@ -103,6 +103,11 @@ pub enum Question {
     },
     /// Who these sessions belong to. For the worker that they are at home with.
     Names(Vec<SessionKey>),
+    /// Clients at home here that have not acknowledged all, or take no bytes. For each worker.
+    Late {
+        /// [`Late::next`] of the answer before.
+        after: Option<SessionKey>,
+    },
 }
 
 /// Where a list of subscriptions goes on: behind this filter of a session, or behind the session.
@@ -188,6 +193,8 @@ pub enum Findings {
     Retained(RetainedPiece),
     /// Their client identifiers; `None` for those that are gone.
     Names(Vec<Option<ClientId>>),
+    /// Who is late.
+    Late(Late),
 }
 
 impl Findings {
@@ -204,9 +211,32 @@ impl Findings {
             | Self::Subscribers(_)
             | Self::Subscriptions(_)
             | Self::Messages(None)
-            | Self::Names(_) => Vec::new(),
+            | Self::Names(_)
+            | Self::Late(_) => Vec::new(),
         }
     }
+}
+
+/// Some of the clients at home here that are late.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// They.
+    pub clients: Vec<LateClient>,
+    /// Where to go on; `None`: this was all.
+    pub next: Option<SessionKey>,
+}
+
+/// A client that has not acknowledged all, or takes no bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LateClient {
+    /// The client.
+    pub client: ClientId,
+    /// The message that was sent first of those that it has not fully acknowledged.
+    pub oldest: Option<PacketId>,
+    /// The topic of that message, if it is at hand.
+    pub topic: Option<Arc<str>>,
+    /// For how long its link has taken nothing while something was to be written.
+    pub stalled: Duration,
 }
 
 /// Some of the clients at home here.

@@ -312,6 +312,8 @@ pub(crate) const KEYS: &[Key] = &[
     limit!(flapping_ban, span(0, 3650 * DAY), Reload),
     limit!(duplicate_takeovers, count(0, MAX_COUNT), Reload),
     limit!(denials, count(0, 10_000_000), Restart),
+    limit!(watched_topics, count(1, 10_000_000), Reload),
+    limit!(timeline_events, count(0, 10_000_000), Restart),
 ];
 
 pub(crate) const fn size(min: u64, max: u64) -> Kind {

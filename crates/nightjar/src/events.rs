@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use broker::{CloseReason, Denial, Event};
-use tracing::{Level, debug, error, info, warn};
+use tracing::{Level, debug, error, info, trace, warn};
 use types::ProtocolVersion;
 
 use crate::log::Lines;
@@ -18,6 +18,7 @@ pub(crate) fn level(event: &Event) -> Level {
             Level::INFO
         }
         Event::Denied(_) => Level::INFO,
+        Event::Subscribed { .. } | Event::Unsubscribed { .. } => Level::TRACE,
         Event::TakenOver { .. } => Level::WARN,
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } | Event::Unencodable { .. } => {
             Level::ERROR
@@ -37,6 +38,7 @@ pub(crate) fn log(event: &Event) {
             keep_alive,
             session_present,
             bridge,
+            ..
         } => info!(
             client = &*shown(client.as_str()),
             %peer,
@@ -78,6 +80,20 @@ pub(crate) fn log(event: &Event) {
             expired, lost, "session ended with messages waiting"
         ),
         Event::Denied(denial) => log_denial(denial),
+        Event::Subscribed { client, filter, .. } => {
+            trace!(
+                client = &*shown(client.as_str()),
+                filter = &*shown(filter),
+                "subscribed"
+            );
+        }
+        Event::Unsubscribed { client, filter, .. } => {
+            trace!(
+                client = &*shown(client.as_str()),
+                filter = &*shown(filter),
+                "unsubscribed"
+            );
+        }
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } => log_store(event),
         Event::Unencodable { peer, packet } => error!(
             %peer,
@@ -147,7 +163,7 @@ fn log_store(event: &Event) {
 }
 
 /// A version as people write it.
-fn spoken(version: ProtocolVersion) -> &'static str {
+pub(crate) fn spoken(version: ProtocolVersion) -> &'static str {
     match version {
         ProtocolVersion::V31 => "3.1",
         ProtocolVersion::V311 => "3.1.1",
@@ -217,7 +233,7 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
 
 /// A client's text without what a JSON string may hold and a reader of lines may trip over:
 /// DEL, C1 controls, line and paragraph separators, changes of the direction of writing.
-fn shown(text: &str) -> Cow<'_, str> {
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let odd = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if !text.contains(odd) {
         return Cow::Borrowed(text);

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auth::Policy;
-use broker::{BrokerConfig, Shared, Worker};
+use broker::probe::samples::Samples;
+use broker::{BrokerConfig, Control, Mail, Shared, Watchers, Worker};
 use codec::{Packet, Subscribe, SubscribeFiltersBuf, encode};
 use sim::guard::book;
 use sim::peer::{connect, publish};
@@ -38,6 +39,8 @@ struct Scenario {
     rules: usize,
     /// The messages of a batch go to topics that are all different, and subscribers use `+`.
     varied: bool,
+    /// Somebody looks at the topics.
+    watched: bool,
 }
 
 const PLAIN: Scenario = Scenario {
@@ -49,9 +52,10 @@ const PLAIN: Scenario = Scenario {
     batch: 20,
     rules: 0,
     varied: false,
+    watched: false,
 };
 
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "p2p-qos0",
         ..PLAIN
@@ -64,6 +68,11 @@ const SCENARIOS: [Scenario; 11] = [
     Scenario {
         name: "p2p-qos2",
         qos: QoS::ExactlyOnce,
+        ..PLAIN
+    },
+    Scenario {
+        name: "p2p-qos0-watched",
+        watched: true,
         ..PLAIN
     },
     Scenario {
@@ -154,7 +163,15 @@ impl Run {
         if scenario.rules > 0 {
             config.policy = rules(scenario.rules);
         }
-        let worker = Worker::new(WorkerId(0), Shared::new(config));
+        let mut worker = Worker::new(WorkerId(0), Shared::new(config));
+        if scenario.watched {
+            let watchers = Watchers {
+                every: None,
+                some: Some(Samples::new(1)),
+            };
+            let watch = Mail::Control(Control::Watch(watchers));
+            worker.handle_mail(watch, Time::ZERO);
+        }
         let mut run = Self {
             scenario,
             worker,

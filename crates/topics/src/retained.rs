@@ -11,11 +11,13 @@ use crate::keyed::Keyed;
 use crate::slab::Slab;
 
 mod cursor;
+mod level;
 mod restore;
 mod seek;
 
 use cursor::Rest;
 pub use cursor::{ScanCursor, ScanProgress};
+pub use level::LevelName;
 use seek::walk;
 
 /// The store is split so that workers seldom wait for each other.
@@ -305,6 +307,26 @@ impl<M: Clone + RetainedValue> RetainedStore<M> {
             broken()
         };
         walk(&order, filter, cursor, max.max(1))
+    }
+
+    /// Names in one level of the topics, below `under` (`None`: the first level) and behind `after`,
+    /// in the order of their bytes: at most `max`. Of the level below each, at most `count` names are
+    /// counted. The values may have expired.
+    ///
+    /// What is further below is passed over, so that it costs `max` times `count` looks whatever
+    /// there is. The order of the topics is locked meanwhile: ask for few at once.
+    pub fn level(
+        &self,
+        under: Option<&str>,
+        after: Option<&str>,
+        max: usize,
+        count: usize,
+    ) -> Vec<LevelName> {
+        let under = under.map_or_else(String::new, |under| format!("{under}/"));
+        let Ok(order) = self.order.read() else {
+            broken()
+        };
+        level::names(&order, &under, after, max, count)
     }
 
     /// The sequence number of the newest change.

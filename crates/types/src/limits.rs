@@ -115,6 +115,12 @@ pub struct Limits {
     pub duplicate_takeovers: u32,
     /// Most denials that are kept for who asks why. More: the oldest is forgotten.
     pub denials: usize,
+    /// Most names of topics that are kept while somebody watches the topics. More: those that were
+    /// not seen for longest are forgotten.
+    pub watched_topics: usize,
+    /// Most events that are kept of all clients together, for their timelines. More: the clients of
+    /// whom nothing was heard for longest are forgotten. Zero: none is kept.
+    pub timeline_events: usize,
 }
 
 /// So many in a period; as many as fit into one period may come at once.
@@ -196,6 +202,8 @@ impl Default for Limits {
             flapping_ban: Duration::from_secs(5 * 60),
             duplicate_takeovers: 3,
             denials: 10_000,
+            watched_topics: 100_000,
+            timeline_events: 50_000,
         }
     }
 }

@@ -10,6 +10,7 @@ use types::{ConnId, PacketId, ReasonCode, SessionKey, Time};
 use super::Worker;
 use super::receive::Flow;
 use crate::conn::Conn;
+use crate::probe::Acknowledgement;
 
 impl Worker {
     fn session_of(&self, id: ConnId) -> Option<SessionKey> {
@@ -25,6 +26,9 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
+        if self.watch.is_on {
+            self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubAck);
+        }
         if let Some(client) = self.clients.at_mut(key)
             && let Acked::Done(number) = client.session.puback(ack.packet_id)
         {
@@ -39,6 +43,9 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
+        if self.watch.is_on {
+            self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubRec);
+        }
         self.take_pubrec(key, id, ack.packet_id, ack.reason.is_error(), now);
         Flow::Continue
     }
@@ -113,6 +120,9 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
+        if self.watch.is_on {
+            self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubComp);
+        }
         if let Some(client) = self.clients.at_mut(key)
             && let Acked::Done(number) = client.session.pubcomp(ack.packet_id)
         {

@@ -583,6 +583,9 @@ impl Worker {
         };
         let peer = conn.info.peer;
         let keep_alive = conn.open().map_or(0, |open| open.link.keep_alive());
+        let user = client.identity.user().map(Arc::from);
+        let grant = client.grant.as_deref();
+        let provider = grant.and_then(|grant| grant.provider.clone());
         let client = client.id.clone();
         self.event(Event::Connected {
             client,
@@ -591,6 +594,8 @@ impl Worker {
             keep_alive,
             session_present,
             bridge: connect.bridge,
+            user,
+            provider,
         });
         self.publish_connected(key, peer, connect, keep_alive, session_present, now);
     }

@@ -1,6 +1,7 @@
 //! Questions of the control plane.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use auth::{Access, Verdict};
 use types::{ClientId, QoS, SessionKey, SubscriptionFilter, Time, TopicName};
@@ -9,8 +10,8 @@ use super::Worker;
 use crate::client::{Asks, Client};
 use crate::conn::Conn;
 use crate::question::{
-    Ask, ClientFacts, Clients, Findings, Gets, LinkFacts, Presence, Question, Subscriber,
-    Subscribers, SubscriptionFacts, Wanted, WillFacts,
+    Ask, ClientFacts, Clients, Findings, Gets, Late, LateClient, LinkFacts, Presence, Question,
+    Subscriber, Subscribers, SubscriptionFacts, Wanted, WillFacts,
 };
 use crate::slots::Slots;
 
@@ -93,7 +94,47 @@ impl Worker {
                 let name = |key: &SessionKey| self.clients.at(*key).map(|it| it.id.clone());
                 Findings::Names(keys.iter().take(Question::MOST).map(name).collect())
             }
+            Question::Late { after } => Findings::Late(self.late_clients(*after)),
         }
+    }
+
+    /// Clients that have not acknowledged all, or whose link takes nothing.
+    fn late_clients(&self, after: Option<SessionKey>) -> Late {
+        let mut found = Late::default();
+        let first = after.map_or(0, |after| after.slot.saturating_add(1));
+        for (looks, slot) in (first..).enumerate() {
+            let Some(key) = self.clients.key_at::<SessionKey>(slot) else {
+                found.next = None;
+                return found;
+            };
+            if found.clients.len() >= Question::MOST || looks >= Question::LOOKS {
+                break;
+            }
+            found.next = Some(key.unwrap_or(SessionKey {
+                slot,
+                generation: 0,
+            }));
+            let client = key.and_then(|key| self.clients.at(key));
+            let conn = client.and_then(|client| self.conns.at(client.conn?));
+            let (Some(client), Some(conn)) = (client, conn) else {
+                continue;
+            };
+            let oldest = client.session.oldest_inflight();
+            if oldest.is_none() && !conn.blocked {
+                continue;
+            }
+            let message = oldest.and_then(|id| client.session.inflight_message(id));
+            found.clients.push(LateClient {
+                client: client.id.clone(),
+                oldest,
+                topic: message.map(|message| Arc::clone(message.topic())),
+                stalled: match conn.blocked {
+                    true => self.last_turn.since(conn.last_written),
+                    false => Duration::ZERO,
+                },
+            });
+        }
+        found
     }
 
     fn facts_of(

@@ -13,6 +13,7 @@ use types::{
 use super::Worker;
 use super::publish::Fanout;
 use super::record::{delivery, owe};
+use super::watch::Lost;
 use super::write::{Copy, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
@@ -59,7 +60,14 @@ impl Worker {
         };
         if !is_allowed {
             let size = fanout.parts.payload.len();
-            return self.metrics().dropped(DropReason::NotAuthorized, 1, size);
+            let session = Some(recipient.session);
+            return self.lost(
+                DropReason::NotAuthorized,
+                session,
+                Some(topic),
+                Some(qos),
+                size,
+            );
         }
         let retain = fanout.parts.retain && delivery.retain_as_published;
         let copy = Copy {
@@ -84,8 +92,8 @@ impl Worker {
             Place::Queue => self.enqueue(key, outbound(fanout, copy, None)),
             Place::Nowhere => {}
             Place::Drop(reason) => {
-                self.metrics()
-                    .dropped(reason, 1, fanout.parts.payload.len());
+                let (topic, size) = (fanout.route.topic(), fanout.parts.payload.len());
+                self.lost(reason, Some(key), Some(topic), Some(copy.qos), size);
             }
         }
     }
@@ -177,8 +185,10 @@ impl Worker {
         fanout.heads = heads;
         conn.touch(conn_id, &mut self.touched);
         if let Err(why) = written {
-            let size = fanout.parts.payload.len();
-            self.give_up(key, copy.packet_id, why.reason(), size);
+            let (topic, size) = (fanout.route.topic(), fanout.parts.payload.len());
+            self.give_up(key, copy.packet_id, why.reason(), Some(topic), size);
+        } else if self.watch.is_on {
+            self.tell_sent(key, fanout.route.topic(), fanout.parts, copy);
         }
     }
 
@@ -189,14 +199,26 @@ impl Worker {
         key: SessionKey,
         packet_id: Option<PacketId>,
         reason: DropReason,
+        topic: Option<&Arc<str>>,
         size: usize,
     ) {
-        self.metrics().dropped(reason, 1, size);
+        self.lost(reason, Some(key), topic, None, size);
         if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
             let number = client.session.abandon(packet_id);
             show_inflight(client);
             self.lose(key, number);
         }
+    }
+
+    fn give_up_outbound(
+        &mut self,
+        key: SessionKey,
+        packet_id: Option<PacketId>,
+        reason: DropReason,
+        outbound: &Outbound,
+    ) {
+        let topic = outbound.body.message().map(|message| message.topic());
+        self.give_up(key, packet_id, reason, topic, outbound.body.size());
     }
 
     /// A delivery is over before its time: it is settled behind the record of the message at
@@ -239,27 +261,35 @@ impl Worker {
         if outbound.number.is_some() && !self.has_memory_for(outbound.body.size()) {
             outbound.body = outbound.body.without_message();
         }
-        let metrics = self.shared.metrics_of(self.id);
+        if self.watch.is_on {
+            self.tell_queued(key, &outbound);
+        }
+        let (shared, id, watch) = (&self.shared, self.id, &mut self.watch);
         let Some(client) = self.clients.at_mut(key) else {
             return;
         };
+        let (conns, conn) = (&self.conns, client.conn);
         let (session, owing) = (client.stored, &mut self.owing);
         let overflown = &mut client.overflown;
+        let name = &client.id;
         client.session.enqueue(outbound, &self.limits, |lost| {
             *overflown = overflown.saturating_add(1);
-            metrics.dropped(DropReason::QueueFull, 1, lost.body.size());
+            let peer = conn.and_then(|conn| Some(conns.at(conn)?.info.peer));
+            watch.lost(
+                shared,
+                id,
+                Lost::of(&lost, DropReason::QueueFull, name, peer),
+            );
             owing.lost.extend(session.zip(lost.number));
         });
-        recount(metrics, client);
+        recount(shared.metrics_of(id), client);
     }
 
     /// Delivers one message that is behind a reference count already, and records it.
     pub(super) fn deliver_outbound(&mut self, key: SessionKey, mut outbound: Outbound, now: Time) {
         // It may have expired on the way here (MQTT-3.3.2-5).
         if outbound.body.is_expired(now) {
-            let size = outbound.body.size();
-            self.metrics().dropped(DropReason::Expired, 1, size);
-            return;
+            return self.lost_outbound(DropReason::Expired, key, &outbound);
         }
         if outbound.qos == QoS::AtMostOnce {
             return self.deliver_unkept(key, &outbound, now);
@@ -307,7 +337,7 @@ impl Worker {
         }
         let backlog = self.conns.at(conn).map_or(0, |conn| conn.output.len());
         match shed(backlog, &self.limits, self.shared.resident().0) {
-            Some(reason) => self.metrics().dropped(reason, 1, outbound.body.size()),
+            Some(reason) => self.lost_outbound(reason, key, outbound),
             None => self.send_first(key, conn, None, outbound, now),
         }
     }
@@ -367,10 +397,12 @@ impl Worker {
     }
 
     fn next_to_send(&mut self, key: SessionKey, window: usize, now: Time) -> Option<Next> {
-        let metrics = self.shared.metrics_of(self.id);
         let oldest = self.oldest_welcome(now);
+        let (shared, id, watch) = (&self.shared, self.id, &mut self.watch);
         let client = self.clients.at_mut(key)?;
+        let (conns, conn) = (&self.conns, client.conn);
         let (keeps, session, owing) = (client.keeps(), client.stored, &mut self.owing);
+        let name = &client.id;
         let when = |outbound: &Outbound| when(outbound.number, outbound.qos);
         let is_over = |body: &Body| is_over(body, oldest, now);
         client
@@ -380,7 +412,8 @@ impl Worker {
                     true => DropReason::Expired,
                     false => DropReason::TooOld,
                 };
-                metrics.dropped(reason, 1, late.body.size());
+                let peer = conn.and_then(|conn| Some(conns.at(conn)?.info.peer));
+                watch.lost(shared, id, Lost::of(&late, reason, name, peer));
                 owing.lost.extend(session.zip(late.number));
             })
     }
@@ -427,8 +460,7 @@ impl Worker {
         if !outbound.body.is_expired(now) {
             return self.send_first(key, conn, Some(packet_id), outbound, now);
         }
-        let size = outbound.body.size();
-        self.give_up(key, Some(packet_id), DropReason::Expired, size);
+        self.give_up_outbound(key, Some(packet_id), DropReason::Expired, outbound);
         self.record_lost();
     }
 
@@ -445,8 +477,9 @@ impl Worker {
             return self.decline(key, packet_id, outbound);
         }
         if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
-            let size = outbound.body.size();
-            self.give_up(key, packet_id, why.reason(), size);
+            self.give_up_outbound(key, packet_id, why.reason(), outbound);
+        } else if self.watch.is_on {
+            self.tell_outbound_sent(key, packet_id, outbound, false);
         }
     }
 
@@ -466,20 +499,24 @@ impl Worker {
             DropReason::NotAuthorized
         } else {
             match self.write_outbound(conn, Some(packet_id), outbound, true, now) {
-                Ok(()) => return,
+                Ok(()) => {
+                    if self.watch.is_on {
+                        self.tell_outbound_sent(key, Some(packet_id), outbound, true);
+                    }
+                    return;
+                }
                 Err(why) => why.reason(),
             }
         };
-        let size = outbound.body.size();
         match outbound.qos {
             QoS::ExactlyOnce => {
                 // The client may have it, and takes nothing else by this identifier until it is
                 // released: as if PUBREC had come (MQTT-4.3.3-10, 2.2.1).
-                self.metrics().dropped(reason, 1, size);
+                self.lost_outbound(reason, key, outbound);
                 self.take_pubrec(key, conn, packet_id, false, now);
             }
             QoS::AtMostOnce | QoS::AtLeastOnce => {
-                self.give_up(key, Some(packet_id), reason, size);
+                self.give_up_outbound(key, Some(packet_id), reason, outbound);
             }
         }
     }
@@ -488,8 +525,7 @@ impl Worker {
     /// for another member.
     fn decline(&mut self, key: SessionKey, packet_id: Option<PacketId>, outbound: &Outbound) {
         if outbound.matched.share().is_none() {
-            let size = outbound.body.size();
-            return self.give_up(key, packet_id, DropReason::NotAuthorized, size);
+            return self.give_up_outbound(key, packet_id, DropReason::NotAuthorized, outbound);
         }
         if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
             client.session.abandon(packet_id);

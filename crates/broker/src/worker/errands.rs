@@ -19,6 +19,7 @@ use super::subscribe::Place;
 use crate::conn::Conn;
 use crate::errand::{Done, Errand, NotDone, Publication, Reply, Task};
 use crate::mail::Receipt;
+use crate::probe::What;
 use crate::question::Question;
 
 /// Answers that wait for the store, by the hold that they wait for.
@@ -84,6 +85,13 @@ impl Worker {
             receipt,
             skip: None,
         };
+        if self.watch.is_on {
+            let what = What::Received {
+                packet_id: None,
+                dup: false,
+            };
+            self.tell_of_arrival(None, way.route.topic(), parts, what);
+        }
         let taken = self
             .refusal(&way, (qos, retain), receipt)
             .and_then(|()| self.go_beyond(|it| it.publish_parts(&way.route, parts, whom, now)));
@@ -91,8 +99,8 @@ impl Worker {
             Ok(reached) => self.reply_when_safe(receipt, reply, Done::Published { reached }),
             Err(refused) => {
                 self.drop_hold(receipt);
-                let size = publication.payload.len();
-                self.metrics().dropped(refused.drop, 1, size);
+                let (topic, size) = (way.route.topic(), publication.payload.len());
+                self.lost(refused.drop, None, Some(topic), Some(qos), size);
                 reply(Err(NotDone::Refused(refused.reason, refused.why)));
             }
         }

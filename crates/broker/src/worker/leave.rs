@@ -15,6 +15,7 @@ use types::{
 
 use super::Worker;
 use super::receive::Flow;
+use super::watch::Lost;
 use crate::conn::{Claims, Conn, Open, Phase, Will};
 use crate::event::{CloseReason, DropReason, Event};
 use crate::metrics::{Counter, Gauge};
@@ -320,9 +321,9 @@ impl Worker {
         };
         self.withdraw_old_grant(key, now);
         if !self.may_leave_will(key, will, link) {
-            self.metrics()
-                .dropped(DropReason::NotAuthorized, 1, will.payload.len());
-            return;
+            let size = will.payload.len();
+            let reason = DropReason::NotAuthorized;
+            return self.lost(reason, Some(key), Some(&will.topic), Some(will.qos), size);
         }
         let expiry = will
             .message_expiry
@@ -367,11 +368,16 @@ impl Worker {
         let lost = client.session.queued_len();
         if lost > 0 {
             let count = u64::try_from(lost).unwrap_or(0);
-            self.metrics().dropped(
-                DropReason::SessionEnded,
-                count,
-                client.session.queued_bytes(),
-            );
+            let lost = Lost {
+                reason: DropReason::SessionEnded,
+                client: Some(&client.id),
+                peer: None,
+                topic: None,
+                qos: None,
+                messages: count,
+                size: client.session.queued_bytes(),
+            };
+            self.watch.lost(&self.shared, self.id, lost);
             self.uncount(&client);
         }
         if expired {

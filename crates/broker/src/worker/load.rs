@@ -131,7 +131,7 @@ impl Worker {
                 }
                 Found::Gone | Found::Damaged => {
                     let reason = why_lost(&loaded.found, passed.expires, now);
-                    self.metrics().dropped(reason, 1, 0);
+                    self.lost(reason, None, None, None, 0);
                     if passed.passed {
                         self.record_arrived(Some(loaded.message), &passed.group);
                     }
@@ -153,9 +153,8 @@ impl Worker {
         let replays_go_on = client.awaited.take_if(|last| *last == loaded.message);
         self.fill_found(loaded);
         if let Filled::Lost(outbound) = filled {
-            let (size, expires) = (outbound.body.size(), outbound.body.expires());
-            let reason = why_lost(&loaded.found, expires, now);
-            self.metrics().dropped(reason, 1, size);
+            let reason = why_lost(&loaded.found, outbound.body.expires(), now);
+            self.lost_outbound(reason, key, &outbound);
             self.lose(key, outbound.number);
         }
         if replays_go_on.is_some() {

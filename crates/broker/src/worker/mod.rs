@@ -25,6 +25,7 @@
 //! | `restore` | sessions and retained messages of earlier runs |
 //! | `leave` | the end of a connection, of a session, and the will |
 //! | `throttle` | listeners and rates: who is let in, and when it is read from |
+//! | `watch` | what is told of messages, and of losses |
 //! | `write` | packets to the output of a connection |
 //! | `sys` | `$SYS` and presence |
 
@@ -52,6 +53,7 @@ mod share;
 mod subscribe;
 mod sys;
 mod throttle;
+mod watch;
 mod write;
 
 use std::cell::Cell;
@@ -81,6 +83,7 @@ pub use self::restore::Restore;
 use self::reviews::Reviews;
 use self::subscribe::AfterApply;
 use self::sys::SysState;
+use self::watch::Watch;
 use crate::client::Client;
 use crate::conn::Conn;
 use crate::decided::Decided;
@@ -157,6 +160,7 @@ pub struct Worker {
     questions: VecDeque<Box<Ask>>,
     /// Answers that wait for messages from the store.
     looks: Looks,
+    watch: Watch,
     /// Sessions whose end is not safe.
     endings: Endings,
     /// What the message at hand is owed to.
@@ -223,6 +227,7 @@ impl Worker {
             told: Told::default(),
             questions: VecDeque::new(),
             looks: VecDeque::new(),
+            watch: Watch::default(),
             endings: Endings::default(),
             owing: Owing::default(),
             passing: Passing::default(),
@@ -345,6 +350,7 @@ impl Worker {
                 self.take_rates();
                 self.event(Event::Reloaded { worker: self.id });
             }
+            Control::Watch(watchers) => self.on_watch(watchers),
         }
     }
 
@@ -462,6 +468,7 @@ impl Core for Worker {
         self.let_unanswerable_go(now);
         self.commit_records(now);
         self.settle_mail();
+        self.watch.end_turn(now);
         self.metrics().set(
             Gauge::Sessions,
             u64::try_from(self.clients.len()).unwrap_or(u64::MAX),

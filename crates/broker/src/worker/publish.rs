@@ -22,6 +22,7 @@ use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
 use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
+use crate::probe::What;
 use crate::retained::{Kept, Publisher};
 use crate::shared::Mailbox;
 
@@ -217,8 +218,14 @@ impl Worker {
         }
         if !self.has_room(&way.route, publish.payload.len()) {
             if publish.qos == QoS::AtMostOnce {
-                self.metrics()
-                    .dropped(DropReason::MailboxFull, 1, publish.payload.len());
+                let (topic, size) = (way.route.topic(), publish.payload.len());
+                self.lost(
+                    DropReason::MailboxFull,
+                    Some(session),
+                    Some(topic),
+                    Some(publish.qos),
+                    size,
+                );
                 return Flow::Continue;
             }
             return Flow::Wait;
@@ -244,6 +251,9 @@ impl Worker {
             if self.goes_elsewhere(&way.route) || publish.retain {
                 receipt.begun = self.begun(session, publish.packet_id, way.durability);
             }
+        }
+        if self.watch.is_on {
+            self.tell_received(session, way.route.topic(), publish);
         }
         let refused = skip.clone();
         let whom = Whom { receipt, skip };
@@ -500,6 +510,9 @@ impl Worker {
     /// Delivers here, and by mail to the other workers. Whether there was any recipient.
     fn deliver_route(&mut self, fanout: &mut Fanout<'_>) -> bool {
         let route = fanout.route;
+        if self.watch.is_on {
+            self.tell_routed(fanout);
+        }
         if route.is_empty() {
             return false;
         }
@@ -560,8 +573,14 @@ impl Worker {
         self.begin_record();
         // It may have expired on the way here (MQTT-3.3.2-5).
         if message.is_expired(now) {
-            self.metrics()
-                .dropped(DropReason::Expired, 1, message.payload().len());
+            let (qos, size) = (message.qos(), message.payload().len());
+            self.lost(
+                DropReason::Expired,
+                None,
+                Some(route.topic()),
+                Some(qos),
+                size,
+            );
         } else {
             for recipient in route.recipients(self.id) {
                 self.deliver_to(recipient, &mut fanout);
@@ -642,8 +661,12 @@ impl Worker {
         taken: Result<bool, Refused>,
     ) -> Flow {
         if let Err(refused) = &taken {
-            self.metrics()
-                .dropped(refused.drop, 1, publish.payload.len());
+            let (topic, size) = (way.route.topic(), publish.payload.len());
+            let session = Some(way.session);
+            self.lost(refused.drop, session, Some(topic), Some(publish.qos), size);
+        }
+        if self.watch.is_on {
+            self.tell_answered(way.session, way.route.topic(), reason_of(&taken));
         }
         let Some(packet_id) = publish.packet_id else {
             return Flow::Continue;
@@ -653,11 +676,8 @@ impl Worker {
             .at(id)
             .and_then(Conn::open)
             .is_some_and(|open| open.link.version().has_properties());
-        let (reason, why) = match &taken {
-            Ok(true) => (ReasonCode::Success, None),
-            Ok(false) => (ReasonCode::NoMatchingSubscribers, None),
-            Err(refused) => (refused.reason, Some(refused.why)),
-        };
+        let reason = reason_of(&taken);
+        let why = taken.err().map(|refused| refused.why);
         // MQTT 3 has no way to refuse: what is not authorized is acknowledged like the rest
         // (3.1.1: MQTT-3.3.5-2), what the server has no room for is not acknowledged at all.
         if !five && reason == ReasonCode::QuotaExceeded {
@@ -695,8 +715,26 @@ impl Worker {
         now: Time,
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        if let Err(refused) = self.publish_parts(&route, parts, Whom::default(), now) {
-            self.metrics().dropped(refused.drop, 1, parts.payload.len());
+        let session = parts.publisher.map(|publisher| publisher.key);
+        if self.watch.is_on {
+            let what = What::Received {
+                packet_id: None,
+                dup: false,
+            };
+            self.tell_of_arrival(session, route.topic(), parts, what);
         }
+        if let Err(refused) = self.publish_parts(&route, parts, Whom::default(), now) {
+            let (topic, size) = (route.topic(), parts.payload.len());
+            self.lost(refused.drop, session, Some(topic), Some(parts.qos), size);
+        }
+    }
+}
+
+/// What the publisher of a message is answered.
+fn reason_of(taken: &Result<bool, Refused>) -> ReasonCode {
+    match taken {
+        Ok(true) => ReasonCode::Success,
+        Ok(false) => ReasonCode::NoMatchingSubscribers,
+        Err(refused) => refused.reason,
     }
 }

@@ -169,7 +169,8 @@ impl Worker {
             }
             if !self.stands(&kept, message.topic()) {
                 let size = message.payload().len();
-                self.metrics().dropped(DropReason::NotAuthorized, 1, size);
+                let (reason, qos) = (DropReason::NotAuthorized, Some(message.qos()));
+                self.lost(reason, Some(key), Some(message.topic()), qos, size);
                 continue;
             }
             let outbound = Outbound {

@@ -204,7 +204,8 @@ impl Worker {
         origin: Origin,
         why: DropReason,
     ) {
-        self.metrics().dropped(why, 1, message.payload().len());
+        let (topic, size) = (message.topic(), message.payload().len());
+        self.lost(why, None, Some(topic), Some(message.qos()), size);
         if origin.passed {
             self.record_arrived(message.reference(), group);
         }

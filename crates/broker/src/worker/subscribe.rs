@@ -15,7 +15,7 @@ use protocol::Violation;
 use protocol::session::subscriptions::{Subscription, size_of_filter};
 use topics::{IndexChange, MemberState};
 use types::{
-    ConnId, FilterError, PacketId, ReasonCode, RetainHandling, SessionKey, SessionRef,
+    ConnId, FilterError, PacketId, QoS, ReasonCode, RetainHandling, SessionKey, SessionRef,
     SubscriptionFilter, Time, TopicFilter,
 };
 
@@ -24,6 +24,7 @@ use super::errands::NO_CONN;
 use super::receive::Flow;
 use crate::conn::Conn;
 use crate::errand::{Done, Reply};
+use crate::event::Event;
 
 /// What waits until the index has taken over this many changes.
 pub(super) struct AfterApply {
@@ -81,11 +82,17 @@ impl Worker {
         let mut reasons = Vec::with_capacity(subscribe.filters.len());
         let mut replays = Vec::new();
         for (number, place) in subscribe.filters.iter().enumerate() {
+            let (filter, qos) = (place.filter, place.options.qos);
             let place = if number >= usize::from(self.limits.filters_per_packet) {
                 Place::Refused(ReasonCode::QuotaExceeded)
             } else {
                 self.subscribe_one(key, window, place, subscription_id)
             };
+            let granted = match &place {
+                Place::Refused(reason) => Err(*reason),
+                Place::Granted { .. } => Ok(qos),
+            };
+            self.tell_subscribed(id, key, filter, granted);
             match place {
                 Place::Refused(reason) => reasons.push(reason.byte()),
                 Place::Granted {
@@ -180,6 +187,33 @@ impl Worker {
         }
     }
 
+    fn tell_subscribed(
+        &self,
+        id: ConnId,
+        key: SessionKey,
+        filter: &str,
+        granted: Result<QoS, ReasonCode>,
+    ) {
+        if let (Some(client), Some(conn)) = (self.clients.at(key), self.conns.at(id)) {
+            self.event(Event::Subscribed {
+                client: client.id.clone(),
+                peer: conn.info.peer,
+                filter: Arc::from(filter),
+                granted,
+            });
+        }
+    }
+
+    fn tell_unsubscribed(&self, id: ConnId, key: SessionKey, filter: &str) {
+        if let (Some(client), Some(conn)) = (self.clients.at(key), self.conns.at(id)) {
+            self.event(Event::Unsubscribed {
+                client: client.id.clone(),
+                peer: conn.info.peer,
+                filter: Arc::from(filter),
+            });
+        }
+    }
+
     /// Whether limits and memory let the session subscribe to a filter that it does not have.
     fn has_place_for(&self, key: SessionKey, filter: &SubscriptionFilter) -> bool {
         let limits = &self.limits;
@@ -216,6 +250,9 @@ impl Worker {
             } else {
                 self.unsubscribe_one(key, text)
             };
+            if reason == ReasonCode::Success {
+                self.tell_unsubscribed(id, key, text);
+            }
             reasons.push(reason.byte());
         }
         self.wait_for_index(AfterApply {

@@ -6,8 +6,9 @@ mod resend;
 mod restore;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use types::{Body, DeliveryNumber, MessageRef, PacketId, QoS, SubscriptionFilter};
+use types::{Body, DeliveryNumber, Message, MessageRef, PacketId, QoS, SubscriptionFilter};
 
 use self::held::Held;
 pub use self::look::{Awaits, Underway};
@@ -309,6 +310,19 @@ impl Inflight {
             .get(steps(self.first, id))
             .filter(|flow| flow.stage != Stage::Done)
             .or_else(|| straggler(id).map(|(_, flow)| flow))
+    }
+
+    pub(super) fn message(&self, id: PacketId) -> Option<&Arc<Message>> {
+        self.peek(id)?.body.as_ref()?.message()
+    }
+
+    pub(super) fn oldest(&self) -> Option<PacketId> {
+        let straggler = self.stragglers.first().map(|(id, _)| *id);
+        straggler.or_else(|| {
+            let live = |flow: &Flow| flow.stage != Stage::Done;
+            let place = self.ring.iter().position(live)?;
+            Some(after(self.first, place))
+        })
     }
 
     fn flow(&mut self, id: PacketId) -> Option<&mut Flow> {

@@ -332,6 +332,17 @@ impl Session {
         self.flows.as_ref().map_or(0, |flows| flows.received.len())
     }
 
+    /// The message with this identifier that is sent and not acknowledged, if it is kept and in
+    /// memory.
+    pub fn inflight_message(&self, id: PacketId) -> Option<&Arc<Message>> {
+        self.flows.as_ref()?.inflight.message(id)
+    }
+
+    /// The identifier of the message that was sent first of those that are not fully acknowledged.
+    pub fn oldest_inflight(&self) -> Option<PacketId> {
+        self.flows.as_ref()?.inflight.oldest()
+    }
+
     /// Messages that wait.
     pub fn queued_len(&self) -> usize {
         self.flows.as_ref().map_or(0, |flows| flows.queue.len())
