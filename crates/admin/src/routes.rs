@@ -9,6 +9,7 @@ mod clients;
 mod configuration;
 mod denials;
 pub(crate) mod docs;
+mod drops;
 mod events;
 mod explain;
 mod figures;
@@ -19,11 +20,15 @@ mod publish;
 mod retained;
 mod roles;
 mod session;
+mod slow;
 mod staff;
 mod status;
 mod store;
 mod subscriptions;
+mod timeline;
 mod tools;
+mod topics;
+mod traces;
 mod users;
 
 use std::time::Duration;
@@ -140,6 +145,18 @@ pub(crate) const TABLE: &[Route] = &[
     change("/api/v5/publish/bulk", Operator, "message.publish", || {
         post(publish::bulk).layer(DefaultBodyLimit::max(publish::BODY))
     }),
+    look("/api/v5/clients/{clientid}/timeline", Viewer, || get(timeline::show)),
+    look("/api/v5/topics", Viewer, || get(topics::list)),
+    look("/api/v5/topics/last", Operator, || get(topics::last)),
+    look("/api/v5/drops", Viewer, || get(drops::show)),
+    look("/api/v5/slow_subscriptions", Viewer, || get(slow::list)),
+    change("/api/v5/slow_subscriptions", Operator, "slow.clear", || delete(slow::clear)),
+    look("/api/v5/trace", Viewer, || get(traces::list)),
+    change("/api/v5/trace", Operator, "trace.start", || post(traces::start)),
+    change("/api/v5/trace/{name}/stop", Operator, "trace.stop", || put(traces::stop)),
+    change("/api/v5/trace/{name}", Operator, "trace.delete", || delete(traces::remove)),
+    look("/api/v5/trace/{name}/log", Viewer, || get(traces::log)),
+    look("/api/v5/trace/{name}/download", Viewer, || get(traces::download)),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
     look("/api/v5/certificates", Viewer, || get(listeners::certificates)),
     look("/api/v5/configs", Viewer, || get(configuration::show)),

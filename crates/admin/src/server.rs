@@ -11,6 +11,11 @@
 //! | [`clients`] | [`Clients`]: who is connected or away, and how to end that |
 //! | [`configuration`] | [`Configuration`]: what holds, from where, earlier ones |
 //! | [`explain`] | [`Explain`]: why |
+//! | [`topics`] | [`Topics`]: what is published, level by level |
+//! | [`drops`] | [`Drops`]: messages that somebody did not get |
+//! | [`timeline`] | [`Timeline`]: what happened to a client |
+//! | [`slow`] | [`Slow`]: who takes longest |
+//! | [`traces`] | [`Traces`]: what happens to one client, topic or address, line by line |
 //! | [`authentication`] | [`Authentication`]: the chain of providers, with figures |
 //! | [`figures`] | [`Figures`]: what the server does, in numbers |
 //! | [`listeners`] | [`Listeners`]: doors, their certificates, their figures |
@@ -26,6 +31,7 @@ pub mod authentication;
 pub mod bans;
 pub mod clients;
 pub mod configuration;
+pub mod drops;
 pub mod explain;
 pub mod figures;
 pub mod listeners;
@@ -33,10 +39,14 @@ pub mod message;
 pub mod publish;
 pub mod retained;
 pub mod roles;
+pub mod slow;
 pub mod status;
 pub mod store;
 pub mod subscriptions;
+pub mod timeline;
 pub mod tools;
+pub mod topics;
+pub mod traces;
 pub mod users;
 
 use std::future::Future;
@@ -51,16 +61,21 @@ pub use clients::{
     QueuedMessages, Subscription, Will,
 };
 pub use configuration::Configuration;
+pub use drops::{DropSample, Drops, DropsByClient, DropsByReason, DropsByTopic};
 pub use explain::{Explain, ExplainRequest, Explained};
 pub use figures::{Figures, Overview};
 pub use listeners::{CertificateRow, Listener, Listeners};
 pub use publish::{Publication, Publish, Published};
 pub use retained::{Retained, RetainedMessage};
 pub use roles::{Group, GroupChange, Role, RoleChange, Roles, Rule};
+pub use slow::{Slow, SlowKind, SlowSubscription};
 pub use status::Status;
 pub use store::Store;
 pub use subscriptions::{Matched, SharedGroup, Subscribed, SubscriptionWish, Subscriptions};
 pub use tools::{Backup, Logging};
+pub use timeline::{Timeline, TimelineEvent, TimelineKind, TimelineMeta};
+pub use topics::Topics;
+pub use traces::{NewTrace, Trace, Traces};
 pub use users::{NewUser, User, UserChange, Users};
 
 /// An answer that comes later.
@@ -118,4 +133,19 @@ pub trait Server: Send + Sync {
 
     /// Copies of all that is kept.
     fn backup(&self) -> &dyn Backup;
+
+    /// What is published.
+    fn topics(&self) -> &dyn Topics;
+
+    /// What was dropped. Answers at once, from memory.
+    fn drops(&self) -> Drops;
+
+    /// What happened to a client, the newest first, at most so much. Answers at once, from memory.
+    fn timeline(&self, clientid: &str, most: usize) -> Timeline;
+
+    /// Who takes longest.
+    fn slow(&self) -> &dyn Slow;
+
+    /// Traces.
+    fn traces(&self) -> &dyn Traces;
 }

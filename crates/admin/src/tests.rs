@@ -8,3 +8,4 @@ mod figures;
 pub(crate) mod house;
 mod tools;
 mod trail;
+mod way;

@@ -233,18 +233,22 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
 
 /// A client's text without what a JSON string may hold and a reader of lines may trip over:
 /// DEL, C1 controls, line and paragraph separators, changes of the direction of writing.
-pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    let odd = |letter: char| matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if !text.contains(odd) {
+fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if odd(letter) {
+        if is_odd(letter) {
             shown.extend(letter.escape_unicode());
         } else {
             shown.push(letter);
         }
     }
     Cow::Owned(shown)
+}
+
+/// Whether a letter may stand in JSON and a reader of lines may trip over it.
+pub(crate) fn is_odd(letter: char) -> bool {
+    matches!(letter, '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use broker::mail::Selector;
-use broker::{BrokerConfig, Control, Event, EventSink, Mail, Restore, Revoked, Shared, Worker};
+use broker::{
+    BrokerConfig, Control, Dropped, Event, EventSink, Mail, Restore, Revoked, Shared, Worker,
+};
 use config::{Config, Loaded, Method, Protocol, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
@@ -117,7 +119,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         log.finish();
         return Ok(ExitCode::SUCCESS);
     };
-    let seen = Arc::new(Seen::new(&plan.config.limits));
+    let seen = Arc::new(Seen::new(&plan.config.limits, usize::from(plan.workers)));
     let events = Arc::new(Alarmed {
         log: log.events(),
         seen: Arc::clone(&seen),
@@ -362,6 +364,10 @@ impl EventSink for Alarmed {
             // If nobody listens any more, the process is ending already.
             let _already_ending = self.requests.send(Request::StoreFailed);
         }
+    }
+
+    fn dropped(&self, dropped: &Dropped<'_>) {
+        self.seen.dropped(dropped);
     }
 }
 

@@ -23,6 +23,12 @@
 //! | [`retained`] | retained messages |
 //! | [`publish`] | messages that the API publishes |
 //! | [`explain`] | why |
+//! | [`watching`] | who watches messages, as workers are told |
+//! | [`topics`] | what is published while somebody looks, and what is retained |
+//! | [`drops`] | messages that somebody did not get |
+//! | [`timeline`] | what happened to each client |
+//! | [`slow`] | who takes longest |
+//! | [`traces`] | what happens to one client, topic or address, line by line |
 //! | [`chain`] | the chain of providers |
 //! | [`configuration`] | the configuration: shown, checked, replaced, put back |
 //! | [`tools`] | the log's level, copies of all that is kept |
@@ -35,6 +41,7 @@ pub(crate) mod bell;
 pub(crate) mod board;
 mod chain;
 mod clients;
+mod drops;
 pub(crate) mod configuration;
 mod explain;
 mod figures;
@@ -47,11 +54,16 @@ mod retained;
 mod roles;
 mod sampler;
 pub(crate) mod seen;
+mod slow;
 mod store;
 mod subscriptions;
 mod tally;
+mod timeline;
+mod topics;
+mod traces;
 pub(crate) mod tools;
 mod watch;
+mod watching;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -63,8 +75,9 @@ use std::time::{Duration, Instant, SystemTime};
 use admin::server::authentication::Bucket;
 use admin::server::status::State;
 use admin::server::{
-    Authentication, Backup, Bans, Clients, Configuration, Explain, Listeners, Logging, Publish,
-    Retained, Roles, Server, Status, Store, Subscriptions, Users,
+    Authentication, Backup, Bans, Clients, Configuration, Drops, Explain, Listeners, Logging,
+    Publish, Retained, Roles, Server, Slow, Status, Store, Subscriptions, Timeline, TimelineMeta,
+    Topics, Traces, Users,
 };
 use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
@@ -86,6 +99,9 @@ use configuration::Kept;
 use figures::Lately;
 use sampler::Sampler;
 use seen::Seen;
+use slow::Looks;
+use topics::Explorer;
+use watching::Watching;
 
 /// Of so many users it is looked up one by one what is remembered.
 const FEW: usize = 16;
@@ -102,6 +118,8 @@ pub(crate) struct Steer {
     level: Level,
     data_dir: PathBuf,
     stored: Option<View>,
+    explorer: Arc<Explorer>,
+    slow: Looks,
     start: Instant,
     started: SystemTime,
     is_ending: AtomicBool,
@@ -177,7 +195,13 @@ pub(crate) fn serve(
     settings.metrics = parts.config.metrics.listen;
     let config = Arc::new(parts.config);
     let node = parts.shared.node().to_owned();
+    let watching = Watching::new(parts.mailboxes.clone());
+    seen.traces()
+        .open(data_dir.join("traces"), Arc::clone(&watching));
+    let workers = parts.mailboxes.workers();
     let steer = Arc::new(Steer {
+        explorer: Explorer::new(watching, workers, config.limits.watched_topics),
+        slow: Looks::default(),
         shared: parts.shared,
         mailboxes: parts.mailboxes,
         counters: parts.counters,
@@ -186,7 +210,6 @@ pub(crate) fn serve(
         config: RwLock::new(Arc::clone(&config)),
         kept: parts.kept,
         level: parts.level,
-        data_dir: data_dir.to_owned(),
         stored: parts.stored,
         start: parts.start,
         started: SystemTime::now() - parts.start.elapsed(),
@@ -262,11 +285,13 @@ impl Steer {
         *kept = Arc::new(config.clone());
         self.memory.store(budget(config), Ordering::Relaxed);
         self.seen.watch().configured(&config.limits);
+        self.explorer.resize(config.limits.watched_topics);
     }
 
     /// The server says goodbye to its clients.
     pub(crate) fn ending(&self) {
         self.is_ending.store(true, Ordering::Relaxed);
+        self.seen.traces().end();
     }
 
     fn is_ending(&self) -> bool {
@@ -406,6 +431,32 @@ impl Server for Steer {
 
     fn backup(&self) -> &dyn Backup {
         self
+    }
+
+    fn topics(&self) -> &dyn Topics {
+        self
+    }
+
+    fn drops(&self) -> Drops {
+        self.seen.drops().shown(&self.shared)
+    }
+
+    fn timeline(&self, clientid: &str, most: usize) -> Timeline {
+        let timelines = self.seen.timelines();
+        Timeline {
+            data: timelines.of(clientid, most),
+            meta: TimelineMeta {
+                lost: timelines.lost(),
+            },
+        }
+    }
+
+    fn slow(&self) -> &dyn Slow {
+        self
+    }
+
+    fn traces(&self) -> &dyn Traces {
+        self.seen.traces()
     }
 
     fn alarms(&self) -> &Alarms {

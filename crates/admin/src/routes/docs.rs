@@ -4,10 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    alarms, audit, authentication, bans, clients, configuration, denials, events, explain, figures,
-    groups, health, listeners, publish, retained, roles, session, staff, status, store,
-    subscriptions, tools,
-    users,
+    alarms, audit, authentication, bans, clients, configuration, denials, drops, events, explain,
+    figures, groups, health, listeners, publish, retained, roles, session, slow, staff, status,
+    store, subscriptions, timeline, tools, topics, traces, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -115,6 +114,18 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         retained::clear,
         publish::publish,
         publish::bulk,
+        timeline::show,
+        topics::list,
+        topics::last,
+        drops::show,
+        slow::list,
+        slow::clear,
+        traces::list,
+        traces::start,
+        traces::stop,
+        traces::remove,
+        traces::log,
+        traces::download,
     ),
     components(schemas(Trouble))
 )]

@@ -1,6 +1,7 @@
 //! A server that has what it is told, and remembers what it was asked.
 
 mod contents;
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, mpsc};
@@ -36,6 +37,8 @@ pub(crate) struct Fake {
     pub(super) level: Mutex<tools::Level>,
     /// A copy does not end well.
     pub(super) breaks: std::sync::atomic::AtomicBool,
+    pub(super) traces: Mutex<BTreeMap<String, Trace>>,
+    pub(super) slow: Mutex<Vec<SlowSubscription>>,
 }
 
 fn none(what: &str) -> Failure {
@@ -121,6 +124,29 @@ impl Server for Fake {
 
     fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    fn topics(&self) -> &dyn Topics {
+        self
+    }
+
+    fn drops(&self) -> Drops {
+        Drops {
+            total: 7,
+            ..Drops::default()
+        }
+    }
+
+    fn timeline(&self, _: &str, _: usize) -> Timeline {
+        Timeline::default()
+    }
+
+    fn slow(&self) -> &dyn Slow {
+        self
+    }
+
+    fn traces(&self) -> &dyn Traces {
+        self
     }
 }
 

@@ -281,6 +281,52 @@ fn s96_a_session_begins_with_a_login_and_ends_with_a_logout() {
 }
 
 #[test]
+fn s96_a_viewer_sees_no_payloads() {
+    let (house, to) = house("");
+    let first = with(&token(&house, to));
+    let viewer = json!({"username": "eve", "password": "a long password", "role": "viewer"});
+    ask(
+        to,
+        "POST /api/v5/admins",
+        &[HOST, &first],
+        &viewer.to_string(),
+    );
+    let login = json!({"username": "eve", "password": "a long password"}).to_string();
+    let session = ask(to, "POST /api/v5/login", &[HOST], &login).json();
+    let eve = with(session["token"].as_str().unwrap());
+    for (name, payloads) in [("hidden", "hidden"), ("shown", "text")] {
+        let new =
+            json!({"name": name, "type": "clientid", "value": "c", "payload_encode": payloads});
+        let new = new.to_string();
+        assert_eq!(
+            ask(to, "POST /api/v5/trace", &[HOST, &eve], &new).status,
+            403
+        );
+        assert_eq!(
+            ask(to, "POST /api/v5/trace", &[HOST, &first], &new).status,
+            201
+        );
+    }
+    for (line, status) in [
+        ("GET /api/v5/trace", 200),
+        ("GET /api/v5/trace/hidden/log", 200),
+        ("GET /api/v5/trace/hidden/download", 200),
+        ("GET /api/v5/trace/shown/log", 403),
+        ("GET /api/v5/trace/shown/download", 403),
+        ("GET /api/v5/trace/none/log", 404),
+        ("GET /api/v5/topics", 200),
+        ("GET /api/v5/topics/last?topic=a", 403),
+    ] {
+        assert_eq!(ask(to, line, &[HOST, &eve], "").status, status, "{line}");
+    }
+    let read = ask(to, "GET /api/v5/trace/shown/download", &[HOST, &first], "");
+    assert_eq!(
+        (read.status, &*read.body),
+        (200, "{\"event\":\"received\"}\n")
+    );
+}
+
+#[test]
 fn s96_a_key_asks_and_changes_but_never_says_who_may() {
     let (house, to) = house("");
     let first = with(&token(&house, to));

@@ -15,6 +15,8 @@
 //! | [`configuration`] | `config` |
 //! | [`tools`] | `log-level`, `certificates`, `backup` |
 //! | [`explain`] | `explain` |
+//! | [`message_way`] | `topics`, `drops`, `timeline`, `slow` |
+//! | [`trace`] | `trace` |
 
 mod ban;
 mod clients;
@@ -22,12 +24,14 @@ mod configuration;
 mod explain;
 mod figures;
 mod look;
+mod message_way;
 mod people;
 mod retained;
 mod role;
 mod subscriptions;
 mod table;
 mod tools;
+mod trace;
 mod way;
 
 use std::process::ExitCode;
@@ -62,6 +66,11 @@ pub(crate) enum Command {
     LogLevel(tools::LogLevelArgs),
     Certificates(tools::CertificatesArgs),
     Backup(tools::BackupArgs),
+    Topics(message_way::TopicsArgs),
+    Drops(message_way::DropsArgs),
+    Timeline(message_way::TimelineArgs),
+    Slow(message_way::SlowArgs),
+    Trace(trace::TraceArgs),
 }
 
 impl Command {
@@ -89,6 +98,11 @@ impl Command {
             Self::LogLevel(args) => tools::log_level(args),
             Self::Certificates(args) => tools::certificates(args),
             Self::Backup(args) => tools::backup(args),
+            Self::Topics(args) => message_way::topics(args),
+            Self::Drops(args) => message_way::drops(args),
+            Self::Timeline(args) => message_way::timeline(args),
+            Self::Slow(args) => message_way::slow(args),
+            Self::Trace(args) => trace::trace(args),
         }
     }
 }
@@ -98,6 +112,14 @@ pub(crate) fn end(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(false),
+    }
+}
+
+/// The rows of an answer.
+fn data(mut answer: Value) -> Vec<Value> {
+    match answer.get_mut("data").map(Value::take) {
+        Some(Value::Array(rows)) => rows,
+        _ => Vec::new(),
     }
 }
 

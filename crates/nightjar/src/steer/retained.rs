@@ -149,7 +149,7 @@ pub(super) fn came(body: &Body) -> Option<admin::Stamp> {
 }
 
 /// What is passed on was decoded once, so that it decodes again.
-fn properties(encoded: &[u8]) -> Option<MessageProperties> {
+pub(super) fn properties(encoded: &[u8]) -> Option<MessageProperties> {
     let known = codec::publish::parse_forward(encoded).ok()?;
     let user = known.user.iter().map(|(key, value)| UserProperty {
         key: key.into(),

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use admin::denials::{Denial, Wanted};
 use admin::{Denials, Stamp};
-use broker::Event;
+use broker::{Dropped, Event};
 use types::Limits;
 
 use super::bell::Bell;
+use super::drops::Drops;
 use super::tally::Tally;
+use super::timeline::Timelines;
+use super::traces::Traces;
 use super::watch::Watch;
 
 /// What is kept. Workers put it in and never wait.
@@ -18,16 +21,22 @@ pub(crate) struct Seen {
     bell: Arc<Bell>,
     tally: Tally,
     watch: Watch,
+    drops: Drops,
+    timelines: Timelines,
+    traces: Traces,
 }
 
 impl Seen {
-    /// Room for as much as the limits say.
-    pub(crate) fn new(limits: &Limits) -> Self {
+    /// Room for as much as the limits say, and a place for each of so many workers.
+    pub(crate) fn new(limits: &Limits, workers: usize) -> Self {
         Self {
             denials: Denials::new(limits.denials),
             bell: Arc::default(),
             tally: Tally::default(),
             watch: Watch::new(limits),
+            drops: Drops::new(workers),
+            timelines: Timelines::new(limits.timeline_events),
+            traces: Traces::new(),
         }
     }
 
@@ -51,9 +60,32 @@ impl Seen {
         &self.watch
     }
 
+    /// What was dropped.
+    pub(super) fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// What happened to clients.
+    pub(super) fn timelines(&self) -> &Timelines {
+        &self.timelines
+    }
+
+    /// What is traced.
+    pub(super) fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// A message was dropped. Called on a worker.
+    pub(crate) fn dropped(&self, dropped: &Dropped<'_>) {
+        self.drops.note(dropped);
+        self.timelines.dropped(dropped);
+    }
+
     /// Something happened. Called on a worker.
     pub(crate) fn event(&self, event: &Event) {
         self.tally.event(event);
+        self.timelines.event(event);
+        self.traces.event(event);
         match event {
             Event::Denied(denial) => self.denials.push(kept(denial)),
             other => self.watch.event(other),

@@ -126,7 +126,7 @@ fn add(way: &Way, whom: Whom, span: Option<Duration>, reason: &str) -> Result<()
 }
 
 /// A time such as `90s` or `7d`.
-fn span(text: &str) -> Result<Duration, String> {
+pub(super) fn span(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a time such as 90s, 30m, 12h or 7d".to_owned();
     let (number, unit) = text
         .split_at_checked(text.len().saturating_sub(1))

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::way::given;
-use super::{Way, end, time, word};
+use super::{Way, data, end, time, word};
 
 /// Listeners, their certificates and figures
 #[derive(Args, Debug)]
@@ -49,13 +49,6 @@ pub(crate) fn listeners(args: ListenersArgs) -> ExitCode {
             ]
         })
     }))
-}
-
-fn data(mut answer: Value) -> Vec<Value> {
-    match answer.get_mut("data").map(Value::take) {
-        Some(Value::Array(rows)) => rows,
-        _ => Vec::new(),
-    }
 }
 
 /// Who was not allowed what lately, and why; the newest first

@@ -1,0 +1,199 @@
+//! A trace from its start to its file.
+
+use std::sync::Arc;
+
+use admin::server::traces::{NewTrace, PayloadEncode, TraceKind, TraceStatus};
+use broker::probe::What;
+use serde_json::Value;
+use tempfile::TempDir;
+use types::{ClientId, Durability, MessageParts, QoS, WorkerId};
+
+use super::*;
+
+fn new(kind: TraceKind, value: &str, payload_encode: PayloadEncode) -> NewTrace {
+    NewTrace {
+        name: "one".into(),
+        kind,
+        value: value.into(),
+        start_at: None,
+        end_at: None,
+        payload_encode,
+    }
+}
+
+fn one(folder: &TempDir, new: NewTrace) -> Arc<One> {
+    let head = head(new).expect("it makes sense");
+    Arc::new(One::create(folder.path(), head).expect("the disk takes it"))
+}
+
+/// A message of this client on this topic.
+fn step<'a>(client: &'a ClientId, topic: &'a Arc<str>, payload: &'a [u8]) -> Step<'a> {
+    Step {
+        worker: WorkerId(0),
+        client: Some(client),
+        peer: Some(types::Peer::Net(
+            "192.0.2.7:4711".parse().expect("an address"),
+        )),
+        topic: Some(topic),
+        message: Some(MessageParts {
+            properties: &[],
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            publisher: None,
+            expires: None,
+            durability: Durability::Memory,
+        }),
+        weight: 1,
+        what: What::Received {
+            packet_id: None,
+            dup: false,
+        },
+    }
+}
+
+fn lines(one: &One) -> Vec<Value> {
+    let text = one.read(0, usize::MAX).expect("a file");
+    let text = String::from_utf8(text).expect("text");
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
+}
+
+#[test]
+fn s93_a_clients_words_in_a_trace_are_harmless() {
+    let folder = TempDir::new().expect("a folder");
+    let id = "<script>\n\u{1b}[2J\u{202e}";
+    let trace = one(&folder, new(TraceKind::ClientId, id, PayloadEncode::Text));
+    let (client, topic) = (ClientId::new(id).expect("an id"), Arc::from("a\u{7f}"));
+    let step = step(&client, &topic, b"\x1b[31m\xff\n{\"event\":\"ended\"}");
+    assert!(trace.takes_step(&step));
+    trace.write(&Line {
+        trace: Arc::clone(&trace),
+        at: SystemTime::now(),
+        said: Said::step(&step, true),
+    });
+    trace.close();
+    let text = String::from_utf8(trace.read(0, usize::MAX).expect("a file")).expect("text");
+    let odd = |letter: char| letter != '\n' && (letter.is_control() || letter == '\u{202e}');
+    assert!(!text.contains(odd), "{text:?}");
+    let lines = lines(&trace);
+    assert_eq!((lines.len(), &lines[1]["event"]), (2, &"received".into()));
+    // It is harmless, and still what the client said.
+    assert_eq!(lines[1]["clientid"], id);
+}
+
+#[test]
+fn s99_a_trace_is_readable_by_its_owner_only_and_stays_behind_the_server() {
+    let folder = TempDir::new().expect("a folder");
+    let inner = folder.path().join("traces");
+    let head = head(new(TraceKind::Topic, "a/#", PayloadEncode::Hidden)).expect("it makes sense");
+    let trace = One::create(&inner, head).expect("the disk takes it");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode(&inner), 0o700);
+        assert_eq!(mode(&inner.join("one.jsonl")), 0o600);
+    }
+    trace.stop("a test");
+    std::fs::write(inner.join("other.jsonl"), "no trace\n").expect("a file");
+    let found = one::found(&inner).expect("a folder");
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].shown().status, TraceStatus::Stopped);
+    assert_eq!(lines(&found[0]).len(), 2);
+}
+
+#[test]
+fn a_trace_takes_what_it_is_of() {
+    let folder = TempDir::new().expect("a folder");
+    let (client, topic) = (ClientId::new("c").expect("an id"), Arc::from("plant/7/x"));
+    let step = step(&client, &topic, b"");
+    for (kind, value, takes) in [
+        (TraceKind::ClientId, "c", true),
+        (TraceKind::ClientId, "C", false),
+        (TraceKind::Topic, "plant/+/x", true),
+        (TraceKind::Topic, "plant/8/#", false),
+        (TraceKind::IpAddress, "192.0.2.7", true),
+        (TraceKind::IpAddress, "192.0.2.8", false),
+    ] {
+        let trace = one(&folder, new(kind, value, PayloadEncode::Hidden));
+        assert_eq!(trace.takes_step(&step), takes, "{value}");
+        trace.stop("a test");
+        assert!(!trace.takes_step(&step));
+        trace.remove().expect("the disk does it");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_no_trace() {
+    let of = |change: fn(&mut NewTrace)| {
+        let mut it = new(TraceKind::ClientId, "c", PayloadEncode::Hidden);
+        change(&mut it);
+        head(it).map(drop)
+    };
+    assert!(of(|_| {}).is_ok());
+    // S90: a name is never a path.
+    for name in ["", "../x", "a/b", "a.b", "ä"] {
+        let mut it = new(TraceKind::ClientId, "c", PayloadEncode::Hidden);
+        it.name = name.into();
+        assert!(head(it).is_err(), "{name:?}");
+    }
+    assert!(of(|it| it.value = String::new()).is_err());
+    assert!(of(|it| (it.kind, it.value) = (TraceKind::Topic, "a/#/b".into())).is_err());
+    assert!(of(|it| (it.kind, it.value) = (TraceKind::IpAddress, "c".into())).is_err());
+    assert!(of(|it| it.end_at = Some(Stamp::from_millis(1))).is_err());
+    let long = Stamp::now().as_millis() + 3_700_000;
+    let mut it = new(TraceKind::ClientId, "c", PayloadEncode::Hidden);
+    it.end_at = Some(Stamp::from_millis(long));
+    assert!(head(it).is_err());
+}
+
+#[test]
+fn a_trace_is_over_when_its_file_is_full_and_says_what_was_lost() {
+    let folder = TempDir::new().expect("a folder");
+    let trace = one(&folder, new(TraceKind::ClientId, "c", PayloadEncode::Hex));
+    let (client, topic) = (ClientId::new("c").expect("an id"), Arc::from("t"));
+    let payload = [7; 1024];
+    let step = step(&client, &topic, &payload);
+    for _ in 0..3 {
+        trace.lose();
+    }
+    trace.look(Stamp::now());
+    let mut written = 0;
+    while !trace.is_over() {
+        trace.write(&Line {
+            trace: Arc::clone(&trace),
+            at: SystemTime::now(),
+            said: Said::step(&step, true),
+        });
+        written += 1;
+        assert!(written < 20_000, "it is never full");
+    }
+    trace.close();
+    let lines = lines(&trace);
+    assert_eq!(
+        (&lines[1]["event"], &lines[1]["count"]),
+        (&"lost".into(), &3.into())
+    );
+    let last = lines.last().expect("one");
+    assert_eq!(
+        (&last["event"], &last["reason"]),
+        (&"ended".into(), &"there is no more room".into())
+    );
+    assert!(trace.shown().size <= one::BYTES + 4096);
+}
+
+#[test]
+fn so_many_lines_fit_into_a_second() {
+    let folder = TempDir::new().expect("a folder");
+    let trace = one(
+        &folder,
+        new(TraceKind::ClientId, "c", PayloadEncode::Hidden),
+    );
+    let now = SystemTime::now();
+    let taken = (0..100).filter(|_| trace.has_room(now, 10)).count();
+    assert_eq!(taken, 10);
+    assert!(trace.has_room(now + Duration::from_secs(1), 10));
+}
