@@ -164,6 +164,43 @@ test("clients are put in order by the server", async () => {
   assert.deepEqual(wrong, []);
 });
 
+test("s93 topics, a timeline, drops and a trace are seen, with hostile names and payloads", async () => {
+  const topic = "line/<b>bold</b>";
+  await go("/topics");
+  await page.getByRole("tree").or(page.getByText("No topics yet")).first().waitFor();
+  await go("/tracing");
+  await page.getByRole("button", { name: "New trace" }).click();
+  await dialog().getByLabel("Of").selectOption("topic");
+  await dialog().getByLabel("Value").fill("line/#");
+  await dialog().getByLabel("Name").fill("watched");
+  await dialog().getByLabel("Payloads").selectOption("text");
+  await dialog().getByRole("button", { name: "Start" }).click();
+  await row("watched").waitFor();
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${running.mqtt}`, { clientId: HOSTILE, reconnectPeriod: 0 });
+  client.on("error", () => undefined);
+  await client.publishAsync(topic, '{"v":"<img src=x onerror=alert(1)>"}', { qos: 1 });
+  await page.locator(".tail", { hasText: '"event":"received"' }).waitFor();
+  await page.locator(".tail", { hasText: topic }).waitFor();
+  await row("watched").getByRole("button", { name: "Stop" }).click();
+  await said("Stopped");
+  await row("watched").getByText("stopped").waitFor();
+  await go(`/topics?topic=${encodeURIComponent(topic)}`);
+  await page.getByText("onerror=alert(1)").first().waitFor();
+  await page.locator(".tree-row", { hasText: "<b>bold</b>" }).waitFor();
+  await go(`/clients/${encodeURIComponent(HOSTILE)}?tab=timeline`);
+  await page.locator(".timeline li", { hasText: "connected" }).first().waitFor();
+  await go("/drops");
+  await page.getByText("since the server started").waitFor();
+  await go("/slow");
+  await page.getByText("Nobody is slow").waitFor();
+  await go("/tracing");
+  await row("watched").getByRole("button", { name: "Remove" }).click();
+  await row("watched").waitFor({ state: "detached" });
+  assert.equal(await page.locator("main img, main b:has-text('bold')").count(), 0);
+  await client.endAsync();
+  assert.deepEqual(wrong, []);
+});
+
 test("users and groups are made, changed, imported and removed", async () => {
   await go("/users?tab=groups");
   await page.getByRole("button", { name: "New group" }).click();

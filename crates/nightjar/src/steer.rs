@@ -124,7 +124,6 @@ pub(crate) struct Steer {
     started: SystemTime,
     is_ending: AtomicBool,
     node: String,
-    data_dir: PathBuf,
     /// Files that the process may have open.
     descriptors: Option<u64>,
     /// The memory budget that holds; zero: there is none.

@@ -154,7 +154,8 @@ export interface TopicValue {
   truncated?: boolean;
   qos: number;
   retain: boolean;
-  at: string;
+  /** Not known of some retained messages. */
+  at?: string | null;
   properties?: Record<string, unknown> | null;
 }
 export type LastValue = TopicValue & { history?: TopicValue[] };

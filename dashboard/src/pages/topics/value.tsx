@@ -137,7 +137,7 @@ const COLORS = ["--teal", "--blue", "--amber", "--violet", "--red"];
 function Numbers({ history }: { history: TopicValue[] }) {
   const { times, curves } = useMemo(() => {
     const seen = new Map(history.map((one) => [`${one.at} ${one.payload}`, one]));
-    const sorted = [...seen.values()].sort((a, b) => a.at.localeCompare(b.at));
+    const sorted = [...seen.values()].flatMap((one) => (one.at ? [{ ...one, at: one.at }] : [])).sort((a, b) => a.at.localeCompare(b.at));
     const rows = sorted.map((one) => numbers(fromBase64(one.payload)));
     const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].slice(0, COLORS.length);
     return {
