@@ -78,6 +78,8 @@ export const listeners: T.Listener[] = (["tcp", "tls", "ws", "unix"] as const).m
   accepted: 912_000 * (n + 1),
   refused: n === 1 ? 112 : 0,
   failed_handshakes: n === 1 ? 2011 : 0,
+  new_handshakes: n === 1 ? 410_000 : 0,
+  resumed_handshakes: n === 1 ? 502_000 : 0,
   max_connections: n === 1 ? 100_000 : null,
   certificates:
     n === 1

@@ -217,10 +217,10 @@ export const drops: T.Drops = {
 export const slow: T.SlowSubscription[] = clients.slice(60, 84).map((client, n) => ({ clientid: client.clientid, topic: `plant/${PLACES[n % 4]}/${KINDS[n % 8]}/state`, timespan_ms: Math.round(9200 / (n + 1)), last_update: at(n * 11) }));
 
 export const alarms: T.Alarm[] = [
-  { name: "certificate_expiry", about: "plant-tls", message: "The certificate of listener plant-tls expires in 9 days", activate_at: at(40_000), last_at: at(40_000), count: 1 },
+  { name: "certificate_expiry", about: "plant-tls", message: "The certificate of listener plant-tls expires in 9 days", severity: "warning", activate_at: at(40_000), last_at: at(40_000), count: 1 },
   { name: "drops", about: HOSTILE[0] ?? "", message: "More than 1 % of the messages to berlin-scada-007 are dropped", severity: "critical", activate_at: at(240), last_at: at(30), count: 7 },
 ];
-export const pastAlarms: T.Alarm[] = [{ name: "slow_sync", about: "store", message: "The disk takes longer than 500 ms to sync", activate_at: at(400_000), last_at: at(399_500), deactivate_at: at(399_100), count: 3 }];
+export const pastAlarms: T.Alarm[] = [{ name: "slow_sync", about: "store", message: "The disk takes longer than 500 ms to sync", severity: "warning", activate_at: at(400_000), last_at: at(399_500), deactivate_at: at(399_100), count: 3 }];
 
 export const TOML = `# What the server of the plant does.
 [server]

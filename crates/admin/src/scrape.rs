@@ -1,7 +1,7 @@
 //! The port of metrics, for who cannot sign in: it has metrics and health, and nothing else.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -28,6 +28,10 @@ impl Entrance for ScrapeEntrance {
 
     async fn accept(&self) -> io::Result<Self::Link> {
         self.listener.accept().await
+    }
+
+    fn address((_, peer): &Self::Link) -> Option<IpAddr> {
+        Some(peer.ip())
     }
 
     fn serve(

@@ -209,7 +209,7 @@ impl Doors {
             watch: certificates::watch(mailboxes.clone(), Arc::clone(bell))?,
         };
         let watched = open.watched.into_iter();
-        watched.for_each(|one| running.watch(Watch::Add(one)));
+        watched.for_each(|one| running.watch(Watch::Add(Box::new(one))));
         let mut live = self.live();
         live.running = Some(running);
         live.authorities.keep(config)
@@ -269,7 +269,7 @@ impl Running {
             Err(error) => error!(%address, protocol, listener, %error, "listener not opened"),
         }
         if let Some(watched) = opened.watched {
-            self.watch(Watch::Add(watched));
+            self.watch(Watch::Add(Box::new(watched)));
         }
     }
 

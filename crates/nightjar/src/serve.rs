@@ -109,10 +109,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let form = Form::of(plan.config.log.format);
     let log = Log::start(form, plan.config.log.level)?;
     log_panics();
-    let descriptors = net::raise_descriptor_limit().unwrap_or_else(|error| {
-        warn!(%error, "the limit of open files stays as it is");
-        None
-    });
+    let descriptors = descriptors();
 
     let start = Instant::now();
     let Some((storage, recovered)) = open_store(&plan, start, &requests, &inbox)? else {
@@ -154,12 +151,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let steering = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
-    announce(
-        &plan,
-        &doors,
-        board(steering.api.as_ref(), &plan)?.as_ref(),
-        form,
-    );
+    let board = board(steering.api.as_ref(), &plan)?;
+    announce(&plan, &doors, board.as_ref(), form);
 
     let mut server = Server {
         config: plan.config,
@@ -188,6 +181,14 @@ fn kept(plan: &Plan, requests: Sender<Request>) -> Kept {
         // If nobody listens any more, who waits for an answer hears that.
         Box::new(move |reread| drop(requests.send(Request::Reread(reread)))),
     )
+}
+
+/// Files that the process may have open from now on; `None`: as many as it likes.
+fn descriptors() -> Option<u64> {
+    net::raise_descriptor_limit().unwrap_or_else(|error| {
+        warn!(%error, "the limit of open files stays as it is");
+        None
+    })
 }
 
 /// Sends a request when it is dropped, by a panic too.

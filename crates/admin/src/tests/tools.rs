@@ -91,7 +91,7 @@ impl Logging for Fake {
     }
 
     fn set_level(&self, level: Level, record: &Record) -> Result<(), Failure> {
-        record.done(Some(&self.level()), Some(&level))?;
+        record.done(Some(&Logging::level(self)), Some(&level))?;
         *self.level.lock().unwrap() = level;
         Ok(())
     }

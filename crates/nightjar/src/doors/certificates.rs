@@ -223,7 +223,7 @@ fn looks(files: &TlsFiles) -> Vec<Look> {
 /// What changes about what is watched.
 pub(crate) enum Watch {
     /// These too.
-    Add(Watched),
+    Add(Box<Watched>),
     /// Those of this listener no more.
     Remove(String),
 }
@@ -246,7 +246,7 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>, bell: Arc<Bell>) -> io::Result<S
                     false => changed.recv_timeout(INTERVAL),
                 };
                 match heard {
-                    Ok(Watch::Add(one)) => watched.push(one),
+                    Ok(Watch::Add(one)) => watched.push(*one),
                     Ok(Watch::Remove(listener)) => {
                         let gone = watched.extract_if(.., |one| one.listener == listener);
                         gone.for_each(|mut one| one.leave(&bell));
@@ -315,9 +315,9 @@ mod tests {
         assert!(raised(&mut watched).is_empty());
         fs::write(&files.certificates[0].key, "no key").unwrap();
         assert!(!watched.take_over());
-        let refused = ("certificates_refused".to_owned(), "tls".to_owned(), 1);
-        assert_eq!(raised(&mut watched), [refused.clone()]);
-        assert_eq!(raised(&mut watched), [refused], "it is told once");
+        let refused = vec![("certificates_refused".to_owned(), "tls".to_owned(), 1)];
+        assert_eq!(raised(&mut watched), refused);
+        assert_eq!(raised(&mut watched), refused, "it is told once");
         write(&files, 4001);
         assert!(watched.take_over());
         assert!(raised(&mut watched).is_empty());

@@ -44,13 +44,7 @@ impl Bell {
     }
 
     /// Something is wrong, or still is.
-    pub(crate) fn raise(
-        &self,
-        severity: Severity,
-        name: &str,
-        about: &str,
-        words: &str,
-    ) -> Raised {
+    pub(crate) fn raise(&self, severity: Severity, name: &str, about: &str, words: &str) -> Raised {
         let raised = self.alarms.raise(severity, name, about, words);
         if raised != Raised::New {
             return raised;

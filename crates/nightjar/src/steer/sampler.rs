@@ -169,7 +169,9 @@ impl Looking {
                     name,
                     about,
                     words,
-                } => bell.raise(severity, name, &about, &words),
+                } => {
+                    bell.raise(severity, name, &about, &words);
+                }
                 Change::Clear { name, about } => bell.clear(name, &about),
             }
         }

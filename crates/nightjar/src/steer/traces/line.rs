@@ -143,9 +143,7 @@ fn step_text(step: &Stepped, encode: PayloadEncode) -> Text<'_> {
         (text.qos, text.retain, text.size) = (Some(qos), retain, Some(size));
         text.payload = match encode {
             PayloadEncode::Hidden => None,
-            PayloadEncode::Text => {
-                Some(String::from_utf8_lossy(&step.payload).into_owned())
-            }
+            PayloadEncode::Text => Some(String::from_utf8_lossy(&step.payload).into_owned()),
             PayloadEncode::Hex => Some(
                 step.payload
                     .iter()
