@@ -193,7 +193,7 @@ def test_an_overview_and_what_was_lately(running):
     server.stop()
     assert (server.data_dir / "history").stat().st_size < 200_000
     server.start()
-    server.until_events("serving")
+    server.until_events("serving", 2)
     again = control(server, "GET", "/monitor?latest=3600")
     assert again[0] == lately[0]
     # A torn file is told, and begun anew.
@@ -201,7 +201,7 @@ def test_an_overview_and_what_was_lately(running):
     torn = (server.data_dir / "history").read_bytes()[:-5]
     (server.data_dir / "history").write_bytes(torn)
     server.start()
-    server.until_events("serving")
+    server.until_events("serving", 3)
     assert "the figures of earlier cannot be read: they begin anew" in server.log()
     assert lately[0] not in control(server, "GET", "/monitor?latest=3600")
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use auth::{Admitted, Identity, Outcome, Request};
 use broker::shared::Revoked;
-use broker::{BrokerConfig, Control, Counter, DropReason, Event, EventSink};
+use broker::{BrokerConfig, Control, DropReason, Event, EventSink};
 use codec::{Packet, Will};
 use hostile::*;
 use sim::guard::{Clerk, book};
