@@ -103,8 +103,14 @@ def test_a_trace_has_each_step_of_a_message_and_nothing_of_others(running):
     # A trace stays behind the server, and is over then.
     server.stop()
     server.start()
-    server.until_events("serving")
-    assert {row["name"]: row["status"] for row in steer("trace", "list")} == {"one": "stopped", "two": "stopped"}
+
+    def states():
+        try:
+            return {row["name"]: row["status"] for row in steer("trace", "list")}
+        except Told as told:
+            return str(told)
+
+    until(states, lambda it: it == {"one": "stopped", "two": "stopped"})
     steer("trace", "remove", "two")
     assert not os.path.exists(file)
     with pytest.raises(Told, match="no trace"):

@@ -80,20 +80,7 @@ pub(crate) fn log(event: &Event) {
             expired, lost, "session ended with messages waiting"
         ),
         Event::Denied(denial) => log_denial(denial),
-        Event::Subscribed { client, filter, .. } => {
-            trace!(
-                client = &*shown(client.as_str()),
-                filter = &*shown(filter),
-                "subscribed"
-            );
-        }
-        Event::Unsubscribed { client, filter, .. } => {
-            trace!(
-                client = &*shown(client.as_str()),
-                filter = &*shown(filter),
-                "unsubscribed"
-            );
-        }
+        Event::Subscribed { .. } | Event::Unsubscribed { .. } => log_subscription(event),
         Event::StoreFailed { .. } | Event::MessageDamaged { .. } => log_store(event),
         Event::Unencodable { peer, packet } => error!(
             %peer,
@@ -123,6 +110,18 @@ fn log_rejection(event: &Event) {
     let client = client.as_ref().map(|client| shown(client.as_str()));
     let user = user.as_deref().map(shown);
     info!(client = client.as_deref(), user = user.as_deref(), %peer, reason, detail, why = said(why), "connection refused");
+}
+
+/// Logs what a client wants and wants no more, for who wants to know everything.
+fn log_subscription(event: &Event) {
+    let (client, filter, words) = match event {
+        Event::Subscribed { client, filter, .. } => (client, filter, "subscribed"),
+        Event::Unsubscribed { client, filter, .. } => (client, filter, "unsubscribed"),
+        // The others are about no subscription.
+        _ => return,
+    };
+    let (client, filter) = (&*shown(client.as_str()), &*shown(filter));
+    trace!(client, filter, "{words}");
 }
 
 /// Logs that somebody was not allowed what he wanted.

@@ -89,28 +89,9 @@ impl Timelines {
             return;
         }
         match event {
-            Event::Connected {
-                client,
-                peer,
-                version,
-                keep_alive,
-                session_present,
-                user,
-                provider,
-                ..
-            } => {
-                if provider.is_some() {
-                    let user = user.as_deref().map(cut);
-                    let said = Said::Authenticated(provider.as_deref().map(cut), user);
-                    self.push(client, TimelineKind::Authenticated, Some(*peer), said);
-                }
-                let said = Said::Connected {
-                    version: *version,
-                    keep_alive: *keep_alive,
-                    resumed: *session_present,
-                };
-                self.push(client, TimelineKind::Connected, Some(*peer), said);
-            }
+            Event::Connected { .. } => self.connected(event),
+            Event::Rejected { .. } => self.rejected(event),
+            Event::Subscribed { .. } | Event::Unsubscribed { .. } => self.subscription(event),
             Event::Disconnected {
                 client,
                 peer,
@@ -122,31 +103,9 @@ impl Timelines {
                 };
                 self.push(client, kind, Some(*peer), Said::Why(reason.as_str()));
             }
-            Event::Rejected {
-                client: Some(client),
-                peer,
-                reason,
-                why,
-                ..
-            } => {
-                let kind = match reason {
-                    CloseReason::Banned | CloseReason::Refused(ReasonCode::Banned) => {
-                        TimelineKind::Ban
-                    }
-                    CloseReason::Refused(ReasonCode::QuotaExceeded) => TimelineKind::Quota,
-                    _ => TimelineKind::Refused,
-                };
-                let why = if why.is_empty() { reason.as_str() } else { why };
-                self.push(client, kind, Some(*peer), Said::Why(why));
-            }
             Event::TakenOver { client, old, new } => {
-                let words = format!("from {old}").into_boxed_str();
-                self.push(
-                    client,
-                    TimelineKind::Takeover,
-                    Some(*new),
-                    Said::Words(words),
-                );
+                let said = Said::Words(format!("from {old}").into());
+                self.push(client, TimelineKind::Takeover, Some(*new), said);
             }
             Event::Denied(denial) => {
                 if let Some(client) = &denial.client {
@@ -155,6 +114,66 @@ impl Timelines {
                     self.push(client, TimelineKind::Denied, denial.peer, said);
                 }
             }
+            Event::SessionEnded { client, lost, .. } => {
+                let said = Said::Lost(*lost);
+                self.push(client, TimelineKind::SessionEnded, None, said);
+            }
+            Event::StoreFailed { .. }
+            | Event::MessageDamaged { .. }
+            | Event::Unencodable { .. }
+            | Event::Reloaded { .. } => {}
+        }
+    }
+
+    fn connected(&self, event: &Event) {
+        let Event::Connected {
+            client,
+            peer,
+            version,
+            keep_alive,
+            session_present,
+            user,
+            provider,
+            ..
+        } = event
+        else {
+            return;
+        };
+        if provider.is_some() {
+            let user = user.as_deref().map(cut);
+            let said = Said::Authenticated(provider.as_deref().map(cut), user);
+            self.push(client, TimelineKind::Authenticated, Some(*peer), said);
+        }
+        let said = Said::Connected {
+            version: *version,
+            keep_alive: *keep_alive,
+            resumed: *session_present,
+        };
+        self.push(client, TimelineKind::Connected, Some(*peer), said);
+    }
+
+    fn rejected(&self, event: &Event) {
+        let Event::Rejected {
+            client: Some(client),
+            peer,
+            reason,
+            why,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let kind = match reason {
+            CloseReason::Banned | CloseReason::Refused(ReasonCode::Banned) => TimelineKind::Ban,
+            CloseReason::Refused(ReasonCode::QuotaExceeded) => TimelineKind::Quota,
+            _ => TimelineKind::Refused,
+        };
+        let why = if why.is_empty() { reason.as_str() } else { why };
+        self.push(client, kind, Some(*peer), Said::Why(why));
+    }
+
+    fn subscription(&self, event: &Event) {
+        match event {
             Event::Subscribed {
                 client,
                 peer,
@@ -168,13 +187,8 @@ impl Timelines {
                     Err(ReasonCode::NotAuthorized) => return,
                     Err(_) => TimelineKind::Refused,
                 };
-                let granted = granted.map(|qos| qos.bits());
-                self.push(
-                    client,
-                    kind,
-                    Some(*peer),
-                    Said::Filter(cut(filter), granted),
-                );
+                let said = Said::Filter(cut(filter), granted.map(|qos| qos.bits()));
+                self.push(client, kind, Some(*peer), said);
             }
             Event::Unsubscribed {
                 client,
@@ -184,15 +198,8 @@ impl Timelines {
                 let said = Said::Filter(cut(filter), Ok(0));
                 self.push(client, TimelineKind::Unsubscribed, Some(*peer), said);
             }
-            Event::SessionEnded { client, lost, .. } => {
-                let said = Said::Lost(*lost);
-                self.push(client, TimelineKind::SessionEnded, None, said);
-            }
-            Event::Rejected { client: None, .. }
-            | Event::StoreFailed { .. }
-            | Event::MessageDamaged { .. }
-            | Event::Unencodable { .. }
-            | Event::Reloaded { .. } => {}
+            // The others are about no subscription.
+            _ => {}
         }
     }
 

@@ -120,7 +120,7 @@ impl Explorer {
 /// Brings what workers tell of into the tree, as long as somebody looks.
 fn follow(explorer: &Weak<Explorer>) {
     loop {
-        thread::sleep(TICK);
+        thread::park_timeout(TICK);
         if !explorer.upgrade().is_some_and(|explorer| explorer.fetch()) {
             return;
         }

@@ -229,7 +229,7 @@ fn lines(way: &Way, name: &str, until: Until) -> Result<(), Failure> {
         if is_over {
             return Ok(());
         }
-        thread::sleep(PAUSE);
+        thread::park_timeout(PAUSE);
     }
 }
 
