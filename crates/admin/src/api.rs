@@ -110,7 +110,6 @@ impl Api {
         let scraped = settings.metrics.map(listen).transpose()?;
         let metrics = scraped.as_ref().map(|(_, address)| *address);
         let runtime = runtime(settings.requests)?;
-        let (requests, limit) = (settings.requests, settings.time_limit);
         let (stop, stopped) = watch::channel(());
         let ending = stopped.clone();
         let state = State::new(
@@ -118,8 +117,8 @@ impl Api {
             audit,
             denials,
             Arc::clone(&staff),
-            requests,
-            limit,
+            settings.requests,
+            settings.time_limit,
             ending,
         );
         let router = routes::router(&state);

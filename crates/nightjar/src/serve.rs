@@ -117,11 +117,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         return Ok(ExitCode::SUCCESS);
     };
     let seen = Arc::new(Seen::new(&plan.config.limits, usize::from(plan.workers)));
-    let events = Arc::new(Alarmed {
-        log: log.events(),
-        seen: Arc::clone(&seen),
-        requests: requests.clone(),
-    });
+    let events = alarmed(&log, &seen, &requests);
     let shared = Shared::new(broker_config(&plan, &doors, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
@@ -170,6 +166,15 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// What happens is logged, and looked at for alarms.
+fn alarmed(log: &Log, seen: &Arc<Seen>, requests: &Sender<Request>) -> Arc<Alarmed> {
+    Arc::new(Alarmed {
+        log: log.events(),
+        seen: Arc::clone(seen),
+        requests: requests.clone(),
+    })
 }
 
 /// The configuration, with the way to have it read again.

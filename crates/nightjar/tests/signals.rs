@@ -57,7 +57,9 @@ fn s48_a_reload_asks_again_about_who_is_in() {
     fs::write(&file, USERS).expect("a file");
     let mut server = Server::start(
         "users",
-        &format!("[[authentication]]\ntype = \"passwords\"\nfile = {file:?}\n"),
+        &format!(
+            "access.no_match = \"allow\"\n[[authentication]]\ntype = \"passwords\"\nfile = {file:?}\n"
+        ),
     );
     let mut link = TcpStream::connect(server.addresses[0]).expect("a connection");
     let patience = Some(Duration::from_secs(20));

@@ -14,7 +14,7 @@ use hostile::*;
 use sim::guard::{book, refused};
 use sim::peer::connect;
 use sim::{Peer, Universe};
-use types::{Core, QoS, ReasonCode, WorkerId};
+use types::{QoS, ReasonCode, WorkerId};
 
 const ALL: &str = "allow both #";
 

@@ -281,7 +281,15 @@ mod tests {
         params.not_after = date_time_ymd(year, 1, 1);
         let made = params.self_signed(&key).unwrap();
         fs::write(&files.certificates[0].chain, made.pem()).unwrap();
-        fs::write(&files.certificates[0].key, key.serialize_pem()).unwrap();
+        write_key(files, &key.serialize_pem());
+    }
+
+    /// A key that others can read is refused (S99).
+    fn write_key(files: &TlsFiles, text: &str) {
+        let key = &files.certificates[0].key;
+        fs::write(key, text).unwrap();
+        #[cfg(unix)]
+        fs::set_permissions(key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
 
     #[test]
@@ -313,7 +321,7 @@ mod tests {
             found
         };
         assert!(raised(&mut watched).is_empty());
-        fs::write(&files.certificates[0].key, "no key").unwrap();
+        write_key(&files, "no key");
         assert!(!watched.take_over());
         let refused = vec![("certificates_refused".to_owned(), "tls".to_owned(), 1)];
         assert_eq!(raised(&mut watched), refused);
@@ -321,7 +329,7 @@ mod tests {
         write(&files, 4001);
         assert!(watched.take_over());
         assert!(raised(&mut watched).is_empty());
-        fs::write(&files.certificates[0].key, "no key").unwrap();
+        write_key(&files, "no key");
         assert!(!watched.take_over());
         assert_eq!(raised(&mut watched).len(), 1);
         watched.leave(&bell);

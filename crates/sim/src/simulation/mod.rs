@@ -186,7 +186,11 @@ impl Simulation {
                     .ok_or_else(|| Failure(format!("{client} is nobody")))?;
                 self.reference.expired(number, messages)
             }
-            Event::SessionEnded { .. } | Event::Rejected { .. } | Event::Reloaded { .. } => Ok(()),
+            Event::SessionEnded { .. }
+            | Event::Rejected { .. }
+            | Event::Subscribed { .. }
+            | Event::Unsubscribed { .. }
+            | Event::Reloaded { .. } => Ok(()),
             other => Err(Failure(format!("nothing should cause {other:?}"))),
         }
     }
