@@ -122,7 +122,7 @@ function Answer({ answer }: { answer: Explained }) {
             ) : (
               <>
                 <Text v={answer.why} />
-                {answer.rule && (
+                {answer.rule && answer.rule !== answer.why && (
                   <>
                     {" "}
                     (<Text mono v={answer.rule} />)
