@@ -151,7 +151,7 @@ def test_a_timeline_tells_what_happened_to_a_client(running):
     with pytest.raises(Refused):
         Peer(server, V5, client_id=name).connect()
     events = [row["event"] for row in reversed(steer("timeline", name))]
-    assert events == ["connected", "subscribed", "unsubscribed", "takeover", "disconnected", "connected", "ban", "ban"]
+    assert events == ["connected", "subscribed", "unsubscribed", "takeover", "disconnected", "connected", "ban", "denied", "ban"]
     assert steer("timeline", "nobody") == []
 
 
