@@ -85,12 +85,14 @@ impl Worker {
             receipt,
             skip: None,
         };
-        if self.watch.is_on {
+        if self.watch.is_on
+            && let Some(arrival) = self.watch.arrival()
+        {
             let what = What::Received {
                 packet_id: None,
                 dup: false,
             };
-            self.tell_of_arrival(None, way.route.topic(), parts, what);
+            self.tell_of_arrival(None, way.route.topic(), parts, what, arrival);
         }
         let taken = self
             .refusal(&way, (qos, retain), receipt)

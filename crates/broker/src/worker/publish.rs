@@ -252,8 +252,10 @@ impl Worker {
                 receipt.begun = self.begun(session, publish.packet_id, way.durability);
             }
         }
-        if self.watch.is_on {
-            self.tell_received(session, way.route.topic(), publish);
+        if self.watch.is_on
+            && let Some(arrival) = self.watch.arrival()
+        {
+            self.tell_received(session, way.route.topic(), publish, arrival);
         }
         let refused = skip.clone();
         let whom = Whom { receipt, skip };
@@ -510,7 +512,7 @@ impl Worker {
     /// Delivers here, and by mail to the other workers. Whether there was any recipient.
     fn deliver_route(&mut self, fanout: &mut Fanout<'_>) -> bool {
         let route = fanout.route;
-        if self.watch.is_on {
+        if self.watch.is_every {
             self.tell_routed(fanout);
         }
         if route.is_empty() {
@@ -665,7 +667,7 @@ impl Worker {
             let session = Some(way.session);
             self.lost(refused.drop, session, Some(topic), Some(publish.qos), size);
         }
-        if self.watch.is_on {
+        if self.watch.is_every {
             self.tell_answered(way.session, way.route.topic(), reason_of(&taken));
         }
         let Some(packet_id) = publish.packet_id else {
@@ -716,12 +718,14 @@ impl Worker {
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
         let session = parts.publisher.map(|publisher| publisher.key);
-        if self.watch.is_on {
+        if self.watch.is_on
+            && let Some(arrival) = self.watch.arrival()
+        {
             let what = What::Received {
                 packet_id: None,
                 dup: false,
             };
-            self.tell_of_arrival(session, route.topic(), parts, what);
+            self.tell_of_arrival(session, route.topic(), parts, what, arrival);
         }
         if let Err(refused) = self.publish_parts(&route, parts, Whom::default(), now) {
             let (topic, size) = (route.topic(), parts.payload.len());

@@ -29,7 +29,9 @@ const LOSSES: u32 = 16;
 pub(super) struct Watch {
     /// Somebody does.
     pub(super) is_on: bool,
-    pub(super) watchers: Watchers,
+    /// Somebody follows each message, and is told of each of its steps.
+    pub(super) is_every: bool,
+    watchers: Watchers,
     samples: Samples,
     losses: Losses,
 }
@@ -64,6 +66,13 @@ impl Samples {
             self.left = SAMPLES;
         }
     }
+}
+
+/// A message that comes in, and is told of.
+#[derive(Clone, Copy)]
+pub(super) struct Arrival {
+    /// How many it stands for, if it is a sample.
+    sampled: Option<u32>,
 }
 
 /// How many losses of this turn were told.
@@ -137,6 +146,16 @@ impl<'a> Lost<'a> {
 }
 
 impl Watch {
+    /// Whether it is told that a message comes in, while somebody watches. Asked once for each.
+    #[inline]
+    pub(super) fn arrival(&mut self) -> Option<Arrival> {
+        let sampled = match &self.watchers.some {
+            Some(_) => self.samples.weight(),
+            None => None,
+        };
+        (self.is_every || sampled.is_some()).then_some(Arrival { sampled })
+    }
+
     pub(super) fn end_turn(&mut self, now: Time) {
         self.losses = Losses::default();
         if self.is_on {
@@ -178,7 +197,8 @@ impl Watch {
 impl Worker {
     /// Somebody watches, or nobody any more.
     pub(super) fn on_watch(&mut self, watchers: Watchers) {
-        self.watch.is_on = watchers.every.is_some() || watchers.some.is_some();
+        self.watch.is_every = watchers.every.is_some();
+        self.watch.is_on = self.watch.is_every || watchers.some.is_some();
         self.watch.watchers = watchers;
     }
 
@@ -186,10 +206,11 @@ impl Worker {
     #[cold]
     #[inline(never)]
     pub(super) fn tell_received(
-        &mut self,
+        &self,
         session: SessionKey,
         topic: &Arc<str>,
         publish: &Publish<'_>,
+        arrival: Arrival,
     ) {
         let parts = MessageParts {
             properties: publish.properties.forward_bytes.unwrap_or_default(),
@@ -204,25 +225,21 @@ impl Worker {
             packet_id: publish.packet_id,
             dup: publish.dup,
         };
-        self.tell_of_arrival(Some(session), topic, parts, what);
+        self.tell_of_arrival(Some(session), topic, parts, what, arrival);
     }
 
     /// A message begins its way.
+    #[cold]
     #[inline(never)]
     pub(super) fn tell_of_arrival(
-        &mut self,
+        &self,
         session: Option<SessionKey>,
         topic: &Arc<str>,
         message: MessageParts<'_>,
         what: What,
+        arrival: Arrival,
     ) {
-        let weight = match &self.watch.watchers.some {
-            Some(_) => self.watch.samples.weight(),
-            None => None,
-        };
-        if weight.is_none() && self.watch.watchers.every.is_none() {
-            return;
-        }
+        let weight = arrival.sampled;
         let client = session.and_then(|session| self.clients.at(session));
         let mut step = Step {
             worker: self.id,
@@ -309,18 +326,13 @@ impl Worker {
     /// A message was written to a client.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell_sent(
-        &self,
-        key: SessionKey,
-        topic: &Arc<str>,
-        message: MessageParts<'_>,
-        copy: Copy<'_>,
-    ) {
+    pub(super) fn tell_sent(&self, key: SessionKey, copy: Copy<'_>, fanout: &Fanout<'_>) {
         let what = What::Sent {
             packet_id: copy.packet_id,
             qos: copy.qos,
             dup: copy.dup,
         };
+        let (topic, message) = (fanout.route.topic(), fanout.parts);
         self.tell_step(Some(key), Some(topic), Some(message), what);
     }
 
@@ -365,6 +377,20 @@ impl Worker {
         let topic = outbound.body.message().map(|message| message.topic());
         let size = outbound.body.size();
         self.lost(why, Some(key), topic, Some(outbound.qos), size);
+    }
+
+    /// Counts that the message at hand is lost for one client, and tells of it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn lost_copy(
+        &mut self,
+        reason: DropReason,
+        key: SessionKey,
+        qos: QoS,
+        fanout: &Fanout<'_>,
+    ) {
+        let (topic, size) = (fanout.route.topic(), fanout.parts.payload.len());
+        self.lost(reason, Some(key), Some(topic), Some(qos), size);
     }
 
     /// Counts a loss of one message, and tells of it. `session` is that of who should have had it
