@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.peer import V5, Peer
-from harness.server import free_port
+from harness.server import ServerEnded, free_port
 from harness.steer import Steer
 
 #: Alarms are over after ten seconds without a reason; the rest is for slow machines.
@@ -128,6 +128,17 @@ def until(wanted, seconds=OVER):
         if found:
             return found
         assert time.monotonic() < deadline, "it does not come"
+
+
+def test_a_port_of_metrics_that_is_taken_refuses_the_start_by_its_name(own_server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = f'[metrics]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+        # A dashboard that nobody asked for may be missing; metrics that somebody asked for may not.
+        enabled = {"NIGHTJAR__DASHBOARD__ENABLED": "true"}
+        server = own_server(config=config, environment=enabled)
+        with pytest.raises(ServerEnded) as failed:
+            server.start(attempts=1)
+    assert "set `metrics.listen` to another" in str(failed.value)
 
 
 def test_s91_metrics_want_a_key_or_their_own_port(running):

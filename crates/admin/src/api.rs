@@ -1,5 +1,6 @@
 //! The thread that serves.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::control::{Control, ControlEntrance};
 #[cfg(unix)]
 use crate::http::serve::{Bounds, serve};
 #[cfg(unix)]
-use crate::http::state::{STRANGERS, State};
+use crate::http::state::{SCRAPES, STRANGERS, State};
 #[cfg(unix)]
 use crate::routes;
 #[cfg(unix)]
@@ -36,6 +37,8 @@ pub struct Settings {
     pub web: Option<web::Settings>,
     /// The port of metrics, if there is one: who reaches it reads them without signing in.
     pub metrics: Option<SocketAddr>,
+    /// Names that the port of metrics may be called by, beside addresses and `localhost`.
+    pub metrics_hosts: Vec<String>,
     /// The file of administrators and keys. Its folder exists.
     pub staff: PathBuf,
     /// The file in which the one-time code for the first administrator is kept, if it is: it is removed
@@ -62,6 +65,7 @@ impl Settings {
             socket: None,
             web: None,
             metrics: None,
+            metrics_hosts: Vec::new(),
             staff,
             setup_code: None,
             connections: 256,
@@ -105,9 +109,12 @@ impl Api {
         let staff = Arc::new(staff.with_code_in(settings.setup_code.clone()));
         let socket = settings.socket.as_deref().map(Control::bind).transpose()?;
         let port = settings.web.as_ref().map(|web| web.address);
-        let port = port.map(listen).transpose()?;
+        let port = port.map(|at| listen(at).map_err(|error| Problem::Web(at, error)));
+        let port = port.transpose()?;
         let address = port.as_ref().map(|(_, address)| *address);
-        let scraped = settings.metrics.map(listen).transpose()?;
+        let scraped = settings.metrics;
+        let scraped = scraped.map(|at| listen(at).map_err(|error| Problem::Metrics(at, error)));
+        let scraped = scraped.transpose()?;
         let metrics = scraped.as_ref().map(|(_, address)| *address);
         let runtime = runtime(settings.requests)?;
         let (stop, stopped) = watch::channel(());
@@ -136,7 +143,8 @@ impl Api {
                 .web
                 .zip(port)
                 .map(|(web, (listener, _))| by_port(listener, &web, Arc::clone(&staff), router));
-            let by_scrape = scraped.map(|(listener, _)| by_scrape(listener, &state));
+            let by_scrape =
+                scraped.map(|(listener, _)| by_scrape(listener, &settings.metrics_hosts, &state));
             (
                 by_socket.transpose()?,
                 by_port.transpose()?,
@@ -205,7 +213,7 @@ impl Api {
 #[cfg(unix)]
 fn blocking(requests: u16) -> usize {
     let by_doors = usize::from(requests).saturating_mul(2);
-    by_doors.saturating_add(STRANGERS.into())
+    by_doors.saturating_add(usize::from(STRANGERS.saturating_add(SCRAPES)))
 }
 
 #[cfg(unix)]
@@ -241,10 +249,14 @@ fn by_port(
 }
 
 #[cfg(unix)]
-fn by_scrape(listener: std::net::TcpListener, state: &State) -> Result<ScrapeEntrance, Problem> {
+fn by_scrape(
+    listener: std::net::TcpListener,
+    hosts: &[String],
+    state: &State,
+) -> Result<ScrapeEntrance, Problem> {
     Ok(ScrapeEntrance {
         listener: tokio::net::TcpListener::from_std(listener).map_err(Problem::Thread)?,
-        hosts: Arc::new(Hosts::new(&[])),
+        hosts: Arc::new(Hosts::new(hosts)),
         router: routes::scraped(state),
     })
 }
@@ -263,13 +275,11 @@ async fn served(
 }
 
 #[cfg(unix)]
-fn listen(at: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), Problem> {
-    let bound = std::net::TcpListener::bind(at).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|error| Problem::Web(at, error))
+fn listen(at: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+    let listener = std::net::TcpListener::bind(at)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 impl Drop for Api {

@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`serve`] | connections: how many, how large a header, how long idle, how they end |
+//! | [`crowd`] | places that one cannot take all |
 //! | [`progress`] | a stream whose other side has to take what is written |
 //! | [`guard`] | a request before and after its route: permission, how many, how long, audit |
 //! | [`state`] | [`State`](state::State): what routes work with |
@@ -11,6 +12,7 @@
 //! | [`upload`] | a body that is read as it comes |
 //! | [`download`] | a body that is written as it goes |
 
+pub(crate) mod crowd;
 pub(crate) mod download;
 pub(crate) mod guard;
 pub(crate) mod input;

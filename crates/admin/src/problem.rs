@@ -22,6 +22,8 @@ pub enum Problem {
     Staff(PathBuf, io::Error),
     /// The dashboard cannot listen where it is to.
     Web(SocketAddr, io::Error),
+    /// The port of metrics cannot be opened.
+    Metrics(SocketAddr, io::Error),
     /// The system gives no random numbers.
     Random,
     /// The system gives no thread or no event queue.
@@ -65,6 +67,10 @@ impl fmt::Display for Problem {
                 "the dashboard cannot listen on {address}: {error}; set `dashboard.address` to \
                  another, or `dashboard.enabled = false`"
             ),
+            Self::Metrics(address, error) => write!(
+                f,
+                "metrics cannot be told at {address}: {error}; set `metrics.listen` to another"
+            ),
             Self::Random => f.write_str("the system gives no random numbers"),
             Self::Thread(error) => write!(f, "the control plane cannot start: {error}"),
             Self::NoSockets => f.write_str(
@@ -81,6 +87,7 @@ impl std::error::Error for Problem {
             | Self::Audit(_, error)
             | Self::Staff(_, error)
             | Self::Web(_, error)
+            | Self::Metrics(_, error)
             | Self::Thread(error) => Some(error),
             Self::Running(_)
             | Self::NotASocket(_)

@@ -188,6 +188,9 @@ pub(crate) const TABLE: &[Route] = &[
 /// What the port of metrics serves, and nothing else.
 pub(crate) const SCRAPED: &[&str] = &["/metrics", "/livez", "/readyz"];
 
+/// What supervisors ask: it takes no place from anybody, waits for nothing, and is answered at once.
+pub(crate) const PROBES: &[&str] = &["/livez", "/readyz"];
+
 /// All routes, guarded.
 pub(crate) fn router(state: &State) -> Router {
     guarded(state, |_| true)

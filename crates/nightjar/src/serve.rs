@@ -575,8 +575,8 @@ impl Server {
     /// Says goodbye to all clients and waits for the workers' end, but not for ever.
     fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
         info!("ending: a second signal ends at once");
-        self.steer.ending();
         self.tell_all(|| Control::Drain);
+        self.steer.ending();
         let deadline = Instant::now() + DRAIN;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

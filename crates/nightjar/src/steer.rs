@@ -192,6 +192,9 @@ pub(crate) fn serve(
     settings.setup_code = Some(board::code_file(data_dir));
     settings.web = board::settings(&parts.config)?;
     settings.metrics = parts.config.metrics.listen;
+    settings
+        .metrics_hosts
+        .clone_from(&parts.config.dashboard.hosts);
     let config = Arc::new(parts.config);
     let node = parts.shared.node().to_owned();
     let watching = Watching::new(parts.mailboxes.clone());

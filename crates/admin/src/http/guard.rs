@@ -21,7 +21,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use crate::Record;
 use crate::caller::{Caller, Door, Rights};
-use crate::routes::{Effect, Route};
+use crate::routes::{Effect, PROBES, Route};
 
 /// How long a stranger's body may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -59,6 +59,10 @@ async fn guarded(
     // Strangers learn nothing, and what they try fills no log (S91).
     if caller.rights < route.rights && caller.rights == Rights::Stranger {
         return Err(stranger());
+    }
+    // Whether the server lives is answered however many ask for something else.
+    if PROBES.contains(&route.path) {
+        return Ok(caught(next.run(request)).await);
     }
     if caller.rights == Rights::Stranger {
         request = received(request, state.time_limit().min(PATIENCE)).await?;

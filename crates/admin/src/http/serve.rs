@@ -1,11 +1,10 @@
 //! Connections: how many, from one address too, how large a header, how long idle, how they end.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Request;
@@ -19,6 +18,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::crowd::Crowd;
 use super::progress::Progress;
 use super::state::State;
 
@@ -70,7 +70,7 @@ pub(crate) async fn serve<E: Entrance>(
 ) {
     let places = Arc::new(Semaphore::new(bounds.connections));
     // One address cannot have them all.
-    let guests = Guests::new(bounds.connections.div_ceil(4));
+    let guests = Crowd::new(bounds.connections.div_ceil(4));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -82,7 +82,7 @@ pub(crate) async fn serve<E: Entrance>(
             sleep(PAUSE).await;
             continue;
         };
-        let Some(guest) = guests.enter(E::address(&link)) else {
+        let Some(guest) = guests.enter(E::address(&link).map(|it| it.to_canonical())) else {
             // It is closed.
             continue;
         };
@@ -112,53 +112,6 @@ async fn accept<E: Entrance>(entrance: &E, places: &Arc<Semaphore>) -> Option<(E
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     let link = entrance.accept().await.ok()?;
     Some((link, place))
-}
-
-/// How many connections each address has.
-struct Guests {
-    most: usize,
-    of: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A connection of an address. Dropping it makes room for another.
-struct Guest {
-    of: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: Option<IpAddr>,
-}
-
-impl Guests {
-    fn new(most: usize) -> Self {
-        let of = Arc::default();
-        Self { most, of }
-    }
-
-    /// One more, if there is room for one of this address. Who comes by none is not counted.
-    fn enter(&self, address: Option<IpAddr>) -> Option<Guest> {
-        let address = address.map(|it| it.to_canonical());
-        if let Some(address) = address {
-            let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = of.entry(address).or_insert(0);
-            if *count >= self.most {
-                return None;
-            }
-            *count = count.saturating_add(1);
-        }
-        let of = Arc::clone(&self.of);
-        Some(Guest { of, address })
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let Some(address) = self.address else { return };
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = of.get_mut(&address) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                of.remove(&address);
-            }
-        }
-    }
 }
 
 /// Requests and answers by one connection.

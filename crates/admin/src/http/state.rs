@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::crowd::{Crowd, Member};
 use super::refusal::Refusal;
 use crate::caller::{Caller, Rights, Via};
 use crate::metrics::{Reading, Requests};
@@ -16,8 +17,16 @@ const PASSWORDS: usize = 4;
 /// Most requests at once of those who have not said who they are.
 pub(crate) const STRANGERS: u16 = 8;
 
+/// Most requests at once by the port of metrics.
+pub(crate) const SCRAPES: u16 = 8;
+
 /// Most streams of events: each holds a connection, and there must be some left.
 const STREAMS: usize = 64;
+/// Most of them for one administrator or key.
+const STREAMS_OF_ONE: usize = 8;
+
+/// A place for what one asks for; dropping it makes room.
+pub(crate) type Place = (OwnedSemaphorePermit, Member<Arc<str>>);
 
 /// What routes work with. Clones are the same.
 #[derive(Clone)]
@@ -28,13 +37,16 @@ struct Inner {
     audit: Arc<Audit>,
     denials: Arc<Denials>,
     staff: Arc<Staff>,
-    /// By the control socket, by the port, and by the port from strangers: none of them takes the room
-    /// of another.
-    rooms: [Room; 3],
+    /// By the control socket, by the port, by the port from strangers, and by the port of metrics:
+    /// none of them takes the room of another.
+    rooms: [Room; 4],
+    /// Who is in the room of the port: one has half of it at most.
+    callers: Crowd<Arc<str>>,
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    followers: Crowd<Arc<str>>,
     answered: Requests,
     stop: watch::Receiver<()>,
     time_limit: Duration,
@@ -68,11 +80,13 @@ impl State {
             audit,
             denials,
             staff,
-            rooms: [requests, requests, STRANGERS].map(Room::new),
+            rooms: [requests, requests, STRANGERS, SCRAPES].map(Room::new),
+            callers: Crowd::new(usize::from(requests).div_ceil(2)),
             imports: Arc::new(Semaphore::new(1)),
             exports: Arc::new(Semaphore::new(1)),
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            followers: Crowd::new(STREAMS_OF_ONE),
             answered: Requests::default(),
             stop,
             time_limit,
@@ -103,10 +117,13 @@ impl State {
     }
 
     /// A place for a stream of events.
-    pub(crate) fn stream_place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let place = Arc::clone(&self.0.streams).try_acquire_owned();
+    pub(crate) fn stream_place(&self, caller: &Caller) -> Result<Place, Refusal> {
         let words = "too many follow the events; ask for what you need instead";
-        place.map_err(|_| Failure::Busy(words.into()).into())
+        let full = || Refusal::from(Failure::Busy(words.into()));
+        let member = self.0.followers.enter(Some(Arc::clone(&caller.who)));
+        let member = member.ok_or_else(full)?;
+        let place = Arc::clone(&self.0.streams).try_acquire_owned();
+        Ok((place.map_err(|_| full())?, member))
     }
 
     /// Changes when the API ends.
@@ -145,14 +162,17 @@ impl State {
     }
 
     /// A place for a request, if there is one for who asks.
-    pub(super) fn place(&self, caller: &Caller) -> Option<OwnedSemaphorePermit> {
-        let [by_socket, by_port, strangers] = &self.0.rooms;
-        let room = match (caller.via, caller.rights) {
-            (Via::Socket, _) => by_socket,
-            (_, Rights::Stranger) => strangers,
-            (Via::Token | Via::Key | Via::Nothing, _) => by_port,
+    pub(super) fn place(&self, caller: &Caller) -> Option<Place> {
+        let [by_socket, by_port, strangers, by_scrape] = &self.0.rooms;
+        let (room, who) = match (caller.via, caller.rights) {
+            (Via::Socket, _) => (by_socket, None),
+            (_, Rights::Stranger) => (strangers, None),
+            (Via::Nothing, _) => (by_scrape, None),
+            (Via::Token | Via::Key, _) => (by_port, Some(Arc::clone(&caller.who))),
         };
-        Arc::clone(&room.places).try_acquire_owned().ok()
+        let member = self.0.callers.enter(who)?;
+        let permit = Arc::clone(&room.places).try_acquire_owned().ok()?;
+        Some((permit, member))
     }
 
     /// How long a request may take, and a piece of what is uploaded.

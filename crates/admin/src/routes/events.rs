@@ -14,12 +14,11 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::channel::{Channel, Sender};
 use hyper::body::Bytes;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
 use crate::caller::Caller;
 use crate::http::refusal::{Refusal, Trouble};
-use crate::http::state::State;
+use crate::http::state::{Place, State};
 use crate::web::still_holds;
 
 /// Events on their way to a reader; more wait as what they are about: the newest.
@@ -44,7 +43,7 @@ pub(super) async fn follow(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let place = state.stream_place()?;
+    let place = state.stream_place(&caller)?;
     let (to, body) = Channel::<Bytes, Infallible>::new(WAITING);
     tokio::spawn(tell(state, (caller, headers), to, place));
     let kind = [
@@ -66,7 +65,7 @@ async fn tell(
     state: State,
     (caller, headers): (Caller, HeaderMap),
     mut to: Sender<Bytes, Infallible>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 ) {
     let server = state.server();
     let mut overviews = server.figures().overviews();

@@ -259,6 +259,7 @@ fn so_many_follow_and_no_more() {
 fn s91_the_port_of_metrics_has_metrics_and_health_and_nothing_else() {
     let house = House::with(|settings| {
         settings.metrics = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        settings.metrics_hosts = vec!["metrics.local".into()];
     });
     let at = house.api.as_ref().unwrap().metrics().unwrap();
     let status = |method: &str, path: &str, host: &str| -> u16 {
@@ -274,6 +275,7 @@ fn s91_the_port_of_metrics_has_metrics_and_health_and_nothing_else() {
     };
     for path in ["/metrics", "/livez", "/readyz"] {
         assert_eq!(status("GET", path, "localhost"), 200, "{path}");
+        assert_eq!(status("GET", path, "metrics.local"), 200, "{path}");
         assert_eq!(status("GET", path, "evil.example"), 421, "{path}");
     }
     for route in crate::routes::TABLE {

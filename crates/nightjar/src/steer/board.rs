@@ -68,7 +68,7 @@ pub(crate) fn settings(config: &Config) -> Result<Option<Settings>, Problem> {
 }
 
 /// Whether the server may do without a dashboard that cannot listen: nobody asked for this port.
-pub(crate) fn is_dispensable(config: &Config, problem: &Problem) -> bool {
+pub(super) fn is_dispensable(config: &Config, problem: &Problem) -> bool {
     matches!(problem, Problem::Web(..)) && config.dashboard.address.is_none()
 }
 

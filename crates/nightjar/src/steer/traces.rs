@@ -301,6 +301,12 @@ impl Inner {
         Ok(())
     }
 
+    /// How many workers know of.
+    fn active(&self) -> usize {
+        let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
+        active.as_ref().map_or(0, |tracing| tracing.running.len())
+    }
+
     /// Begins to write.
     fn begin(inner: &Arc<Self>) -> io::Result<SyncSender<Line>> {
         let (lines, from) = sync_channel(QUEUE);
@@ -333,9 +339,7 @@ impl Inner {
         let mut state = self.lock();
         state.all.values().for_each(|one| one.look(now));
         let running = state.all.values().filter(|one| !one.is_over()).count();
-        let known = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_ref().map_or(0, |tracing| tracing.running.len());
-        if running != known
+        if running != self.active()
             && let Err(error) = Self::publish(self, &mut state)
         {
             warn!(%error, "a trace goes on beyond its time");

@@ -197,3 +197,25 @@ fn so_many_lines_fit_into_a_second() {
     assert_eq!(taken, 10);
     assert!(trace.has_room(now + Duration::from_secs(1), 10));
 }
+
+#[test]
+fn s95_a_trace_that_is_over_holds_up_nobody() {
+    let folder = TempDir::new().expect("a folder");
+    let traces = Traces::new();
+    let one = one(&folder, new(TraceKind::Topic, "a/#", PayloadEncode::Hidden));
+    let mut state = traces.0.lock();
+    state.all.insert("one".into(), Arc::clone(&one));
+    Inner::publish(&traces.0, &mut state).expect("a thread");
+    drop(state);
+    assert_eq!(traces.0.active(), 1);
+    one.stop("its time is over");
+    // On a thread, so that one that hangs fails the test.
+    let (done, looked) = std::sync::mpsc::channel();
+    let inner = Arc::clone(&traces.0);
+    std::thread::spawn(move || {
+        let (_lines, from) = sync_channel(1);
+        done.send(inner.look(&from))
+    });
+    assert_eq!(looked.recv_timeout(Duration::from_secs(20)), Ok(true));
+    assert_eq!(traces.0.active(), 0);
+}
