@@ -164,7 +164,7 @@ async function trouble(running) {
   // Does not know its password, and a banned one that tries again.
   for (const [clientId, username, password] of [["porto-panel", "porto", "wrong"], ["lyon-press-9", "lyon", SECRET]]) {
     started.push(
-      every(15_000, () => {
+      every(240_000, () => {
         const client = mqtt.connect(`mqtt://127.0.0.1:${running.mqtt}`, { clientId, username, password, protocolVersion: 5, reconnectPeriod: 0 });
         client.on("error", () => client.end(true));
       }),

@@ -84,7 +84,7 @@ function View() {
             }
           </Shown>
         </Card>
-        {name && <Tail key={name} name={name} />}
+        {name && loaded.value && <Tail key={name} name={name} size={rows(loaded.value).find((row) => row.name === name)?.size ?? 0} />}
       </div>
       {adding && <Adding onClose={() => setAdding(false)} onDone={(made) => (loaded.reload(), setQuery({ name: made }))} />}
     </>

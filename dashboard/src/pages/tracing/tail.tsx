@@ -16,7 +16,8 @@ interface Piece {
   meta: { position: number };
 }
 
-export function Tail({ name }: { name: string }) {
+/** `size` bytes of the trace are there already: of these, only the last piece is asked for. */
+export function Tail({ name, size }: { name: string; size: number }) {
   const [lines, setLines] = useState<string[]>([]);
   const [error, setError] = useState<string>();
   const [follow, setFollow] = useState(true);
@@ -25,8 +26,10 @@ export function Tail({ name }: { name: string }) {
 
   useEffect(() => {
     const stop = new AbortController();
-    let position = 0;
+    let position = Math.max(0, size - PIECE);
     let rest = "";
+    // Where it begins inside a line, what is left of that is not shown.
+    let inside = position > 0;
     const turn = async () => {
       try {
         const response = await ask("GET", `${path}/log`, { query: { position, bytes: PIECE }, signal: stop.signal });
@@ -34,6 +37,10 @@ export function Tail({ name }: { name: string }) {
         position = found.meta.position;
         const all = (rest + found.items).split("\n");
         rest = all.pop() ?? "";
+        if (inside && all.length) {
+          all.shift();
+          inside = false;
+        }
         if (all.length) setLines((before) => [...before, ...all].slice(-LINES));
         setError(undefined);
       } catch (caught) {
