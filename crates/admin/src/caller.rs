@@ -49,6 +49,16 @@ pub(crate) struct Caller {
     pub(crate) address: Option<IpAddr>,
 }
 
+impl Caller {
+    /// Under which name it is counted how much room he takes. Who runs the server is not counted.
+    pub(crate) fn counted(&self) -> Option<Arc<str>> {
+        match self.via {
+            Via::Socket => None,
+            Via::Token | Via::Key | Via::Nothing => Some(Arc::clone(&self.who)),
+        }
+    }
+}
+
 /// How somebody showed who he is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -120,7 +120,7 @@ impl State {
     pub(crate) fn stream_place(&self, caller: &Caller) -> Result<Place, Refusal> {
         let words = "too many follow the events; ask for what you need instead";
         let full = || Refusal::from(Failure::Busy(words.into()));
-        let member = self.0.followers.enter(Some(Arc::clone(&caller.who)));
+        let member = self.0.followers.enter(caller.counted());
         let member = member.ok_or_else(full)?;
         let place = Arc::clone(&self.0.streams).try_acquire_owned();
         Ok((place.map_err(|_| full())?, member))
@@ -168,7 +168,7 @@ impl State {
             (Via::Socket, _) => (by_socket, None),
             (_, Rights::Stranger) => (strangers, None),
             (Via::Nothing, _) => (by_scrape, None),
-            (Via::Token | Via::Key, _) => (by_port, Some(Arc::clone(&caller.who))),
+            (Via::Token | Via::Key, _) => (by_port, caller.counted()),
         };
         let member = self.0.callers.enter(who)?;
         let permit = Arc::clone(&room.places).try_acquire_owned().ok()?;
