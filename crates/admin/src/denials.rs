@@ -181,6 +181,8 @@ fn shorten(text: &mut String) {
     if text.len() > WORDS {
         text.truncate(text.floor_char_boundary(WORDS));
         text.push('…');
+        // What was cut off would be kept with it.
+        text.shrink_to_fit();
     }
 }
 
@@ -295,5 +297,23 @@ mod tests {
         };
         let topic = topics(&denials, &filter).remove(0);
         assert_eq!(topic.len(), 512 + '…'.len_utf8());
+    }
+
+    #[test]
+    fn s95_what_is_cut_off_is_not_kept() {
+        let denials = Denials::new(1);
+        denials.push(Denial {
+            clientid: Some("x".repeat(60_000)),
+            ..denial(&"y".repeat(60_000))
+        });
+        let capacity = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
+        let mut kept = Vec::new();
+        for ring in &denials.rings {
+            for (_, denial) in ring.lock().unwrap().iter() {
+                kept.extend([&denial.clientid, &denial.topic].map(capacity));
+            }
+        }
+        assert_eq!(kept.len(), 2);
+        assert!(kept.iter().all(|bytes| *bytes <= WORDS * 2), "{kept:?}");
     }
 }

@@ -14,11 +14,13 @@
 //! | [`data_dir`] | the folder for what outlives a restart |
 //! | [`log`] | the log: its thread, its forms, its level |
 //! | [`events`] | events of the broker as lines of the log |
+//! | [`brief`] | words of strangers, bounded |
 //! | [`banner`] | what a newcomer reads at the start |
 //! | [`signals`] | signals of the system as requests |
 //! | [`process`] | memory in use, the machine's name |
 
 mod banner;
+mod brief;
 mod check;
 mod cli;
 mod data_dir;

@@ -1,8 +1,9 @@
 //! What happened to each client lately.
 //!
 //! Kept for so many events of all clients together; the clients of whom nothing was heard for longest
-//! are forgotten first. Workers put events in and never wait: the store is split, and what finds its
-//! part taken is counted.
+//! are forgotten first. A long identifier or text is kept in brief, so that an event takes at most
+//! about a KiB, whatever strangers call themselves (S95). Workers put events in and never wait: the
+//! store is split, and what finds its part taken is counted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -15,12 +16,12 @@ use broker::{CloseReason, DropReason, Dropped, Event};
 use serde_json::{Map, Value};
 use types::{ClientId, Peer, ProtocolVersion, ReasonCode};
 
+use crate::brief;
+
 /// Parts of the store.
 const PARTS: usize = 64;
 /// Most events that are kept of one client.
 const EACH: usize = 100;
-/// Most bytes of a text in an event.
-const WORDS: usize = 256;
 
 /// What happened to clients.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Timelines {
 
 #[derive(Debug, Default)]
 struct Part {
+    /// By their identifiers in brief.
     clients: HashMap<ClientId, Timeline>,
     /// Clients by when they were heard of.
     order: BTreeMap<u64, ClientId>,
@@ -216,7 +218,8 @@ impl Timelines {
     }
 
     fn push(&self, client: &ClientId, kind: TimelineKind, peer: Option<Peer>, said: Said) {
-        let Some(part) = self.part(client) else {
+        let client = brief::id(client);
+        let Some(part) = self.part(&client) else {
             return;
         };
         let mut part = match part.try_lock() {
@@ -229,7 +232,7 @@ impl Timelines {
         };
         let at = Stamp::now();
         part.push(
-            client,
+            &client,
             Entry {
                 at,
                 kind,
@@ -247,7 +250,7 @@ impl Timelines {
 
     /// What happened to a client, the newest first.
     pub(crate) fn of(&self, client: &str, most: usize) -> Vec<TimelineEvent> {
-        let Some(client) = ClientId::new(client) else {
+        let Some(client) = ClientId::new(&brief::text(client)) else {
             return Vec::new();
         };
         let Some(part) = self.part(&client) else {
@@ -300,9 +303,7 @@ impl Part {
 }
 
 fn cut(text: &str) -> Box<str> {
-    text.get(..text.floor_char_boundary(WORDS))
-        .unwrap_or(text)
-        .into()
+    brief::beginning(text).into()
 }
 
 impl Entry {
@@ -410,6 +411,33 @@ mod tests {
             );
             assert!(part.clients.values().all(|it| it.events.len() <= EACH));
         }
+    }
+
+    #[test]
+    fn s95_strangers_with_long_names_take_no_more_than_others() {
+        let timelines = Timelines::new(1000);
+        let id = |number: usize| "\u{200b}".repeat(20_000) + &number.to_string();
+        let refused = |number| Event::Rejected {
+            client: ClientId::new(&id(number)),
+            peer: Peer::Local(None),
+            user: None,
+            reason: CloseReason::Refused(ReasonCode::NotAuthorized),
+            why: "",
+        };
+        for number in 0..2000 {
+            timelines.event(&refused(number));
+        }
+        let mut kept = 0;
+        for part in &timelines.parts {
+            let part = part.lock().expect("whole");
+            let names = part.clients.keys().chain(part.order.values());
+            kept += names.map(|id| id.as_str().len()).sum::<usize>();
+        }
+        // 1000 events have at most 1000 names, each in two lists.
+        assert!(kept <= 2 * 1024 * (brief::WORDS + 48), "{kept} bytes");
+        // Whose names differ at the end have timelines of their own.
+        assert_eq!(timelines.of(&id(1999), 10).len(), 1);
+        assert!(timelines.of(&id(2000), 10).is_empty());
     }
 
     #[test]
