@@ -1,14 +1,15 @@
 //! Events of the broker as lines of the log.
 //!
 //! A client's words are fields given as `&str`, which the subscriber escapes; what it leaves
-//! to stand is replaced here first.
+//! to stand is replaced here first, and what is long is cut: a line has a length that is bounded.
 
 use std::borrow::Cow;
 
 use broker::{CloseReason, Denial, Event};
 use tracing::{Level, debug, error, info, trace, warn};
-use types::ProtocolVersion;
+use types::{ClientId, ProtocolVersion};
 
+use crate::brief;
 use crate::log::Lines;
 
 /// How grave an event is.
@@ -88,6 +89,40 @@ pub(crate) fn log(event: &Event) {
             "a packet could not be encoded, so its connection ends; please report this"
         ),
         Event::Reloaded { worker } => debug!(worker = worker.0, "limits taken over"),
+    }
+}
+
+/// Bytes of what clients said in an event.
+pub(crate) fn words_of(event: &Event) -> usize {
+    let id = |client: &ClientId| client.as_str().len();
+    match event {
+        Event::Connected { client, user, .. } => {
+            let user = user.as_deref().map_or(0, str::len);
+            id(client).saturating_add(user)
+        }
+        Event::Rejected { client, user, .. } => {
+            let client = client.as_ref().map_or(0, id);
+            client.saturating_add(user.as_deref().map_or(0, str::len))
+        }
+        Event::Subscribed { client, filter, .. } | Event::Unsubscribed { client, filter, .. } => {
+            id(client).saturating_add(filter.len())
+        }
+        Event::Denied(denial) => {
+            let client = denial.client.as_ref().map_or(0, id);
+            let texts = [denial.user.as_deref(), denial.why.as_deref()];
+            let texts = texts.into_iter().flatten().map(str::len);
+            texts.fold(
+                client.saturating_add(denial.topic.len()),
+                usize::saturating_add,
+            )
+        }
+        Event::Disconnected { client, .. }
+        | Event::TakenOver { client, .. }
+        | Event::SessionEnded { client, .. } => id(client),
+        Event::StoreFailed { .. }
+        | Event::MessageDamaged { .. }
+        | Event::Unencodable { .. }
+        | Event::Reloaded { .. } => 0,
     }
 }
 
@@ -230,11 +265,12 @@ fn words(reason: &CloseReason) -> (&'static str, Option<String>) {
     }
 }
 
-/// A client's text without what a JSON string may hold and a reader of lines may trip over:
-/// DEL, C1 controls, line and paragraph separators, changes of the direction of writing.
+/// A client's text in brief (S82), without what a JSON string may hold and a reader of lines may trip
+/// over: DEL, C1 controls, line and paragraph separators, changes of the direction of writing.
 fn shown(text: &str) -> Cow<'_, str> {
+    let text = brief::text(text);
     if !text.contains(is_odd) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {

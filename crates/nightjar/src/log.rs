@@ -1,7 +1,7 @@
 //! The log: one line an event, written by a thread of its own.
 //!
 //! Who logs never waits for the terminal or the pipe at the other end: lines and events go
-//! through one bounded queue, and what finds it full is dropped and counted. Whatever comes
+//! through one queue that is bounded in number and in bytes, and what finds it full is dropped and counted. Whatever comes
 //! from a client goes into a field as `&str`, never into the message and never with `%`: the
 //! subscriber then escapes it, so that no client can forge a line.
 
@@ -10,8 +10,8 @@ mod lines;
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ impl Level {
 pub(crate) struct Queue {
     items: SyncSender<Item>,
     dropped: Arc<AtomicU64>,
+    /// Bytes of what waits, but of each the part that is always the same.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// What waits for the log's thread.
@@ -78,6 +80,17 @@ enum Item {
     Line(Vec<u8>),
     /// Nothing comes after this.
     End,
+}
+
+impl Item {
+    /// Bytes that it takes beside what all take.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => events::words_of(event),
+            Self::Line(text) => text.len(),
+            Self::End => 0,
+        }
+    }
 }
 
 /// Whether lines are made for people or for machines.
@@ -158,19 +171,30 @@ impl Queue {
         let (ending, ended) = sync_channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let bytes = Arc::clone(&waiting_bytes);
         thread::Builder::new().name("log".into()).spawn(move || {
             let _ending = ending;
-            write_all(&waiting, &counter, output);
+            write_all(&waiting, (&counter, &bytes), output);
         })?;
-        Ok((Self { items, dropped }, ended))
+        let queue = Self {
+            items,
+            dropped,
+            waiting: waiting_bytes,
+        };
+        Ok((queue, ended))
     }
 
     fn push(&self, item: Item) {
-        match self.items.try_send(item) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        let bytes = item.bytes();
+        // First, since the thread may have it at once.
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        // Something always fits into an empty queue.
+        let fits = before == 0 || before.saturating_add(bytes) <= WAITING;
+        let sent = fits && self.items.try_send(item).is_ok();
+        if !sent {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -230,8 +254,13 @@ thread_local! {
     static FORMATTED: Cell<Option<Vec<u8>>> = const { Cell::new(None) };
 }
 
-fn write_all(waiting: &Receiver<Item>, dropped: &AtomicU64, mut output: impl Write) {
+fn write_all(
+    waiting: &Receiver<Item>,
+    (dropped, bytes): (&AtomicU64, &AtomicUsize),
+    mut output: impl Write,
+) {
     while let Ok(item) = waiting.recv() {
+        bytes.fetch_sub(item.bytes(), Ordering::Relaxed);
         let lines = match item {
             Item::Event(event) => formatted(|| events::log(&event)),
             Item::Line(text) => text,
@@ -271,6 +300,8 @@ fn filter(level: LogLevel) -> LevelFilter {
 
 /// Lines and events that may wait; more are dropped and counted.
 const QUEUE: usize = 16 * 1024;
+/// Most bytes of them: a client's identifier alone has up to 64 KB.
+const WAITING: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,47 @@ fn no_client_forges_a_line() {
 }
 
 #[test]
+fn s82_a_line_is_bounded_however_long_the_words_of_a_client_are() {
+    let long = "\u{200b}".repeat(20_000);
+    let denied = Event::Denied(broker::Denial {
+        wanted: broker::Wanted::Publish,
+        client: ClientId::new(&long),
+        user: Some(long.as_str().into()),
+        peer: None,
+        topic: long.as_str().into(),
+        why: None,
+    });
+    for event in [disconnected(&long), denied] {
+        for text in lines(&[event]) {
+            assert!(
+                !text.is_empty() && text.len() < 4096,
+                "{} bytes",
+                text.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn s82_what_waits_for_the_log_is_bounded_in_bytes() {
+    let pipe = Pipe::default();
+    pipe.shut(true);
+    let (queue, ended) = Queue::start(pipe.clone()).unwrap();
+    let long = disconnected(&"x".repeat(60_000));
+    for _ in 0..2000 {
+        queue.push(Item::Event(long.clone()));
+    }
+    let lost = queue.dropped.load(Ordering::Relaxed);
+    let most = WAITING / 60_000 + 2;
+    assert!(lost >= 2000 - u64::try_from(most).unwrap(), "{lost}");
+    pipe.shut(false);
+    queue.items.send(Item::End).unwrap();
+    assert!(ended.recv().is_err(), "the thread ends");
+    // What was written gives its room back.
+    assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn a_shut_pipe_holds_nobody_up_and_losses_are_told() {
     let pipe = Pipe::default();
     pipe.shut(true);
