@@ -20,6 +20,7 @@ use types::{ClientId, Limits, Peer};
 
 use super::bell::Bell;
 use super::{bans, noted};
+use crate::brief;
 use crate::doors::Doors;
 
 /// What is on its way to the thread. More is not counted.
@@ -34,7 +35,9 @@ const DUPLICATE: &str = "duplicate_client_id";
 
 /// What workers tell.
 enum Happened {
+    /// The whole identifier: it may be banned.
     Connected(ClientId, Peer),
+    /// The identifier in brief.
     TakenOver {
         client: ClientId,
         old: Peer,
@@ -105,7 +108,7 @@ impl Watch {
                 if self.bounds.counts_takeovers.load(Ordering::Relaxed) =>
             {
                 Happened::TakenOver {
-                    client: client.clone(),
+                    client: brief::id(client),
                     old: *old,
                     new: *new,
                 }
@@ -173,7 +176,7 @@ struct Counting {
     bell: Arc<Bell>,
     connects: Repeats,
     takeovers: Repeats,
-    /// When which alarm is over.
+    /// When which alarm is over; identifiers in brief, as in alarms.
     ends: BTreeMap<(&'static str, ClientId), Instant>,
 }
 
@@ -184,8 +187,8 @@ impl Counting {
         match happened {
             Happened::Connected(client, peer) => {
                 let most = limits.flapping_connects;
-                if most > 0 && self.connects.note(&client, now, window, most) {
-                    self.flaps(client, peer, &limits, now);
+                if most > 0 && self.connects.note(&brief::id(&client), now, window, most) {
+                    self.flaps(&client, peer, &limits, now);
                 }
             }
             Happened::TakenOver { client, old, new } => {
@@ -202,7 +205,8 @@ impl Counting {
         }
     }
 
-    fn flaps(&mut self, client: ClientId, peer: Peer, limits: &Limits, now: Instant) {
+    fn flaps(&mut self, client: &ClientId, peer: Peer, limits: &Limits, now: Instant) {
+        let (whole, client) = (client.as_str(), brief::id(client));
         let id = client.as_str();
         let often = format!(
             "client {id:?} connected more than {} times within {} s, the last time from {peer}",
@@ -211,10 +215,10 @@ impl Counting {
         );
         let ban = limits.flapping_ban;
         // In a ban a star at the end stands for the rest: it would be about others.
-        let (words, lasts) = if ban.is_zero() || id.ends_with('*') {
+        let (words, lasts) = if ban.is_zero() || whole.ends_with('*') {
             (often, limits.flapping_window)
         } else {
-            match self.ban(id, &often, ban) {
+            match self.ban(whole, &often, ban) {
                 Ok(()) => (
                     format!("{often}; it is banned for {} s", ban.as_secs()),
                     ban,
@@ -270,7 +274,7 @@ impl Counting {
     }
 }
 
-/// How often something happened to each client lately.
+/// How often something happened to each client lately, by identifiers in brief.
 #[derive(Debug, Default)]
 struct Repeats(HashMap<ClientId, VecDeque<Instant>>);
 
@@ -324,6 +328,22 @@ mod tests {
         // Every four seconds there are three of them within ten.
         let slow: Vec<bool> = (5..20).map(|turn| note(turn * 4)).collect();
         assert_eq!(slow, [false; 15]);
+    }
+
+    #[test]
+    fn s95_a_long_identifier_is_an_alarm_s_in_brief() {
+        let watch = Watch::new(&Limits::default());
+        let client = ClientId::new(&"\u{200b}".repeat(20_000)).expect("an id");
+        watch.event(&Event::TakenOver {
+            client,
+            old: Peer::Local(None),
+            new: Peer::Local(None),
+        });
+        let from = watch.from.lock().expect("whole").take().expect("it is new");
+        let Ok(Happened::TakenOver { client, .. }) = from.try_recv() else {
+            panic!("it is told");
+        };
+        assert!(client.as_str().len() <= brief::WORDS + 48, "{client}");
     }
 
     #[test]
