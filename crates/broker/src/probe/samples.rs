@@ -11,6 +11,8 @@ use super::{Probe, Step};
 const WAITING: usize = 8192;
 /// Most bytes of payloads and properties that wait at one worker. More: samples come without them.
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// Most bytes of topics and client identifiers. More samples are counted as missed.
+const WAITING_NAMES: usize = 4 * 1024 * 1024;
 
 /// Takes copies of messages, bounded for each worker, until somebody fetches them.
 ///
@@ -26,6 +28,7 @@ pub struct Samples {
 struct Place {
     samples: Vec<Sample>,
     bytes: usize,
+    names: usize,
 }
 
 /// A message, as far as it is kept.
@@ -91,7 +94,8 @@ impl Probe for Samples {
             return;
         };
         let place = self.place_of(step.worker);
-        let Some(mut place) = place.filter(|place| place.samples.len() < WAITING) else {
+        let has_room = |place: &Place| place.samples.len() < WAITING && place.names < WAITING_NAMES;
+        let Some(mut place) = place.filter(|place| has_room(place)) else {
             let weight = u64::from(step.weight);
             self.missed.fetch_add(weight, Ordering::Relaxed);
             return;
@@ -112,6 +116,10 @@ impl Probe for Samples {
         let properties = kept(if fits { properties } else { &[] }, Self::PROPERTIES);
         let bytes = payload.len().saturating_add(properties.len());
         place.bytes = place.bytes.saturating_add(bytes);
+        let client = step.client.map_or(0, |id| id.as_str().len());
+        place.names = place
+            .names
+            .saturating_add(topic.len().saturating_add(client));
         place.samples.push(Sample {
             topic: Arc::clone(topic),
             client: step.client.cloned(),
@@ -168,6 +176,20 @@ mod tests {
         samples.step(&step(&topic, b"x"));
         samples.fetch(|some| fetched.extend(some));
         assert_eq!(fetched.len(), WAITING + 1);
+    }
+
+    #[test]
+    fn s95_long_topics_that_wait_are_bounded() {
+        let samples = Samples::new(1);
+        let mut topics = Vec::new();
+        for number in 0..1000 {
+            let topic: Arc<str> = format!("{number}{}", "t".repeat(60_000)).into();
+            samples.step(&step(&topic, b"x"));
+            topics.push(topic);
+        }
+        let kept = topics.iter().filter(|it| Arc::strong_count(it) > 1).count();
+        assert!(kept * 60_000 <= WAITING_NAMES + 60_000, "{kept}");
+        assert_eq!(samples.missed(), 2 * (1000 - kept as u64));
     }
 
     #[test]

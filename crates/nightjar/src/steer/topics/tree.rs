@@ -10,7 +10,7 @@ use broker::probe::samples::Sample;
 
 /// Values that are kept of a topic.
 const HISTORY: usize = 20;
-/// Most bytes of names and values.
+/// Most bytes of names and values, and of who published them.
 const BYTES: usize = 64 * 1024 * 1024;
 /// About what a name takes beside its bytes, and a value.
 const NODE: usize = 256;
@@ -48,7 +48,7 @@ pub(super) struct Node {
     pub(super) values: VecDeque<Seen>,
 }
 
-/// A value that was seen.
+/// A value that was seen, without its topic, which is its place.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) at: Stamp,
@@ -126,11 +126,11 @@ impl Tree {
     }
 
     /// Takes in what was seen.
-    pub(super) fn note(&mut self, sample: Sample, at: Stamp) {
+    pub(super) fn note(&mut self, mut sample: Sample, at: Stamp) {
         let weight = u64::from(sample.weight);
         let bytes = weight.saturating_mul(u64::try_from(sample.size).unwrap_or(0));
         let millis = at.as_millis();
-        let topic = Arc::clone(&sample.topic);
+        let topic = std::mem::take(&mut sample.topic);
         let mut way = Vec::new();
         let mut here = ROOT;
         for name in topic.split('/') {
@@ -142,9 +142,10 @@ impl Tree {
             node.bytes_meter.add(millis, bytes);
             node.last_at = Some(at);
         }
-        let size = VALUE + sample.payload.len() + sample.properties.len();
+        let seen = Seen { at, sample };
+        let size = size_of_value(&seen);
         let leaf = self.node_mut(here);
-        leaf.values.push_front(Seen { at, sample });
+        leaf.values.push_front(seen);
         let gone = leaf.values.split_off(HISTORY.min(leaf.values.len()));
         self.bytes = (self.bytes + size).saturating_sub(gone.iter().map(size_of_value).sum());
         // The deepest first, so that each stands before those below it.
@@ -256,7 +257,10 @@ impl Tree {
 }
 
 fn size_of_value(seen: &Seen) -> usize {
-    VALUE + seen.sample.payload.len() + seen.sample.properties.len()
+    let sample = &seen.sample;
+    // Others may keep it too; then it counts more than once.
+    let client = sample.client.as_ref().map_or(0, |id| id.as_str().len());
+    VALUE + client + sample.payload.len() + sample.properties.len()
 }
 
 impl Node {
@@ -339,6 +343,28 @@ mod tests {
             tree.note(sample("b", b"x"), at(number));
         }
         assert_eq!(tree.name("b").map(count), Some(HISTORY));
+    }
+
+    #[test]
+    fn s95_long_names_above_and_long_identifiers_do_not_count_for_nothing() {
+        let mut tree = Tree::new(1_000_000);
+        let above = "p".repeat(60_000);
+        let id = types::ClientId::new(&"c".repeat(60_000));
+        let topics: Vec<Arc<str>> = (0..2000)
+            .map(|number| format!("{above}/{number}").into())
+            .collect();
+        for topic in &topics {
+            let mut seen = sample("", b"x");
+            (seen.topic, seen.client) = (Arc::clone(topic), id.clone());
+            tree.note(seen, at(0));
+        }
+        // No value keeps its whole topic,
+        assert!(topics.iter().all(|topic| Arc::strong_count(topic) == 1));
+        // and what it keeps of who published it has the same bound as all.
+        assert!(tree.has_forgotten && tree.bytes <= BYTES);
+        let kept = tree.level(Some(&above), None, 10_000);
+        let kept: usize = kept.iter().map(|(_, node)| node.values.len()).sum();
+        assert!(kept * 60_000 <= BYTES, "{kept}");
     }
 
     #[test]
