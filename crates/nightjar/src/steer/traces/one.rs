@@ -20,6 +20,9 @@ use super::line::{self, Line};
 /// Most bytes of a trace; then it is over.
 pub(super) const BYTES: u64 = 16 * 1024 * 1024;
 
+/// Bytes of the longest letter.
+const LETTER: usize = 4;
+
 /// What a trace is of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Head {
@@ -90,12 +93,19 @@ impl Head {
         }
         match self.kind {
             TraceKind::ClientId => Ok(Of::Client(value.into())),
-            TraceKind::Topic => TopicFilter::parse(value, u16::MAX)
-                .map(Of::Topic)
-                .map_err(|_| Failure::Invalid(format!("value: {value:?} is no topic filter"))),
+            TraceKind::Topic => {
+                // A group's name stands in no topic: nothing would ever match.
+                let shared = value.split('/').next() == Some("$share");
+                TopicFilter::parse(value, u16::MAX)
+                    .ok()
+                    .filter(|_| !shared)
+                    .map(Of::Topic)
+                    .ok_or_else(|| Failure::Invalid(format!("value: {value:?} is no topic filter")))
+            }
+            // IPv4 within IPv6 is the same address; clients have it as IPv4.
             TraceKind::IpAddress => value
                 .parse()
-                .map(Of::Address)
+                .map(|address: IpAddr| Of::Address(address.to_canonical()))
                 .map_err(|_| Failure::Invalid(format!("value: {value:?} is no IP address"))),
         }
     }
@@ -284,15 +294,20 @@ impl One {
         fs::remove_file(&self.path)
     }
 
-    /// Bytes of its file from here on, up to the end of a line if one ends there.
+    /// Bytes of its file from here on, up to the end of a line if one ends there, else of a letter.
     pub(super) fn read(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(position))?;
         let mut read = Vec::new();
-        let most = u64::try_from(bytes).unwrap_or(u64::MAX);
+        // There is always room for a letter, so that who reads on gets on.
+        let most = u64::try_from(bytes.max(LETTER)).unwrap_or(u64::MAX);
         file.take(most).read_to_end(&mut read)?;
         if let Some(end) = read.iter().rposition(|&byte| byte == b'\n') {
             read.truncate(end + 1);
+        } else if let Err(error) = std::str::from_utf8(&read)
+            && error.error_len().is_none()
+        {
+            read.truncate(error.valid_up_to());
         }
         Ok(read)
     }

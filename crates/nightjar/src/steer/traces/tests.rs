@@ -106,6 +106,47 @@ fn s99_a_trace_is_readable_by_its_owner_only_and_stays_behind_the_server() {
 }
 
 #[test]
+fn parts_of_a_trace_end_behind_a_letter() {
+    let folder = TempDir::new().expect("a folder");
+    let id = "ä€🦉".repeat(100);
+    let trace = one(
+        &folder,
+        new(TraceKind::ClientId, &id, PayloadEncode::Hidden),
+    );
+    trace.close();
+    let whole = trace.read(0, usize::MAX).expect("a file");
+    for bytes in [1, 5, 7, 64] {
+        let (mut text, mut position) = (String::new(), 0);
+        loop {
+            let part = trace.read(position, bytes).expect("a file");
+            if part.is_empty() {
+                break;
+            }
+            position += u64::try_from(part.len()).expect("a few");
+            text += &String::from_utf8(part).expect("whole letters");
+        }
+        assert_eq!(text.as_bytes(), whole, "{bytes}");
+    }
+}
+
+#[test]
+fn what_can_never_match_is_refused_or_taken_for_what_it_means() {
+    let folder = TempDir::new().expect("a folder");
+    for group in ["$share/g/#", "$share", "$share/g"] {
+        let wanted = head(new(TraceKind::Topic, group, PayloadEncode::Hidden));
+        assert!(matches!(wanted, Err(Failure::Invalid(_))), "{group}");
+    }
+    let mapped = new(
+        TraceKind::IpAddress,
+        "::ffff:192.0.2.7",
+        PayloadEncode::Hidden,
+    );
+    let trace = one(&folder, mapped);
+    let (client, topic) = (ClientId::new("c").expect("an id"), Arc::from("a"));
+    assert!(trace.takes_step(&step(&client, &topic, b"x")));
+}
+
+#[test]
 fn a_trace_takes_what_it_is_of() {
     let folder = TempDir::new().expect("a folder");
     let (client, topic) = (ClientId::new("c").expect("an id"), Arc::from("plant/7/x"));
