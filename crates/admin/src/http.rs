@@ -10,6 +10,7 @@
 //! | [`input`] | what comes in: bodies, queries, names; what is wrong with it in plain words |
 //! | [`refusal`] | [`Refusal`](refusal::Refusal): what is answered when something is wrong |
 //! | [`upload`] | a body that is read as it comes |
+//! | [`unsent`] | answers that nobody has read yet: bounded in bytes |
 //! | [`download`] | a body that is written as it goes |
 
 pub(crate) mod crowd;
@@ -22,4 +23,5 @@ pub(crate) mod refusal;
 #[cfg(unix)]
 pub(crate) mod serve;
 pub(crate) mod state;
+pub(crate) mod unsent;
 pub(crate) mod upload;

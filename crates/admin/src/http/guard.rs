@@ -4,7 +4,7 @@
 //! most so many requests are inside, by each door and from strangers; one more is refused at once,
 //! and what a stranger sends is read before he is inside. None is waited for beyond the time
 //! limit, but a change that has begun is finished, whether or not somebody still waits: a
-//! caller that hangs up cannot cut it in two. Each change leaves a line in the audit log, also if
+//! caller that hangs up cannot cut it in two. What answers wait to be read is bounded. Each change leaves a line in the audit log, also if
 //! it was refused.
 
 use std::time::Duration;
@@ -71,6 +71,7 @@ async fn guarded(
         let words = "too many requests at once; try again";
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, words)
     })?;
+    let unsent = state.unsent(&caller);
     let target = target(params);
     let allowed = allowed(&caller, route).and(target.clone().map(drop));
     let limit = route.time_limit.unwrap_or(state.time_limit());
@@ -95,7 +96,10 @@ async fn guarded(
         };
         match record {
             Some(record) => audited(&state, record, response).await,
-            None => response,
+            None => {
+                let held = unsent.held(response).await;
+                held.unwrap_or_else(Refusal::into_response)
+            }
         }
     };
     let response = match route.effect {

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::crowd::{Crowd, Member};
 use super::refusal::Refusal;
+use super::unsent::Unsent;
 use crate::caller::{Caller, Rights, Via};
 use crate::metrics::{Reading, Requests};
 use crate::staff::Staff;
@@ -19,6 +20,12 @@ pub(crate) const STRANGERS: u16 = 8;
 
 /// Most requests at once by the port of metrics.
 pub(crate) const SCRAPES: u16 = 8;
+
+/// Most bytes of answers of each room that wait to be read.
+const UNSENT: u32 = 64 * 1024 * 1024;
+
+/// Most traces that are downloaded at once: each takes a thread for as long as its reader likes.
+const DOWNLOADS: usize = 4;
 
 /// Most streams of events: each holds a connection, and there must be some left.
 const STREAMS: usize = 64;
@@ -47,21 +54,28 @@ struct Inner {
     passwords: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     followers: Crowd<Arc<str>>,
+    downloads: Arc<Semaphore>,
     answered: Requests,
     stop: watch::Receiver<()>,
     time_limit: Duration,
 }
 
-/// So many requests at once.
+/// So many requests at once, and so many bytes of answers.
 struct Room {
     places: Arc<Semaphore>,
     most: u16,
+    unsent: Unsent,
 }
 
 impl Room {
     fn new(most: u16) -> Self {
         let places = Arc::new(Semaphore::new(usize::from(most)));
-        Self { places, most }
+        let unsent = Unsent::new(UNSENT);
+        Self {
+            places,
+            most,
+            unsent,
+        }
     }
 }
 
@@ -87,6 +101,7 @@ impl State {
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
             followers: Crowd::new(STREAMS_OF_ONE),
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
             answered: Requests::default(),
             stop,
             time_limit,
@@ -161,18 +176,38 @@ impl State {
         })
     }
 
+    /// A turn to download a trace.
+    pub(crate) fn download_turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = Arc::clone(&self.0.downloads).try_acquire_owned();
+        turn.map_err(|_| Failure::Busy("others download traces; try again".into()).into())
+    }
+
     /// A place for a request, if there is one for who asks.
     pub(super) fn place(&self, caller: &Caller) -> Option<Place> {
-        let [by_socket, by_port, strangers, by_scrape] = &self.0.rooms;
-        let (room, who) = match (caller.via, caller.rights) {
-            (Via::Socket, _) => (by_socket, None),
-            (_, Rights::Stranger) => (strangers, None),
-            (Via::Nothing, _) => (by_scrape, None),
-            (Via::Token | Via::Key, _) => (by_port, caller.counted()),
+        let room = self.room(caller);
+        // Strangers and scrapers have no name.
+        let who = match caller.via {
+            Via::Token | Via::Key => caller.counted(),
+            Via::Socket | Via::Nothing => None,
         };
         let member = self.0.callers.enter(who)?;
         let permit = Arc::clone(&room.places).try_acquire_owned().ok()?;
         Some((permit, member))
+    }
+
+    /// Where the answer waits to be read.
+    pub(super) fn unsent(&self, caller: &Caller) -> Unsent {
+        self.room(caller).unsent.clone()
+    }
+
+    fn room(&self, caller: &Caller) -> &Room {
+        let [by_socket, by_port, strangers, by_scrape] = &self.0.rooms;
+        match (caller.via, caller.rights) {
+            (Via::Socket, _) => by_socket,
+            (_, Rights::Stranger) => strangers,
+            (Via::Nothing, _) => by_scrape,
+            (Via::Token | Via::Key, _) => by_port,
+        }
     }
 
     /// How long a request may take, and a piece of what is uploaded.

@@ -1,5 +1,7 @@
 //! Traces: what happens to one client, topic or address, line by line.
 
+use std::io::Write;
+
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::Failure;
 use crate::caller::{Caller, Rights};
+use crate::http::download::{Download, download as streamed};
 use crate::http::input::{Body, Named, Noted, Params};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
@@ -115,6 +118,10 @@ pub(super) async fn log(
     }
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     let position = part.position.unwrap_or(0);
+    // No file goes beyond that.
+    if i64::try_from(position).is_err() {
+        return Err(Refusal::bad(format!("position: 0 to {}", i64::MAX)));
+    }
     let read = state.wait(move |state| {
         let server = state.server();
         let may = may_read(server, &caller, &name)?;
@@ -130,21 +137,42 @@ pub(super) async fn log(
     params(("name" = String, Path, description = "The trace")),
     responses((status = 200, description = "All lines", body = String, content_type = "text/plain"),
         (status = 403, body = Trouble, description = "It has payloads, which viewers do not see"),
-        (status = 404, body = Trouble, description = "There is no such trace")))]
+        (status = 404, body = Trouble, description = "There is no such trace"),
+        (status = 503, body = Trouble, description = "Others download traces")))]
 pub(super) async fn download(
     Extract(state): Extract<State>,
     caller: Caller,
     Named(name): Named<String>,
 ) -> Result<Response, Refusal> {
-    let read = state.wait(move |state| {
-        let server = state.server();
-        let may = may_read(server, &caller, &name)?;
-        let chunk = may.then(|| server.traces().read_trace(&name, 0, usize::MAX));
-        chunk.transpose()
+    let turn = state.download_turn()?;
+    let asked = name.clone();
+    let may = state.wait(move |state| may_read(state.server(), &caller, &asked));
+    if !may.await? {
+        return Err(hidden());
+    }
+    let (mut sink, body) = streamed();
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let written = copy(state.server(), &name, &mut sink);
+        sink.end(written);
     });
-    let text = read.await?.ok_or_else(hidden)?.items;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// Writes all lines that there are, part by part.
+fn copy(server: &dyn Server, name: &str, sink: &mut Download) -> Result<(), Failure> {
+    let part = usize::try_from(USUAL).unwrap_or(usize::MAX);
+    let mut position = 0;
+    loop {
+        let chunk = server.traces().read_trace(name, position, part)?;
+        if chunk.meta.bytes == 0 {
+            return Ok(());
+        }
+        let sent = sink.write_all(chunk.items.as_bytes());
+        sent.map_err(|error| Failure::Unavailable(format!("the other side: {error}")))?;
+        position = chunk.meta.position;
+    }
 }
 
 /// Whether somebody may read the lines of a trace (S96).

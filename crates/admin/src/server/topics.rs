@@ -10,17 +10,25 @@ use crate::{Failure, Stamp};
 /// The topics. To ask is to watch: workers tell of messages for a while behind each question, and of
 /// none when nobody has asked for some time.
 pub trait Topics: Send + Sync {
-    /// One level of the topics, in the order of the names' bytes.
+    /// One level of the topics, in the order of the names' bytes: as many as wanted, or as have a MiB of
+    /// names and topics together. It may wait for a moment.
     ///
     /// # Errors
     /// [`Failure::Unavailable`] if the server ends or the system gives no thread.
     fn level(&self, wanted: &LevelWanted) -> Result<Level, Failure>;
 
-    /// The last value of a topic, and those before it that were seen.
+    /// The last value of a topic that was seen, and those before it; `None`: nothing was. It may wait
+    /// for a moment.
     ///
     /// # Errors
-    /// [`Failure::NotFound`] if nothing was seen on it and nothing is retained.
-    fn last(&self, topic: String) -> Answer<'_, LastValue>;
+    /// [`Failure::Unavailable`] if the server ends or the system gives no thread.
+    fn seen(&self, topic: &str) -> Result<Option<LastValue>, Failure>;
+
+    /// What is retained of a topic, as its last value.
+    ///
+    /// # Errors
+    /// [`Failure::NotFound`] if nothing is.
+    fn kept(&self, topic: String) -> Answer<'_, LastValue>;
 }
 
 /// Which topics.

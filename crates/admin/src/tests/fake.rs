@@ -28,6 +28,8 @@ pub(crate) struct Fake {
     pub(super) asked: Mutex<Option<mpsc::Sender<()>>>,
     /// The slow client answers then.
     pub(super) go: Notify,
+    /// The tree of topics is let go then.
+    pub(super) let_go: Mutex<Option<mpsc::Receiver<()>>>,
     pub(super) alarms: Alarms,
     pub(super) published: Mutex<Vec<Publication>>,
     pub(super) retained: Mutex<BTreeMap<String, Vec<u8>>>,

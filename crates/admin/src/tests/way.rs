@@ -1,5 +1,7 @@
 //! What is on its way: topics, drops, timelines, slow consumers, traces.
 
+use std::sync::mpsc;
+
 use serde_json::{Value, json};
 
 use super::house::House;
@@ -28,6 +30,43 @@ fn a_level_of_the_topics_goes_on_behind_a_name() {
 }
 
 #[test]
+fn s95_who_serves_does_not_wait_for_the_tree_of_topics() {
+    let house = House::new();
+    let ((asked, was_asked), (go, let_go)) = (mpsc::channel(), mpsc::channel());
+    *house.fake.asked.lock().unwrap() = Some(asked);
+    *house.fake.let_go.lock().unwrap() = Some(let_go);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| house.ask("GET", "/topics/last?topic=slow", None));
+        was_asked.recv().unwrap();
+        // Others are answered meanwhile.
+        let others = scope.spawn(|| house.ask("GET", "/status", None));
+        let status = others.join();
+        go.send(()).unwrap();
+        assert_eq!(status.unwrap()["version"], "1.2.3");
+        assert_eq!(slow.join().unwrap()["topic"], "slow");
+    });
+}
+
+#[test]
+fn a_trace_is_downloaded_whole_and_by_a_few_at_once() {
+    let house = House::new();
+    let line = "{\"event\":\"received\"}\n";
+    let new = json!({"name": "t1", "type": "topic", "value": "a/#"});
+    house.ask("POST", "/trace", Some(new));
+    let get = |name: &str| {
+        let path = format!("/api/v5/trace/{name}/download");
+        house.raw(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())
+    };
+    let answer = get("t1");
+    assert!(
+        answer.starts_with("HTTP/1.0 200") && answer.ends_with(line),
+        "{answer}"
+    );
+    assert!(answer.contains("content-type: text/plain; charset=utf-8"));
+    assert!(get("t2").starts_with("HTTP/1.0 404"));
+}
+
+#[test]
 fn a_trace_is_started_read_stopped_and_removed_each_with_a_line_in_the_audit_log() {
     let house = House::new();
     let new = json!({"name": "t1", "type": "topic", "value": "a/#", "payload_encode": "text"});
@@ -42,7 +81,13 @@ fn a_trace_is_started_read_stopped_and_removed_each_with_a_line_in_the_audit_log
         (&read["items"], &read["meta"]["position"]),
         (&json!("{\"eve"), &json!(5))
     );
-    for query in ["bytes=0", "bytes=1048577", "position=-1", "from=1"] {
+    for query in [
+        "bytes=0",
+        "bytes=1048577",
+        "position=-1",
+        "position=9223372036854775808",
+        "from=1",
+    ] {
         let (status, ..) = house.refused("GET", &format!("/trace/t1/log?{query}"), None);
         assert_eq!(status, 400, "{query}");
     }

@@ -28,6 +28,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(250);
 /// Retained names that are looked for while their order is locked.
 const AT_ONCE: usize = 32;
+/// Most bytes of names and topics in a piece of a level; JSON may escape them.
+const PIECE: usize = 1024 * 1024;
 /// Children that are counted of a retained name.
 const CHILDREN: usize = 16;
 
@@ -134,7 +136,12 @@ impl Topics for Steer {
         let mut rows: BTreeMap<String, TopicNode> = self.retained(wanted, most);
         let state = self.explorer.renew()?;
         let (now, since) = (Stamp::now(), state.since);
+        let mut room = Room::new();
         for (name, node) in state.tree.level(under, wanted.after.as_deref(), most) {
+            if !room.has() {
+                break;
+            }
+            room.take(under, name);
             let row = rows.entry(name.into()).or_insert_with(|| row(under, name));
             (row.rate, row.bytes_rate) = node.rates(now, since);
             row.messages = node.messages;
@@ -143,8 +150,7 @@ impl Topics for Steer {
         }
         // A retained name may have been seen where the tree's piece does not reach.
         let mut data: Vec<TopicNode> = rows.into_values().take(most).collect();
-        let has_more = data.len() > wanted.limit;
-        data.truncate(wanted.limit);
+        let has_more = cut(&mut data, under, wanted.limit);
         // Nothing stands for the first level: below an empty name in it nobody can look.
         let nameless = data.iter_mut().filter(|row| row.topic.is_empty());
         nameless.for_each(|row| row.children = 0);
@@ -158,24 +164,25 @@ impl Topics for Steer {
         })
     }
 
-    fn last(&self, topic: String) -> Answer<'_, LastValue> {
+    fn seen(&self, topic: &str) -> Result<Option<LastValue>, Failure> {
+        let seen: Vec<Seen> = {
+            let state = self.explorer.renew()?;
+            let node = state.tree.name(topic);
+            node.into_iter()
+                .flat_map(|node| node.values.iter())
+                .cloned()
+                .collect()
+        };
+        let history: Vec<Value> = seen.iter().map(value_of).collect();
+        Ok(history.first().cloned().map(|value| LastValue {
+            topic: topic.into(),
+            value,
+            history,
+        }))
+    }
+
+    fn kept(&self, topic: String) -> Answer<'_, LastValue> {
         Box::pin(async move {
-            let seen: Vec<Seen> = {
-                let state = self.explorer.renew()?;
-                let node = state.tree.name(&topic);
-                node.into_iter()
-                    .flat_map(|node| node.values.iter())
-                    .cloned()
-                    .collect()
-            };
-            let history: Vec<Value> = seen.iter().map(value_of).collect();
-            if let Some(value) = history.first().cloned() {
-                return Ok(LastValue {
-                    topic,
-                    value,
-                    history,
-                });
-            }
             let value = self.retained_value(&topic).await?;
             let history = vec![value.clone()];
             Ok(LastValue {
@@ -193,7 +200,8 @@ impl Steer {
         let under = wanted.under.as_deref();
         let mut rows = BTreeMap::new();
         let mut after = wanted.after.clone();
-        while rows.len() < most {
+        let mut room = Room::new();
+        while rows.len() < most && room.has() {
             let part = AT_ONCE.min(most - rows.len());
             let found = self
                 .shared
@@ -205,6 +213,7 @@ impl Steer {
                 let mut row = row(under, &name.name);
                 row.retained = name.retained;
                 row.children = count(name.children);
+                room.take(under, &name.name);
                 rows.insert(name.name, row);
             }
         }
@@ -237,6 +246,39 @@ impl Steer {
     }
 }
 
+/// How much still goes into a piece. What comes from the tree and what is retained end each behind the
+/// first name that does not fit, so that no name is missing in what they have together up to there.
+struct Room(Option<usize>);
+
+impl Room {
+    fn new() -> Self {
+        Self(Some(PIECE))
+    }
+
+    fn has(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Another row; whether it fitted.
+    fn take(&mut self, under: Option<&str>, name: &str) -> bool {
+        let above = under.map_or(0, |under| under.len().saturating_add(1));
+        let row = name.len().saturating_mul(2).saturating_add(above);
+        self.0 = self.0.and_then(|room| room.checked_sub(row));
+        self.has()
+    }
+}
+
+/// Leaves no more rows than wanted and than fit, but one; whether there are more.
+fn cut(rows: &mut Vec<TopicNode>, under: Option<&str>, limit: usize) -> bool {
+    let mut room = Room::new();
+    let fit = rows.iter().take(limit);
+    let fit = fit.take_while(|row| room.take(under, &row.name)).count();
+    let kept = fit.max(1).min(rows.len());
+    let has_more = kept < rows.len();
+    rows.truncate(kept);
+    has_more
+}
+
 fn row(under: Option<&str>, name: &str) -> TopicNode {
     TopicNode {
         name: name.into(),
@@ -264,5 +306,29 @@ fn value_of(seen: &Seen) -> Value {
         at: Some(seen.at),
         from_clientid: sample.client.as_ref().map(|id| id.as_str().into()),
         properties: properties(&sample.properties),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s95_a_piece_of_long_names_ends_early() {
+        let rows = |count: usize, length: usize| -> Vec<TopicNode> {
+            let name = |number: usize| format!("{number:04}{}", "n".repeat(length));
+            (0..count).map(|number| row(None, &name(number))).collect()
+        };
+        let mut long = rows(1000, 60_000);
+        assert!(cut(&mut long, None, 1000));
+        assert_eq!(long.len(), PIECE / (2 * 60_004));
+        // A row that is too long by itself is one all the same: so each piece goes on.
+        let mut giant = rows(2, PIECE);
+        assert!(cut(&mut giant, None, 10));
+        assert_eq!(giant.len(), 1);
+        let mut short = rows(100, 10);
+        assert!(!cut(&mut short, None, 100) && cut(&mut short, None, 99));
+        assert_eq!(short.len(), 99);
+        assert!(!cut(&mut Vec::new(), None, 1));
     }
 }

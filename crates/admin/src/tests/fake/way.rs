@@ -37,7 +37,17 @@ impl Topics for Fake {
         Ok(Level { data: nodes, meta })
     }
 
-    fn last(&self, topic: String) -> Answer<'_, LastValue> {
+    fn seen(&self, topic: &str) -> Result<Option<LastValue>, Failure> {
+        // The tree may be another's until somebody lets it go.
+        if topic == "slow" {
+            let asked = self.asked.lock().unwrap().take();
+            asked.unwrap().send(()).unwrap();
+            self.let_go.lock().unwrap().take().unwrap().recv().unwrap();
+        }
+        Ok(None)
+    }
+
+    fn kept(&self, topic: String) -> Answer<'_, LastValue> {
         Box::pin(async move {
             let value = Value {
                 payload: Bytes(b"hi".to_vec()),
