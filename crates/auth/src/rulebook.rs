@@ -62,14 +62,16 @@ pub struct Contents {
     pub open: Vec<Arc<str>>,
 }
 
-/// What becomes of a filter of which allow rules cover only a part.
+/// What becomes of a filter of which allow rules cover only a part, or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Partial {
     /// It is denied.
     #[default]
     Deny,
-    /// It is granted, and what it brings is asked about, message for message. Mosquitto does so.
+    /// It is granted, and what it brings is asked about, message for message.
     Filter,
+    /// It is granted, and so is one that no rule allows a part of. Mosquitto does so.
+    Grant,
 }
 
 impl Default for Contents {
@@ -409,7 +411,11 @@ impl Walk {
     /// What a no becomes, if parts were allowed and count.
     fn end(&self, decision: Decision) -> Decision {
         match (self.partial, self.allowed) {
-            (Partial::Filter, Some(id)) if !decision.is_allowed() => partly(id),
+            (Partial::Filter | Partial::Grant, Some(id)) if !decision.is_allowed() => partly(id),
+            (Partial::Grant, None) if !decision.is_allowed() => Decision {
+                verdict: Verdict::Partly,
+                ..decision
+            },
             _ => decision,
         }
     }

@@ -137,10 +137,25 @@ pub struct Access {
     pub no_match: Option<Permission>,
     /// Whether a retained message is delivered only as long as its publisher may still publish it.
     pub check_retain_source: bool,
+    /// Which subscriptions are granted: `covered`: those that rules allow as a whole, or deny no more
+    /// than a part of; `overlapping`: also those that rules allow a part of; `any`: all, as Mosquitto
+    /// does. What a granted one brings is always asked about, message for message where it must be.
+    pub granted: Granted,
     /// What becomes of a client of MQTT 5.0 that has a subscription which is not allowed any more:
     /// `disconnect`: it is told which (0x87) and closed; `remove`: the subscription goes, and the
     /// client is not told. MQTT 3 knows no such message: the subscription goes.
     pub revoked: Revoked,
+}
+
+/// Which subscriptions are granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granted {
+    /// Those that rules allow as a whole.
+    Covered,
+    /// Those that rules allow a part of.
+    Overlapping,
+    /// All.
+    Any,
 }
 
 /// What becomes of a client whose subscription is not allowed any more.
@@ -351,6 +366,7 @@ impl Default for Config {
                 rules: Vec::new(),
                 no_match: None,
                 check_retain_source: true,
+                granted: Granted::Covered,
                 revoked: Revoked::Disconnect,
             },
             dashboard: Dashboard {

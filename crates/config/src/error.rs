@@ -115,6 +115,11 @@ impl std::error::Error for ConfigError {}
 pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
+    /// All of these, in the order of places; `None` if there is none.
+    pub fn of(errors: Vec<ConfigError>) -> Option<Self> {
+        Self::none_of(errors).err()
+    }
+
     /// `Ok` if there is none.
     pub(crate) fn none_of(mut errors: Vec<ConfigError>) -> Result<(), Self> {
         if errors.is_empty() {
@@ -135,6 +140,12 @@ impl ConfigErrors {
     /// The errors, at least one.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
+    }
+}
+
+impl From<ConfigError> for ConfigErrors {
+    fn from(error: ConfigError) -> Self {
+        Self::one(error)
     }
 }
 

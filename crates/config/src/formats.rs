@@ -82,6 +82,9 @@ pub(crate) fn mount(text: &str) -> Result<(), &'static str> {
 
 /// A path of HTTP, as WebSocket clients ask for it.
 pub(crate) fn http_path(text: &str) -> Result<(), &'static str> {
+    if text == "*" {
+        return Ok(());
+    }
     let clean = text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));

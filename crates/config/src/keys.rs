@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::formats::{host, mqtt_text, name, path, path_in_front, path_or_off, socket_address};
 use crate::value::{
-    DURABILITIES, Field, Kind, LOG_FORMATS, LOG_LEVELS, METRIC_NAMES, NEVER, PERMISSIONS, Per,
-    QUEUE_POLICIES, REVOKEDS, STRATEGIES, Value,
+    DURABILITIES, Field, GRANTEDS, Kind, LOG_FORMATS, LOG_LEVELS, METRIC_NAMES, NEVER, PERMISSIONS,
+    Per, QUEUE_POLICIES, REVOKEDS, STRATEGIES, Value,
 };
 
 /// A key of the file.
@@ -130,6 +130,13 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Flag,
         Reload,
         access.check_retain_source
+    ),
+    key!(
+        "access",
+        granted,
+        Kind::Choice(GRANTEDS),
+        Reload,
+        access.granted
     ),
     key!(
         "access",

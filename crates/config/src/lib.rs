@@ -63,7 +63,7 @@ mod tests;
 pub use config::{
     Access, Acme, Address, Alarms, Algorithm, Anonymous, Audit, Authentication, ByCertificate,
     Certificate, CertificateFiles, CertificateOrigin, Challenge, ClientCertificate, Config,
-    ControlSocket, Dashboard, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat,
+    ControlSocket, Dashboard, Granted, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat,
     LogLevel, Mark, Method, MetricNames, Metrics, Mode, MongoDb, Network, OnFailure, PasswordHash,
     Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql,
     Store, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
@@ -72,4 +72,5 @@ pub use error::{ConfigError, ConfigErrors, Parts, Place};
 pub use mask::{masked, unmasked};
 pub use reload::Changes;
 pub use source::{Loaded, Setting, Sources};
+pub use suggest::nearest;
 pub use told::{Change, NamedFile, Places, Told};

@@ -117,6 +117,14 @@ pub(crate) struct EntryPlaces {
 }
 
 impl EntryPlaces {
+    /// Nobody said it.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            entry: Place::Default,
+            keys: BTreeMap::new(),
+        }
+    }
+
     /// Where a key was set; without it where the entry was.
     pub(crate) fn of(&self, key: &str) -> Place {
         self.keys.get(key).unwrap_or(&self.entry).clone()

@@ -110,6 +110,24 @@ impl Loaded {
         }
         reading.read_all(sources)
     }
+
+    /// Reads what is above the file, with this in the file's place: another program's file that
+    /// says the same.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read_over(sources: &Sources, base: Self) -> Result<Self, ConfigErrors> {
+        let mut reading = Reading::new(&sources.environment);
+        reading.config = base.config;
+        reading.places = base.places.keys;
+        for list in LISTS {
+            let placed = base.places.entries.get(list.name);
+            let mut placed = placed.cloned().unwrap_or_default();
+            placed.resize_with((list.len)(&reading.config), EntryPlaces::nowhere);
+            reading.entries.insert(list.name, placed);
+        }
+        reading.read_all(sources)
+    }
 }
 
 impl Config {
@@ -147,13 +165,7 @@ pub(crate) struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(environment: &'a [(String, String)]) -> Self {
         let config = Config::default();
-        let defaults = |list: &List| {
-            let places = EntryPlaces {
-                entry: Place::Default,
-                keys: BTreeMap::new(),
-            };
-            vec![places; (list.len)(&config)]
-        };
+        let defaults = |list: &List| vec![EntryPlaces::nowhere(); (list.len)(&config)];
         Self {
             rules_only: false,
             entries: LISTS

@@ -2,7 +2,7 @@
 
 /// The nearest of `names`, if it is near enough to be a slip of the pen: at most a third of
 /// the letters wrong.
-pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A longer word is no slip of any name, and would cost its length squared.
     if word.len() > 64 {
         return None;

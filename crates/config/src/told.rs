@@ -17,6 +17,32 @@ pub struct Places {
     pub(crate) entries: BTreeMap<&'static str, Vec<EntryPlaces>>,
 }
 
+impl Places {
+    /// Notes where a key such as `limits.inflight` was set.
+    pub fn note(&mut self, key: &str, place: Place) {
+        self.keys.insert(key.to_owned(), place);
+    }
+
+    /// Notes where the next entry of a list such as `listener` was set, and these of its keys.
+    /// Lists and keys that there are not change nothing.
+    pub fn note_entry(&mut self, list: &str, place: Place, keys: &[(&str, Place)]) {
+        let Some(list) = LISTS.iter().find(|known| known.name == list) else {
+            return;
+        };
+        let named = |(key, place): &(&str, Place)| {
+            let column = list.all_columns().find(|column| column.name == *key)?;
+            Some((column.name, place.clone()))
+        };
+        self.entries
+            .entry(list.name)
+            .or_default()
+            .push(EntryPlaces {
+                entry: place,
+                keys: keys.iter().filter_map(named).collect(),
+            });
+    }
+}
+
 /// A value, and where it was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {

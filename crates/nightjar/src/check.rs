@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use mosquitto::{Note, Weight};
+
 use crate::cli::CheckArgs;
 use crate::plan::{Intent, Plan};
 
@@ -19,7 +21,7 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let text = if args.print {
         plan.config.to_toml()
     } else {
-        summary(&plan)
+        format!("{}{}", notes(&plan), summary(&plan))
     };
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -28,6 +30,19 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What a file of Mosquitto means here, a line each.
+fn notes(plan: &Plan) -> String {
+    let line = |note: &Note| {
+        let place = note.place.as_ref().map(|place| format!("{place}: "));
+        let word = match note.weight {
+            Weight::Differs => "not as in Mosquitto",
+            Weight::Same => "as in Mosquitto",
+        };
+        format!("{word}: {}{}\n", place.unwrap_or_default(), note.text)
+    };
+    plan.notes.iter().map(line).collect()
 }
 
 fn summary(plan: &Plan) -> String {

@@ -34,6 +34,7 @@ use config::{Config, ConfigError, ConfigErrors, Sources};
 
 use crate::cli::ServeArgs;
 use crate::data_dir;
+use crate::origin;
 use crate::plan;
 use report::{Finding, Report};
 use running::Running;
@@ -113,7 +114,7 @@ pub(crate) fn run(args: DoctorArgs) -> ExitCode {
 
 /// The configuration. If it is wrong, the rest is looked at with the defaults.
 fn configuration(sources: &Sources, report: &mut Report) -> Config {
-    match Config::load(sources) {
+    match origin::load(sources).map(|origin| origin.loaded.config) {
         Ok(config) => {
             let whence = match &sources.file {
                 Some(file) => format!("{} is good", file.display()),

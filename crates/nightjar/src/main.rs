@@ -9,6 +9,7 @@
 //! | [`doctor`] | `nightjar doctor`: what stands in a server's way |
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
+//! | [`origin`] | whether a configuration is a file of ours or one of Mosquitto |
 //! | [`doors`] | who comes in and what he may do there |
 //! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
@@ -28,6 +29,7 @@ mod doctor;
 mod doors;
 mod events;
 mod log;
+mod origin;
 mod plan;
 mod process;
 mod serve;

@@ -6,9 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use config::{Config, ConfigErrors, Loaded, Places, Setting, Sources};
+use mosquitto::Note;
 
 use crate::cli::ServeArgs;
 use crate::data_dir::{self, DataDirError};
+use crate::origin::{self, Origin};
 use crate::process;
 
 /// A start that can be made.
@@ -20,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) places: Places,
     /// Where it was said; a reload reads it again.
     pub(crate) sources: Sources,
+    /// What a file of Mosquitto means here.
+    pub(crate) notes: Vec<Note>,
     /// The server's name.
     pub(crate) node: String,
     /// The folder for what outlives a restart.
@@ -62,7 +66,8 @@ impl Plan {
     /// All errors of the configuration, or the data folder's.
     pub(crate) fn new(args: ServeArgs, intent: Intent) -> Result<Self, PlanError> {
         let sources = sources(args);
-        let Loaded { config, places } = Loaded::read(&sources).map_err(PlanError::Config)?;
+        let Origin { loaded, notes } = origin::load(&sources).map_err(PlanError::Config)?;
+        let Loaded { config, places } = loaded;
         let data_dir = data_dir::prepare(config.data_dir.as_deref(), &sources.environment, intent)
             .map_err(PlanError::DataDir)?;
         let node = config.node.clone().unwrap_or_else(process::host_name);
@@ -71,6 +76,7 @@ impl Plan {
             config,
             places,
             sources,
+            notes,
             node,
             data_dir,
             workers,
@@ -81,6 +87,25 @@ impl Plan {
 /// Where a configuration comes from, with what the command line says.
 pub(crate) fn sources(args: ServeArgs) -> Sources {
     let mut sources = Sources::of_process(args.config);
+    let is_foreign = origin::foreign(&sources).is_some();
+    for port in args.port {
+        let (key, value) = match is_foreign {
+            true => (origin::PORT, port.to_string()),
+            false => ("listener", format!("127.0.0.1:{port}")),
+        };
+        sources.options.push(Setting {
+            option: "--port",
+            key,
+            value,
+        });
+    }
+    if args.verbose {
+        sources.options.push(Setting {
+            option: "--verbose",
+            key: "log.level",
+            value: "debug".into(),
+        });
+    }
     for address in args.listen {
         sources.options.push(Setting {
             option: "--listen",

@@ -13,7 +13,7 @@ use broker::mail::Selector;
 use broker::{
     BrokerConfig, Control, Dropped, Event, EventSink, Mail, Restore, Revoked, Shared, Worker,
 };
-use config::{Config, Loaded, Method, Protocol, SharedStrategy, Sources};
+use config::{Config, Method, Protocol, SharedStrategy, Sources};
 use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
 use topics::Strategy;
@@ -29,7 +29,7 @@ use crate::steer::board::{self, Board};
 use crate::steer::configuration::{Kept, Reread};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
-use crate::{banner, process};
+use crate::{banner, origin, process};
 
 /// Serves until a signal ends it. A start that fails says why in one line for each reason.
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
@@ -466,6 +466,7 @@ fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
             warn!(%error, "standard output does not take the greeting");
         }
     }
+    origin::tell(&plan.notes);
     for (address, listener) in addresses.iter().zip(&plan.config.listeners) {
         let protocol = listener.protocol.as_str();
         info!(%address, protocol, listener = listener.name, "listening");
@@ -539,12 +540,14 @@ impl Server {
     }
 
     fn take_over(&mut self) -> Result<(), String> {
-        let loaded = Loaded::read(&self.sources).map_err(|errors| errors.to_string())?;
+        let origin = origin::load(&self.sources).map_err(|errors| errors.to_string())?;
+        let loaded = origin.loaded;
         let mut next = self.config.clone();
         let changes = next.adopt(&loaded.config)?;
         let replaced = self.doors.replace(&next);
         replaced.map_err(|problem| problem.to_string())?;
         self.config = next;
+        origin::tell(&origin.notes);
         let placed = self.doors.placed(&self.config);
         self.steer.configured(&placed, &self.config, loaded.places);
         if let Err(error) = self.log.level().set(self.config.log.level) {

@@ -40,7 +40,7 @@ pub struct Listener {
     pub crl: Vec<PathBuf>,
     /// The oldest version of TLS that is spoken. QUIC always has 1.3.
     pub tls_minimum: TlsVersion,
-    /// Paths at which WebSocket is spoken. Elsewhere: 404.
+    /// Paths at which WebSocket is spoken; `*` is any. Elsewhere: 404.
     pub path: Vec<String>,
     /// Pages that may connect by a browser, such as `https://app.example.com`, or `*` for all.
     /// Without it those of the same host only. Others: 403. What is no browser sends no origin and

@@ -5,7 +5,7 @@ use types::limits::QueuePolicy;
 
 use super::{Field, MISFIT, Value};
 use crate::config::{
-    Algorithm, Challenge, ClientCertificate, LogFormat, LogLevel, MetricNames, OnFailure,
+    Algorithm, Challenge, ClientCertificate, Granted, LogFormat, LogLevel, MetricNames, OnFailure,
     PasswordHash, Permission, Protocol, Revoked, RuleAction, SharedStrategy, TlsVersion, TokenIn,
     UserFrom,
 };
@@ -63,4 +63,6 @@ choice_field!(PasswordHash, PASSWORD_HASHES,
 choice_field!(Permission, PERMISSIONS, "deny" => Deny, "allow" => Allow);
 choice_field!(RuleAction, RULE_ACTIONS,
     "publish" => Publish, "subscribe" => Subscribe, "all" => All);
+choice_field!(Granted, GRANTEDS,
+    "covered" => Covered, "overlapping" => Overlapping, "any" => Any);
 choice_field!(Revoked, REVOKEDS, "disconnect" => Disconnect, "remove" => Remove);

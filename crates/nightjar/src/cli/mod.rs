@@ -14,6 +14,7 @@ mod completions;
 mod conversation;
 mod failure;
 mod format;
+mod migrate;
 mod passwd;
 mod password;
 mod printer;
@@ -43,6 +44,7 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Store(args)) => store::run(args),
         Some(Command::Passwd(args)) => passwd::run(&args),
+        Some(Command::Migrate(args)) => migrate::run(&args),
         #[cfg(unix)]
         Some(Command::Steer(command)) => command.run(),
     }
@@ -79,6 +81,7 @@ enum Command {
     Bench(bench::BenchArgs),
     Store(store::StoreArgs),
     Passwd(passwd::PasswdArgs),
+    Migrate(migrate::MigrateArgs),
     Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
@@ -90,12 +93,20 @@ enum Command {
 /// What `nightjar serve` is told.
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
-    /// Configuration file; docs/configuration.md lists its keys
+    /// Configuration file; docs/configuration.md lists its keys. One whose name ends in .conf is
+    /// read as Mosquitto's: docs/migrating-from-mosquitto.md
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Accept connections here, in place of the configuration's listeners; may be repeated
     #[arg(short, long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Vec<String>,
+    /// Accept connections of this machine on this port; may be repeated. With a mosquitto.conf: in
+    /// the place of 1883, while it defines no listener
+    #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Vec<u16>,
+    /// Log all that happens, whatever the configuration says
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Folder for what must outlive a restart: the store is in it
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -121,6 +132,8 @@ Examples:
                                                serve the whole network, without passwords
   nightjar check --config nightjar.toml        find every mistake before a start
   nightjar serve --config nightjar.toml        serve as the file says
+  nightjar serve --config /etc/mosquitto/mosquitto.conf
+                                               serve as Mosquitto would with that file
 
 Signals:
   SIGTERM, SIGINT   say goodbye to all clients and end; a second one ends at once

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use config::{Config, Setting, Sources};
+use config::{Setting, Sources};
 use providers::access::{Access, AccessError, Row};
 use serde_json::Value;
 
 use super::store;
 use crate::data_dir;
 use crate::doors::live::FILE as ACCESS;
+use crate::origin;
 use crate::steer::tools::{ADMINISTRATORS, FORM};
 
 /// Begin a data folder with what `nightjar backup` saved
@@ -126,7 +127,8 @@ fn folder(args: &RestoreArgs) -> Result<PathBuf, String> {
             value: folder.to_string_lossy().into_owned(),
         });
     }
-    let config = Config::load(&sources).map_err(|errors| errors.to_string())?;
+    let origin = origin::load(&sources).map_err(|errors| errors.to_string())?;
+    let config = origin.loaded.config;
     let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
     folder.map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use auth::rulebook::Partial;
 use auth::rules::{Action, Effect, Network, Pattern, Rule, Rules, Who};
 use auth::{Open, Policy, rulebook};
 use config::{Config, Method, Permission, RuleAction};
@@ -26,6 +27,7 @@ impl fmt::Display for RuleError {
 pub(crate) struct Configured {
     rules: Rules,
     no_match: Effect,
+    partial: Partial,
     check_retain_source: bool,
     /// Nobody spoke of permissions or identities at all.
     silent: bool,
@@ -50,6 +52,11 @@ impl Configured {
         Ok(Self {
             rules,
             no_match: effect(config.no_match()),
+            partial: match config.access.granted {
+                config::Granted::Covered => Partial::Deny,
+                config::Granted::Overlapping => Partial::Filter,
+                config::Granted::Any => Partial::Grant,
+            },
             check_retain_source: config.access.check_retain_source,
             silent,
         })
@@ -68,6 +75,7 @@ impl Configured {
             members: Arc::clone(&live.members),
             bans: Arc::clone(&live.bans),
             no_match: self.no_match,
+            partial: self.partial,
             check_retain_source: self.check_retain_source,
             ..rulebook::Contents::default()
         }))

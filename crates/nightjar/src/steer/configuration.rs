@@ -16,12 +16,18 @@ use admin::server::configuration::{
 };
 use admin::{Failure, Record};
 use config::{Config, ConfigError, ConfigErrors, Loaded, Place, Places, Sources};
+use serde_json::{Value, json};
 use tracing::error;
 
+use super::tools::file_line;
+use crate::origin;
 use versions::Versions;
 
 /// Longer than any reload takes: it opens ports and reads files.
 const PATIENCE: Duration = Duration::from_secs(25);
+
+/// What a backup calls it.
+const CONFIGURATION: &str = "configuration";
 
 /// A word to the server's main thread: read the configuration again, and say how it went.
 #[derive(Debug)]
@@ -30,6 +36,8 @@ pub(crate) struct Reread(pub(crate) SyncSender<Result<(), String>>);
 /// The configuration of a running server.
 pub(crate) struct Kept {
     sources: Sources,
+    /// A file of another program that the configuration is in. It is for its owner to change.
+    foreign: Option<PathBuf>,
     versions: Versions,
     now: RwLock<Arc<Now>>,
     /// One change after the other.
@@ -46,13 +54,19 @@ impl Kept {
     /// What a server began with. `reread` hands a word to the thread that takes configurations over.
     pub(crate) fn new(
         loaded: (Config, Places),
-        sources: Sources,
+        mut sources: Sources,
         data_dir: &Path,
         reread: Box<dyn Fn(Reread) + Send>,
     ) -> Self {
+        let foreign = origin::foreign(&sources).map(Path::to_owned);
+        if foreign.is_some() {
+            sources.file = None;
+            sources.options.retain(|one| one.key != origin::PORT);
+        }
         let (config, places) = loaded;
         Self {
             sources,
+            foreign,
             versions: Versions::new(data_dir),
             now: RwLock::new(Arc::new(Now { config, places })),
             turn: Mutex::new(reread),
@@ -68,7 +82,17 @@ impl Kept {
 
     /// The file, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
-        self.sources.file.as_deref()
+        self.sources.file.as_deref().or(self.foreign.as_deref())
+    }
+
+    /// A line of a backup: the file, or what a file of Mosquitto is here.
+    pub(crate) fn backup(&self) -> Result<Option<Value>, Failure> {
+        if self.foreign.is_some() {
+            let text = self.now().config.to_short_toml();
+            return Ok(Some(json!({ CONFIGURATION: { "text": text } })));
+        }
+        let file = self.sources.file.as_deref();
+        file.map(|file| file_line(CONFIGURATION, file)).transpose()
     }
 
     fn now(&self) -> Arc<Now> {
@@ -77,6 +101,14 @@ impl Kept {
     }
 
     fn file(&self) -> Result<&Path, Failure> {
+        if let Some(foreign) = &self.foreign {
+            let words = format!(
+                "the configuration is {}, a file of Mosquitto: change that and send SIGHUP, or begin \
+                 with what `nightjar migrate` makes of it",
+                foreign.display()
+            );
+            return Err(Failure::Invalid(words));
+        }
         self.sources.file.as_deref().ok_or_else(|| {
             let words = "the server was started without a configuration file; start it with \
                          `nightjar serve --config FILE` to change its configuration here";
@@ -164,7 +196,7 @@ impl admin::server::Configuration for Kept {
     fn shown(&self, text: Text) -> Result<Configs, Failure> {
         let now = self.now();
         let told = now.config.told(&now.places).into_iter();
-        let file = self.sources.file.as_deref();
+        let file = self.path();
         let written = match text {
             Text::File => self.written()?,
             Text::Rendered => None,

@@ -74,10 +74,8 @@ impl Backup for Steer {
             "at": Stamp::now(),
         }});
         lines.value(&head).map_err(gone)?;
-        if let Some(file) = self.kept.path() {
-            lines
-                .value(&file_line("configuration", file)?)
-                .map_err(gone)?;
+        if let Some(line) = self.kept.backup()? {
+            lines.value(&line).map_err(gone)?;
         }
         let administrators = self.data_dir.join(ADMINISTRATORS);
         if administrators.exists() {
@@ -99,7 +97,7 @@ impl Backup for Steer {
 }
 
 /// A file as a line. Files of this kind are small.
-fn file_line(name: &str, path: &Path) -> Result<Value, Failure> {
+pub(super) fn file_line(name: &str, path: &Path) -> Result<Value, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::Unavailable(format!("{}: {error}", path.display())))?;
     Ok(json!({ name: { "text": text } }))

@@ -174,7 +174,9 @@ impl Inner {
 
     /// Nobody knows the client.
     fn look_at_nobody(&self, line: &Line, question: &Question) -> Look {
-        if question.is_anonymous() {
+        // Where nobody can know a name, one that is given counts for nothing.
+        let known_by_none = || !line.steps.iter().any(|step| step.is_for(question));
+        if question.is_anonymous() || line.admits_anonymous(question.listener) && known_by_none() {
             return Look::Ends(if line.admits_anonymous(question.listener) {
                 Outcome::Admitted(Admitted::plain(Identity::Anonymous))
             } else {

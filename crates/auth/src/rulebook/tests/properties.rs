@@ -94,7 +94,7 @@ fn rulebook() -> impl Strategy<Value = Contents> {
         prop::collection::vec(one_rule(), 0..4),
         prop::collection::vec(one_rule(), 0..4),
         prop::sample::select(vec![Effect::Allow, Effect::Deny, Effect::Deny]),
-        prop::sample::select(vec![Partial::Deny, Partial::Filter]),
+        prop::sample::select(vec![Partial::Deny, Partial::Filter, Partial::Grant]),
     )
         .prop_map(|(list, r, s, no_match, partial)| {
             let role = |name: &str, list| Role {
@@ -237,6 +237,7 @@ proptest! {
             }
             let (all, some) = brought(&book, &client, &filter, qos);
             match partial {
+                Partial::Grant => prop_assert!(false, "{} is denied", text),
                 Partial::Filter => prop_assert!(!some, "{}", text),
                 Partial::Deny => {
                     // Several rules may allow all of it together; they are not added up.

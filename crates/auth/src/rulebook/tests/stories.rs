@@ -403,7 +403,7 @@ fn rules_to_the_letter_are_about_filters() {
 }
 
 #[test]
-fn mosquitto_grants_filters_in_part() {
+fn a_filter_may_be_granted_in_part() {
     let book = Rulebook::new(Contents {
         partial: Partial::Filter,
         ..contents(vec![allow(Subscribe, &["a/+"]), deny(Subscribe, &["b"])])
@@ -414,6 +414,22 @@ fn mosquitto_grants_filters_in_part() {
     assert_eq!(C().subscribe(&book, "b"), Deny);
     assert_eq!(C().subscribe(&book, "b/#"), Deny);
     assert_eq!(C().receive(&book, "a/x/y"), Deny);
+}
+
+#[test]
+fn s48_a_filter_that_is_granted_like_mosquitto_does_brings_nothing_that_is_denied() {
+    let book = Rulebook::new(Contents {
+        partial: Partial::Grant,
+        ..contents(vec![allow(Subscribe, &["a/+"]), deny(Subscribe, &["b"])])
+    });
+    assert_eq!(C().subscribe(&book, "a/x"), Allow);
+    for filter in ["#", "a/#", "b", "b/#", "$SYS/#", "+"] {
+        assert_eq!(C().subscribe(&book, filter), Partly, "{filter}");
+    }
+    for topic in ["a/x/y", "b", "b/c", "$SYS/broker/version"] {
+        assert_eq!(C().receive(&book, topic), Deny, "{topic}");
+    }
+    assert_eq!(C().publish(&book, "b"), Deny);
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub(crate) use upgrade::{Upgrade, upgrade};
 /// How a listener takes WebSocket connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSocket {
-    /// The paths that may be asked for, compared to the letter; others are answered with 404.
+    /// The paths that may be asked for, compared to the letter, or `*` for any; others are answered with 404.
     pub paths: Vec<String>,
     /// The pages from which a browser may connect; others are answered with 403 (S83).
     pub origins: Origins,

@@ -65,7 +65,8 @@ fn answer(request: &httparse::Request<'_, '_>, door: &WebSocket) -> Result<Vec<u
     }
     let path = request.path.unwrap_or_default();
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    if !door.paths.iter().any(|offered| offered == path) {
+    let is_offered = |offered: &String| offered == path || offered == ANY;
+    if !door.paths.iter().any(is_offered) {
         return Err((&NOT_FOUND, "an unknown path"));
     }
     if request.version != Some(1) {
@@ -219,6 +220,8 @@ const UPGRADE: Status = Status {
     text: "This is MQTT over WebSocket, for MQTT clients and not for browsers' address bars",
 };
 
+/// Stands for every path.
+const ANY: &str = "*";
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The registered name, and the one of MQTT 3.1.
 const PROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use admin::client::{Client, Failure as Refused, escaped};
 use clap::Args;
-use config::{Config, Setting, Sources};
+use config::{Setting, Sources};
 use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::table::{Table, print};
-use crate::{data_dir, steer};
+use crate::{data_dir, origin, steer};
 
 /// Which server is asked, and in which form its answers are wanted.
 #[derive(Args, Clone, Debug, Default)]
@@ -190,8 +190,9 @@ impl Way {
                 value: folder.to_string_lossy().into_owned(),
             });
         }
-        let config =
-            Config::load(&sources).map_err(|errors| Failure::new(errors.to_string().trim_end()))?;
+        let origin = origin::load(&sources);
+        let origin = origin.map_err(|errors| Failure::new(errors.to_string().trim_end()))?;
+        let config = origin.loaded.config;
         let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
         let folder = folder.map_err(|error| Failure::new(error.to_string()))?;
         steer::socket(&config, &folder).ok_or_else(|| {

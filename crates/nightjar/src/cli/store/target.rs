@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use config::{Config, Setting, Sources};
+use config::{Setting, Sources};
 use journal::disk::{Disk, Folder, FolderError};
 use journal::engine::Options;
 
 use super::Failure;
 use super::look::Look;
 use crate::data_dir;
+use crate::origin;
 use crate::storage::FOLDER;
 
 /// Where the store is.
@@ -52,7 +53,8 @@ impl Where {
                 value: folder.to_string_lossy().into_owned(),
             });
         }
-        let config = Config::load(&sources).map_err(|errors| Failure(errors.to_string()))?;
+        let origin = origin::load(&sources).map_err(|errors| Failure(errors.to_string()))?;
+        let config = origin.loaded.config;
         let data_dir = data_dir::locate(config.data_dir.as_deref(), &sources.environment)
             .map_err(|error| Failure(error.to_string()))?;
         let log = journal::log::Options {

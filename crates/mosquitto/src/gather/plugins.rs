@@ -1,0 +1,167 @@
+//! Plugins: those of Mosquitto itself that stand for options are known, others cannot be honoured.
+
+use config::{ConfigError, Place};
+
+use super::{Gathered, Security, Taken};
+use crate::Weight;
+use crate::read::Line;
+
+/// A plugin, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Plugin {
+    /// What `plugin_use` calls it.
+    name: Option<String>,
+    kind: Kind,
+    place: Place,
+    /// The file that an option of it names.
+    file: Option<(String, Place)>,
+    /// Whom it is for.
+    targets: Vec<Target>,
+}
+
+/// The plugins that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Acl,
+    Passwords,
+    DynamicSecurity,
+    Persistence,
+}
+
+/// Whom a plugin is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Server,
+    Listener(usize),
+}
+
+impl Gathered {
+    pub(super) fn take_plugin(&mut self, line: &Line) -> Result<Taken, ConfigError> {
+        match &*line.name {
+            "plugin" | "auth_plugin" | "global_plugin" => {
+                let target = match self.server.is_per_listener && line.name != "global_plugin" {
+                    true => Target::Listener(line.listener),
+                    false => Target::Server,
+                };
+                return self.load(line, None, line.text()?, vec![target]);
+            }
+            "plugin_load" => {
+                let (name, path) = line.text()?.split_once(' ').unwrap_or_default();
+                let name = Some(name.to_owned());
+                return self.load(line, name, path.trim(), Vec::new());
+            }
+            "plugin_use" => {
+                let name = line.text()?;
+                let mut known = self.plugins.iter_mut();
+                let found = known.find(|plugin| plugin.name.as_deref() == Some(name));
+                let plugin = found.ok_or_else(|| {
+                    let shown = crate::value::shown(name);
+                    line.wrong(format!("no plugin {shown} was loaded above it"))
+                })?;
+                plugin.targets.push(Target::Listener(line.listener));
+            }
+            _ => {
+                let plugin = self.plugins.last_mut();
+                let plugin = plugin.ok_or_else(|| line.wrong("there is no plugin above it"))?;
+                let option = line.name.strip_prefix("auth_opt_");
+                let option = option.or(line.name.strip_prefix("plugin_opt_"));
+                let file = match (plugin.kind, option) {
+                    (Kind::Acl, Some("acl_file")) | (Kind::Passwords, Some("password_file")) => {
+                        line.text()?
+                    }
+                    // Of what is not honoured as a whole.
+                    (Kind::DynamicSecurity | Kind::Persistence, _) | (_, None) => {
+                        return Ok(Taken::Yes);
+                    }
+                    _ => return Err(line.wrong("the plugin has no such option")),
+                };
+                plugin.file = Some((file.to_owned(), line.place.clone()));
+            }
+        }
+        Ok(Taken::Yes)
+    }
+
+    fn load(
+        &mut self,
+        line: &Line,
+        name: Option<String>,
+        path: &str,
+        targets: Vec<Target>,
+    ) -> Result<Taken, ConfigError> {
+        let file = path.rsplit('/').next().unwrap_or(path);
+        let is = |word: &str| file.starts_with("mosquitto_") && file.contains(word);
+        let kind = if is("acl_file") {
+            Kind::Acl
+        } else if is("password_file") {
+            Kind::Passwords
+        } else if is("dynamic_security") {
+            Kind::DynamicSecurity
+        } else if is("persist_sqlite") {
+            Kind::Persistence
+        } else {
+            return Ok(Taken::No);
+        };
+        self.plugins.push(Plugin {
+            name,
+            kind,
+            place: line.place.clone(),
+            file: None,
+            targets,
+        });
+        Ok(Taken::Yes)
+    }
+
+    /// Makes options of the plugins that stand for some.
+    pub(super) fn settle_plugins(&mut self) {
+        for plugin in std::mem::take(&mut self.plugins) {
+            let place = plugin.place.clone();
+            match plugin.kind {
+                Kind::Persistence => {
+                    self.server.is_persistent = Some(true);
+                    self.server.places.push(("store.durability", place));
+                    continue;
+                }
+                Kind::Acl | Kind::Passwords if plugin.file.is_none() => {
+                    self.errors.push(ConfigError {
+                        place,
+                        message: "the plugin's file is not named: plugin_opt_acl_file or \
+                                  plugin_opt_password_file is missing"
+                            .into(),
+                    });
+                    continue;
+                }
+                Kind::DynamicSecurity => self.notes.push(crate::Note {
+                    place: Some(place),
+                    weight: Weight::Differs,
+                    text: "dynamic_security: its users, groups and roles are not read in this \
+                           version; whom it would let in is refused until you make users with \
+                           `nightjar user`, and nobody may do anything without a role"
+                        .into(),
+                }),
+                Kind::Acl | Kind::Passwords => {}
+            }
+            for target in &plugin.targets {
+                let security = match target {
+                    Target::Server => Some(&mut self.security),
+                    Target::Listener(at) => {
+                        self.listeners.get_mut(*at).map(|one| &mut one.security)
+                    }
+                };
+                if let Some(security) = security {
+                    plugin.put(security);
+                }
+            }
+        }
+    }
+}
+
+impl Plugin {
+    fn put(&self, security: &mut Security) {
+        match self.kind {
+            Kind::Acl => security.acl_file = self.file.clone(),
+            Kind::Passwords => security.password_file = self.file.clone(),
+            Kind::DynamicSecurity => security.is_dynamic = Some(self.place.clone()),
+            Kind::Persistence => {}
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Who may come in, and what he may do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use config::{
+    Authentication, ByCertificate, Method, Passwords, Permission, Place, Rule, RuleAction, UserFrom,
+};
+
+use super::Work;
+use super::doors::Door;
+use crate::Weight;
+use crate::acl::read_acl;
+
+impl Work<'_> {
+    pub(super) fn access(&mut self, doors: &[Door]) {
+        self.anonymous(doors);
+        self.passwords(doors);
+        self.certificates(doors);
+        self.unknown(doors);
+        self.rules(doors);
+    }
+
+    /// Who may come in without a name.
+    fn anonymous(&mut self, doors: &[Door]) {
+        for door in doors {
+            let said = door.security.anonymous.as_ref().map(|(flag, _)| *flag);
+            let mut admits = said.unwrap_or_default() && door.user_from.is_none();
+            if door.security.is_dynamic.is_some() {
+                admits = false;
+            }
+            for listener in &mut self.config.listeners {
+                if door.names.contains(&listener.name) {
+                    listener.allow_anonymous = Some(admits);
+                }
+            }
+        }
+    }
+
+    /// The files of names and passwords, each for its listeners.
+    fn passwords(&mut self, doors: &[Door]) {
+        let mut files: BTreeMap<PathBuf, (Place, Vec<String>)> = BTreeMap::new();
+        for door in doors.iter().filter(|door| door.user_from.is_none()) {
+            if let Some((file, place)) = &door.security.password_file {
+                let known = files.entry(self.path(file));
+                let (_, names) = known.or_insert_with(|| (place.clone(), Vec::new()));
+                names.extend(door.names.iter().cloned());
+            }
+        }
+        for (file, (place, names)) in files {
+            let method = Method::Passwords(Passwords { file });
+            self.ask(method, &place, names);
+        }
+    }
+
+    /// What in a certificate is the user's name.
+    fn certificates(&mut self, doors: &[Door]) {
+        for from in [UserFrom::CommonName, UserFrom::Subject] {
+            let mut these = doors
+                .iter()
+                .filter(|door| door.user_from == Some(from))
+                .peekable();
+            let Some(place) = these.peek().map(|door| door.place.clone()) else {
+                continue;
+            };
+            let names = these.flat_map(|door| door.names.clone()).collect();
+            let method = Method::Certificate(ByCertificate { user_from: from });
+            self.ask(method, &place, names);
+        }
+    }
+
+    /// Listeners that nobody can come in by: as with Mosquitto, but users can be made.
+    fn unknown(&mut self, doors: &[Door]) {
+        let is_shut = |door: &&Door| {
+            let anonymous = door
+                .security
+                .anonymous
+                .as_ref()
+                .is_some_and(|(flag, _)| *flag);
+            let asks = door.user_from.is_some() || door.security.password_file.is_some();
+            door.security.is_dynamic.is_some() || !(anonymous || asks)
+        };
+        let shut: Vec<&Door> = doors.iter().filter(is_shut).collect();
+        let Some(place) = shut.first().map(|door| door.place.clone()) else {
+            return;
+        };
+        for door in shut
+            .iter()
+            .filter(|door| door.security.is_dynamic.is_none())
+        {
+            let text = format!(
+                "nobody can connect by {}: allow_anonymous is false (its default once a listener is \
+                 defined) and there is no password_file; make users with `nightjar user`, name a \
+                 password_file, or say allow_anonymous true",
+                door.names.join(", ")
+            );
+            self.note(Some(&door.place), Weight::Differs, text);
+        }
+        let names = shut.iter().flat_map(|door| door.names.clone()).collect();
+        self.ask(Method::Database, &place, names);
+    }
+
+    fn ask(&mut self, method: Method, place: &Place, listeners: Vec<String>) {
+        let name = method.as_str();
+        let same = |one: &&Authentication| one.method.as_str() == name;
+        let before = self.config.authentication.iter().filter(same).count();
+        let name = match before {
+            0 => name.to_owned(),
+            count => format!("{name}-{}", count.saturating_add(1)),
+        };
+        let is_for_all = listeners.len() == self.config.listeners.len();
+        self.places.note_entry("authentication", place.clone(), &[]);
+        self.config.authentication.push(Authentication {
+            method,
+            name,
+            listeners: match is_for_all {
+                true => Vec::new(),
+                false => listeners,
+            },
+            ..Authentication::default()
+        });
+    }
+
+    /// Rules, and what holds without one.
+    fn rules(&mut self, doors: &[Door]) {
+        let mut files: BTreeMap<PathBuf, (Place, Vec<String>)> = BTreeMap::new();
+        let mut open: Vec<String> = Vec::new();
+        let mut is_closed = false;
+        for door in doors {
+            match (&door.security.acl_file, &door.security.is_dynamic) {
+                (Some((file, place)), _) => {
+                    let known = files.entry(self.path(file));
+                    let (_, names) = known.or_insert_with(|| (place.clone(), Vec::new()));
+                    names.extend(door.names.iter().cloned());
+                }
+                (None, Some(_)) => is_closed = true,
+                (None, None) => open.extend(door.names.iter().cloned()),
+            }
+        }
+        let is_one = files.len() == 1 && open.is_empty() && !is_closed;
+        let without_acl = files.is_empty() && !is_closed;
+        for (file, (place, names)) in files {
+            match read_acl(&file) {
+                Ok(rules) => {
+                    for mut rule in rules {
+                        if !is_one {
+                            rule.listeners.clone_from(&names);
+                        }
+                        self.add_rule(rule, &place);
+                    }
+                }
+                Err(mut errors) => self.errors.append(&mut errors),
+            }
+        }
+        self.config.access.no_match = Some(match without_acl {
+            true => Permission::Allow,
+            false => Permission::Deny,
+        });
+        if open.is_empty() {
+            return;
+        }
+        let listeners = match without_acl {
+            true => Vec::new(),
+            false => open.clone(),
+        };
+        let rule = |action, topic: &str| Rule {
+            permission: Permission::Allow,
+            action,
+            topics: vec![topic.to_owned()],
+            listeners: listeners.clone(),
+            source: "mosquitto.conf without acl_file".into(),
+            ..Rule::default()
+        };
+        self.add_rule(rule(RuleAction::Subscribe, "$SYS/#"), &Place::Default);
+        if !without_acl {
+            self.add_rule(rule(RuleAction::All, "#"), &Place::Default);
+        }
+        let text = format!(
+            "no acl_file for {}: whoever is in may publish and subscribe to everything, and read \
+             $SYS; topics that begin with $ are the server's own and cannot be published to",
+            open.join(", ")
+        );
+        self.note(None, Weight::Same, text);
+    }
+
+    fn add_rule(&mut self, rule: Rule, place: &Place) {
+        self.places.note_entry("rule", place.clone(), &[]);
+        self.config.rules.push(rule);
+    }
+}
