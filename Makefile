@@ -86,4 +86,4 @@ dashboard: ## Build the dashboard into crates/dashboard/dist (needs Node)
 	cd dashboard && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 docs: ## Write the tables in docs/ and docs/openapi.json from the code
-	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config -p admin docs::
+	NIGHTJAR_WRITE_DOCS=1 $(CARGO) test --locked -p config -p admin -p mosquitto docs::

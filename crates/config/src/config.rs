@@ -43,6 +43,9 @@ pub struct Config {
     /// Unix socket for the commands of an operator: who may open it may do everything, so it is for
     /// its owner only. A relative path is in the data folder. `""`: there is none.
     pub control_socket: ControlSocket,
+    /// File with the number of the process, for who sends it signals: written when the server serves,
+    /// and removed when it ends. Without it there is none.
+    pub pid_file: Option<PathBuf>,
     /// How often the server publishes its figures below `$SYS`. 0: never.
     pub sys_interval: Duration,
     /// Server Reference (MQTT 5.0, 4.13): the server that a client is sent to when this one
@@ -350,6 +353,7 @@ impl Default for Config {
             workers: 0,
             allow_anonymous: Anonymous::FromLoopback,
             control_socket: ControlSocket::At("control.sock".into()),
+            pid_file: None,
             sys_interval: Duration::from_secs(10),
             server_reference: None,
             response_information: None,

@@ -101,6 +101,7 @@ pub(crate) const KEYS: &[Key] = &[
         Restart,
         control_socket
     ),
+    key!("", pid_file, Kind::Text(path), Restart, pid_file),
     key!("", sys_interval, span(0, DAY), Restart, sys_interval),
     key!(
         "",

@@ -145,7 +145,7 @@ impl Gathered {
     fn listener(&mut self, line: &Line) -> Result<&mut Listener, ConfigError> {
         let listener = self.listeners.get_mut(line.listener);
         let listener = listener.ok_or_else(|| line.wrong("there is no listener above it"))?;
-        if listener.place.is_none() {
+        if listener.place.is_none() && !is_usual(line) {
             listener.hinted.get_or_insert(line.place.clone());
         }
         Ok(listener)
@@ -199,6 +199,18 @@ impl Gathered {
             _ => {}
         }
         Ok(Taken::Yes)
+    }
+}
+
+/// Whether it says what holds anyway.
+fn is_usual(line: &Line) -> bool {
+    let value = &*line.value;
+    match &*line.name {
+        "protocol" => value == "mqtt",
+        "max_qos" | "maximum_qos" => value == "2",
+        "max_connections" => value.starts_with('-'),
+        "tls_keyform" => value == "pem",
+        _ => matches!(value, "false" | "0"),
     }
 }
 

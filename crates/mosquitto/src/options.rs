@@ -257,7 +257,7 @@ pub(crate) const KNOWN: &[Known] = &[
     option(
         "pid_file",
         Server,
-        Noted("no file is written; a supervisor such as systemd knows the process"),
+        Honoured("`pid_file`; one that cannot be written is a warning"),
     ),
     option(
         "port",
@@ -273,8 +273,7 @@ pub(crate) const KNOWN: &[Known] = &[
         "retain_available",
         Server,
         Noted(
-            "`false` becomes `limits.retained_messages = 0`: what would be retained is refused with \
-             0x97, and the client is not closed",
+            "`false` becomes a rule that denies what is to be retained; its client is not closed",
         ),
     ),
     option(

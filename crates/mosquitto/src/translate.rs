@@ -41,7 +41,7 @@ pub fn translate(
     };
     work.server(&gathered.server, options);
     let doors = work.doors(&gathered, options);
-    work.access(&doors);
+    work.access(&doors, &gathered.server);
     for bridge in &gathered.bridges {
         work.bridge(bridge);
     }
@@ -114,6 +114,8 @@ impl Work<'_> {
             .as_deref()
             .filter(|_| said.is_persistent == Some(true));
         config.data_dir = location.map(|folder| self.machine.absolute(folder).join("nightjar"));
+        let pid_file = said.pid_file.as_deref();
+        config.pid_file = pid_file.map(|file| self.machine.absolute(file));
         for (key, place) in &said.places {
             self.places.note(key, place.clone());
         }
@@ -158,9 +160,6 @@ impl Work<'_> {
         }
         if let Some(most) = said.aliases_out {
             limits.topic_alias_out = u16::try_from(most).unwrap_or(u16::MAX);
-        }
-        if said.has_no_retained {
-            limits.retained_messages = 0;
         }
     }
 

@@ -10,6 +10,7 @@
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
 //! | [`origin`] | whether a configuration is a file of ours or one of Mosquitto |
+//! | [`pid`] | the file with the number of the process |
 //! | [`doors`] | who comes in and what he may do there |
 //! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
@@ -30,6 +31,7 @@ mod doors;
 mod events;
 mod log;
 mod origin;
+mod pid;
 mod plan;
 mod process;
 mod serve;

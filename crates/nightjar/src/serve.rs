@@ -23,6 +23,7 @@ use types::{Limits, WorkerId};
 use crate::cli::{self, ServeArgs};
 use crate::doors::{self, DoorError, Doors};
 use crate::log::{Form, Lines, Log};
+use crate::pid::PidFile;
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
 use crate::steer::board::{self, Board};
@@ -149,6 +150,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     watch_workers(runtime, requests)?;
     let board = board(steering.api.as_ref(), &plan)?;
     announce(&plan, &doors, board.as_ref(), form);
+    let pid_file = PidFile::write(plan.config.pid_file.as_deref());
 
     let mut server = Server {
         config: plan.config,
@@ -163,6 +165,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     // Nobody changes anything any more.
     drop(steering);
     drop(memory);
+    drop(pid_file);
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })

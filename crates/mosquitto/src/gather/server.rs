@@ -25,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) memory: Option<u64>,
     pub(crate) is_persistent: Option<bool>,
     pub(crate) location: Option<String>,
+    pub(crate) pid_file: Option<String>,
     pub(crate) expiry: Option<Duration>,
     pub(crate) queues_qos0: bool,
     pub(crate) has_no_retained: bool,
@@ -59,6 +60,10 @@ impl Gathered {
             "persistence_location" => {
                 server.location = Some(line.text()?.to_owned());
                 "data_dir"
+            }
+            "pid_file" => {
+                server.pid_file = Some(line.text()?.to_owned());
+                "pid_file"
             }
             "sys_interval" => {
                 server.sys_interval = Some(line.within(0, 65_535)?);
@@ -139,8 +144,6 @@ impl Gathered {
             }
             "retain_available" => {
                 server.has_no_retained = !line.flag()?;
-                let key = "limits.retained_messages";
-                server.places.push((key, line.place.clone()));
                 return Ok(Taken::Told(weight(server.has_no_retained)));
             }
             _ => return Ok(Taken::No),
@@ -158,7 +161,6 @@ fn told(line: &Line) -> Result<Taken, ConfigError> {
         "connection_messages" => weight(!line.flag()?),
         "log_dest" => weight(!matches!(line.word()?, "stderr" | "stdout" | "none")),
         "max_inflight_bytes" => weight(line.count()? > 0),
-        "pid_file" => Weight::Differs,
         "clientid_prefixes" => return Ok(Taken::No),
         _ => Weight::Same,
     }))

@@ -11,9 +11,22 @@ use super::Work;
 use super::doors::Door;
 use crate::Weight;
 use crate::acl::read_acl;
+use crate::gather::Server;
 
 impl Work<'_> {
-    pub(super) fn access(&mut self, doors: &[Door]) {
+    pub(super) fn access(&mut self, doors: &[Door], server: &Server) {
+        if server.has_no_retained {
+            self.add_rule(
+                Rule {
+                    permission: Permission::Deny,
+                    action: RuleAction::Publish,
+                    retain: Some(true),
+                    source: "retain_available false".into(),
+                    ..Rule::default()
+                },
+                &Place::Default,
+            );
+        }
         self.anonymous(doors);
         self.passwords(doors);
         self.certificates(doors);

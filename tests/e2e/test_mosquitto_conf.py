@@ -1,0 +1,150 @@
+"""Configurations of Mosquitto as people write them: Debian's Mosquitto and Nightjar are started with
+each in turn, and the same scene gives the same answers, or the difference is a documented one."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from harness import scene
+from harness.mosquitto import Case, Mosquitto, Nightjar
+from harness.server import ROOT, binary
+
+CASES = sorted(path for path in (Path(__file__).parent / "mosquitto_conf").iterdir())
+DOCS = ROOT / "docs/migrating-from-mosquitto.md"
+
+
+@pytest.fixture
+def folder():
+    """One that Mosquitto can read after it gave root up."""
+    path = Path(tempfile.mkdtemp(prefix="mosquitto-conf-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(autouse=True)
+def own_servers():
+    if os.environ.get("MQTT_E2E_ADDRESS"):
+        pytest.skip("starts servers of its own; MQTT_E2E_ADDRESS names somebody else's")
+
+
+def play(broker, steps):
+    """Each step with its answer."""
+    broker.start()
+    stage = scene.Stage(broker, broker.case.authority)
+    try:
+        return [(step.said, stage.play(step.said)) for step in steps]
+    finally:
+        stage.end()
+        broker.stop()
+
+
+def prepared(source, folder):
+    case = Case(source, folder)
+    arguments = source / "arguments"
+    if arguments.exists():
+        case.arguments = case._filled(arguments.read_text()).split()
+    return case
+
+
+@pytest.mark.parametrize("source", CASES, ids=lambda path: path.name)
+def test_the_same_scene_gives_the_same_answers(source, folder):
+    steps = scene.read(source / "scene")
+    case = prepared(source, folder)
+    by_mosquitto = play(Mosquitto(case), steps)
+    case.fresh()
+    by_nightjar = play(Nightjar(case), steps)
+    text = "\n".join(
+        f"{said} => {one}" + ("" if one == other else f"\n  nightjar => {other}")
+        for (said, one), (_, other) in zip(by_mosquitto, by_nightjar)
+    )
+    assert by_mosquitto == [(step.said, step.mosquitto) for step in steps], text
+    assert by_nightjar == [(step.said, step.nightjar) for step in steps], text
+
+
+def test_there_are_enough_cases():
+    assert len(CASES) >= 20
+
+
+def test_each_difference_is_documented():
+    text = re.sub(r"\s+", " ", DOCS.read_text())
+    for source in CASES:
+        for step in scene.read(source / "scene"):
+            if step.why is not None:
+                assert step.why in text, f"{source.name}: {step.said}: {step.why}"
+
+
+@pytest.mark.parametrize("source", CASES, ids=lambda path: path.name)
+def test_what_migrate_prints_is_taken_and_says_the_same(source, folder):
+    case = prepared(source, folder)
+    environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+
+    def nightjar(*arguments):
+        done = subprocess.run([binary(), *arguments], cwd=folder, env=environment,
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    toml = folder / "nightjar.toml"
+    toml.write_text(nightjar("migrate", case.config))
+    shown = [nightjar("check", "--print", "-c", path) for path in (case.config, toml)]
+    assert shown[0] == shown[1]
+
+
+def test_a_signal_reads_the_files_again(folder):
+    """SIGHUP: another acl_file acts on who is connected; a broken one changes nothing."""
+    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    nightjar = Nightjar(case).start()
+    stage = scene.Stage(nightjar, None)
+    acl = folder / "acl"
+    before = acl.read_text()
+    try:
+        assert stage.play("eve connect v5 user=eve password=e") == "0"
+        assert stage.play("eve publish news/x 1 1") == "135"
+        acl.write_text(before.replace("topic deny #", "topic news/#"))
+        nightjar.reload()
+        nightjar.until("configuration taken over")
+        assert stage.play("eve subscribe news/# 0") == "0"
+        assert stage.play("eve publish news/x 1 1") == "0"
+        assert stage.play("eve hear") == "news/x=1/0"
+        acl.write_text("topci news/#\n")
+        nightjar.reload()
+        nightjar.until("configuration not taken over")
+        assert stage.play("eve publish news/x 2 1") == "0"
+    finally:
+        stage.end()
+        nightjar.stop()
+
+
+def test_what_is_not_honoured_is_said_loudly(folder):
+    case = prepared(next(path for path in CASES if "bridge" in path.name), folder)
+    nightjar = Nightjar(case).start()
+    nightjar.stop()
+    told = [line for line in nightjar.log().splitlines() if "not as in Mosquitto" in line]
+    assert any("THE BRIDGE IS NOT STARTED" in line and '"WARN"' in line for line in told), told
+    assert "pa55word" not in nightjar.log()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("listener 1883\nallow_anonymus true\n", ":2:1: unknown option allow_anonymus; did you mean"),
+        ("listener 1883\npsk_hint hint\n", ":2:1: psk_hint: TLS with pre-shared keys"),
+        ("listener 1883\nacl_file /nowhere\n", "/nowhere: cannot be read"),
+        ("plugin /usr/lib/mosquitto_go_auth.so\n", ":1:1: plugin: plugins are libraries"),
+        ("allow_anonymous maybe\n", ':1:1: allow_anonymous: "maybe" is neither true nor false'),
+    ],
+)
+def test_a_start_that_cannot_be_honoured_is_refused_with_its_place(folder, text, told):
+    config = folder / "mosquitto.conf"
+    config.write_text(text)
+    for command in (["-c", config], ["check", "-c", config], ["migrate", config]):
+        done = subprocess.run([binary(), *command], capture_output=True, text=True, timeout=30,
+                              env={**os.environ, "XDG_DATA_HOME": str(folder)}, check=False)
+        assert done.returncode == 1, done
+        assert told in done.stderr, done.stderr
