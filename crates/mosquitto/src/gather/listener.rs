@@ -171,24 +171,7 @@ impl Gathered {
                     false => Taken::Yes,
                 });
             }
-            "max_qos" | "maximum_qos" => {
-                return Ok(Taken::Told(match line.within(0, 2)? {
-                    2 => Weight::Same,
-                    _ => Weight::Differs,
-                }));
-            }
-            "disable_client_cert_date_checks" => {
-                return Ok(Taken::Told(match line.flag()? {
-                    true => Weight::Differs,
-                    false => Weight::Same,
-                }));
-            }
-            "dhparamfile" => return Ok(Taken::Told(Weight::Same)),
-            "ciphers" | "ciphers_tls1.3" | "http_dir" | "listener_auto_id_prefix" => {
-                return Ok(Taken::Told(Weight::Differs));
-            }
-            // Engines, pre-shared keys, interfaces.
-            _ => return Ok(Taken::No),
+            _ => return told(line),
         }
         Ok(Taken::Yes)
     }
@@ -203,6 +186,24 @@ impl Listener {
             self.user_from = None;
         }
     }
+}
+
+/// Options of a listener that are not honoured: how much that matters.
+fn told(line: &Line) -> Result<Taken, ConfigError> {
+    Ok(match &*line.name {
+        "max_qos" | "maximum_qos" if line.within(0, 2)? == 2 => Taken::Told(Weight::Same),
+        "disable_client_cert_date_checks" if !line.flag()? => Taken::Told(Weight::Same),
+        "dhparamfile" => Taken::Told(Weight::Same),
+        "max_qos"
+        | "maximum_qos"
+        | "disable_client_cert_date_checks"
+        | "ciphers"
+        | "ciphers_tls1.3"
+        | "http_dir"
+        | "listener_auto_id_prefix" => Taken::Told(Weight::Differs),
+        // Engines, pre-shared keys, interfaces.
+        _ => Taken::No,
+    })
 }
 
 /// Honoured if all versions may come.
