@@ -1,9 +1,9 @@
 //! How a decision came about.
 
-use super::{Rulebook, Walk};
+use super::{Partial, Rulebook, Walk};
 use crate::access::{Access, Decision, RuleId};
 use crate::policy::{Policy, Step, Why};
-use crate::rules::fit::{Ask, Fit};
+use crate::rules::fit::{About, Ask, Fit};
 use crate::rules::{Effect, Rule, Values};
 use crate::{Identity, Subject};
 
@@ -35,7 +35,12 @@ impl Trace<'_> {
         let own = own.map_or(&[][..], |rules| &rules.list);
         let all = (0..).map(RuleId::Own).zip(own);
         let all = all.chain((0..).map(RuleId::Policy).zip(&self.book.compiled.rules));
-        let mut walk = Walk::new(self.book.partial);
+        // Only a filter can be granted though not all of it is allowed.
+        let partial = match ask.about {
+            About::Topic(_) => Partial::Deny,
+            About::Filter(_) => self.book.partial,
+        };
+        let mut walk = Walk::new(partial);
         for (id, rule) in all {
             if !rule.is_about(&facts) {
                 if rule.topics_fit(ask, &values) {
