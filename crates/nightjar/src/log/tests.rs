@@ -83,14 +83,14 @@ fn no_client_forges_a_line() {
 #[test]
 fn s82_a_line_is_bounded_however_long_the_words_of_a_client_are() {
     let long = "\u{200b}".repeat(20_000);
-    let denied = Event::Denied(broker::Denial {
+    let denied = Event::Denied(Box::new(broker::Denial {
         wanted: broker::Wanted::Publish,
         client: ClientId::new(&long),
         user: Some(long.as_str().into()),
         peer: None,
         topic: long.as_str().into(),
         why: None,
-    });
+    }));
     for event in [disconnected(&long), denied] {
         for text in lines(&[event]) {
             assert!(
