@@ -48,7 +48,7 @@ fn s95_who_serves_does_not_wait_for_the_tree_of_topics() {
 }
 
 #[test]
-fn a_trace_is_downloaded_whole_and_by_a_few_at_once() {
+fn a_trace_is_downloaded_whole() {
     let house = House::new();
     let line = "{\"event\":\"received\"}\n";
     let new = json!({"name": "t1", "type": "topic", "value": "a/#"});
