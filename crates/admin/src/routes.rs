@@ -160,8 +160,8 @@ pub(crate) const TABLE: &[Route] = &[
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
     look("/api/v5/certificates", Viewer, || get(listeners::certificates)),
     look("/api/v5/configs", Viewer, || get(configuration::show)),
-    // A text may name any file and any variable, and hears what is wrong with them.
-    look("/api/v5/configs/check", Admin, || post(configuration::check)),
+    // A text may name any file and any variable, and hears what is wrong with them (S97).
+    look("/api/v5/configs/check", Owner, || post(configuration::check)),
     change("/api/v5/configs", Owner, "configuration.apply", || put(configuration::apply)),
     look("/api/v5/configs/versions", Viewer, || get(configuration::versions)),
     change("/api/v5/configs/rollback", Owner, "configuration.rollback", || post(configuration::rollback)),

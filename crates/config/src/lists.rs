@@ -114,6 +114,8 @@ pub(crate) struct EntryPlaces {
     pub(crate) entry: Place,
     /// Its keys.
     pub(crate) keys: BTreeMap<&'static str, Place>,
+    /// Values with variables of the environment, as the file has them.
+    pub(crate) written: BTreeMap<&'static str, String>,
 }
 
 impl EntryPlaces {
@@ -122,6 +124,7 @@ impl EntryPlaces {
         Self {
             entry: Place::Default,
             keys: BTreeMap::new(),
+            written: BTreeMap::new(),
         }
     }
 

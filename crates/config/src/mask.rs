@@ -16,7 +16,7 @@ use crate::formats::header_parts;
 use crate::lists::{Column, LISTS, List, Sort, Sorts};
 use crate::source::File;
 use crate::told::UNSEEN;
-use crate::value::{HIDDEN, Kind, toml_string};
+use crate::value::{HIDDEN, Kind, toml_string, toml_template};
 
 /// A text that may hold a secret.
 struct Found<'t> {
@@ -200,6 +200,40 @@ fn sort_of(list: &'static List, table: &DeTable<'_>) -> (Option<&'static str>, &
             let sort = sorts.iter().find(|sort| text(sort.word).is_some());
             (None, found(sort))
         }
+    }
+}
+
+/// A value with the names of variables of the environment in place of what they hold, which may be a
+/// secret of somebody else (S97); `None` if there are no variables in it.
+pub(crate) fn with_variables(kind: &Kind, value: &DeValue<'_>) -> Option<String> {
+    if kind.has_placeholders() || !has_variable(value) {
+        return None;
+    }
+    written(kind, value)
+}
+
+fn has_variable(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::String(text) => text.replace("$${", "").contains("${"),
+        DeValue::Array(values) => values.iter().any(|one| has_variable(one.get_ref())),
+        _ => false,
+    }
+}
+
+fn written(kind: &Kind, value: &DeValue<'_>) -> Option<String> {
+    match (kind, value) {
+        (kind, DeValue::String(text)) => {
+            let masked = mask(kind, text);
+            Some(toml_template(masked.as_deref().unwrap_or(text)))
+        }
+        (Kind::List(kind), DeValue::Array(values)) => {
+            let values = values.iter().map(|one| written(kind, one.get_ref()));
+            Some(format!(
+                "[{}]",
+                values.collect::<Option<Vec<_>>>()?.join(", ")
+            ))
+        }
+        _ => None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::keys::{KEYS, Key, SECTIONS, find};
 use crate::lists::{
     EntryPlaces, LISTENER, LISTS, List, RULE, complete_authentication, complete_listeners,
 };
+use crate::mask::with_variables;
 use crate::suggest::nearest;
 use crate::told::Places;
 use crate::value::{Kind, Raw, Value, quote};
@@ -155,6 +156,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) errors: Vec<ConfigError>,
     /// Where each key was set, by its path, and each list, by its name.
     pub(crate) places: BTreeMap<String, Place>,
+    /// Values of keys with variables of the environment, as the file has them.
+    pub(crate) written: BTreeMap<String, String>,
     /// Where each entry of a list was set, by the list's name; as long as the list.
     pub(crate) entries: BTreeMap<&'static str, Vec<EntryPlaces>>,
     /// Whether the file is one of rules and holds nothing else.
@@ -175,6 +178,7 @@ impl<'a> Reading<'a> {
             config,
             errors: Vec::new(),
             places: BTreeMap::new(),
+            written: BTreeMap::new(),
             environment,
         }
     }
@@ -198,6 +202,7 @@ impl<'a> Reading<'a> {
             config: self.config,
             places: Places {
                 keys: self.places,
+                written: self.written,
                 entries: self.entries,
             },
         })
@@ -286,7 +291,12 @@ impl<'a> Reading<'a> {
         };
         let place = file.place(value.span());
         match self.raw(value.get_ref(), Some(&key.kind)) {
-            Ok(raw) => self.set(key, &raw, place),
+            Ok(raw) => {
+                self.set(key, &raw, place);
+                if let Some(written) = with_variables(&key.kind, value.get_ref()) {
+                    self.written.insert(key.path(), written);
+                }
+            }
             Err(reason) => self.wrong(place, format!("{}: {reason}", key.path())),
         }
     }
@@ -299,6 +309,7 @@ impl<'a> Reading<'a> {
             .and_then(|value| (key.write)(&mut self.config, value));
         match written {
             Ok(()) => {
+                self.written.remove(&key.path());
                 self.places.insert(key.path(), place);
             }
             Err(reason) => self.wrong(place, format!("{}: {reason}", key.path())),

@@ -14,6 +14,8 @@ use crate::value::{HIDDEN, Kind, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     pub(crate) keys: BTreeMap<String, Place>,
+    /// Values with variables of the environment, as the file has them.
+    pub(crate) written: BTreeMap<String, String>,
     pub(crate) entries: BTreeMap<&'static str, Vec<EntryPlaces>>,
 }
 
@@ -78,6 +80,24 @@ pub struct NamedFile {
     pub is_secret: bool,
 }
 
+/// How values are told that the file takes from the environment.
+#[derive(Clone, Copy)]
+enum As {
+    /// With what the variables hold.
+    Holding,
+    /// With their names.
+    Written,
+}
+
+impl As {
+    fn of(self, value: String, written: Option<&String>) -> String {
+        match (self, written) {
+            (Self::Written, Some(written)) => written.clone(),
+            _ => value,
+        }
+    }
+}
+
 /// Stands for a value that nobody may see.
 pub(crate) const UNSEEN: &str = "***";
 
@@ -87,9 +107,14 @@ const SECRET_FILES: &[&str] = &["key", "secret_file", "search_password_file", "f
 impl Config {
     /// Every value that is set, in the order of the documentation.
     pub fn told(&self, places: &Places) -> Vec<Told> {
+        self.told_as(places, As::Holding)
+    }
+
+    fn told_as(&self, places: &Places, how: As) -> Vec<Told> {
         let mut all = Vec::new();
         for key in KEYS {
             if let Some(value) = shown(&key.kind, &(key.read)(self)) {
+                let value = how.of(value, places.written.get(&key.path()));
                 let place = places.keys.get(&key.path());
                 all.push(Told {
                     key: key.path(),
@@ -99,12 +124,12 @@ impl Config {
             }
         }
         for list in LISTS {
-            self.told_of(list, places, &mut all);
+            self.told_of(list, (places, how), &mut all);
         }
         all
     }
 
-    fn told_of(&self, list: &'static List, places: &Places, all: &mut Vec<Told>) {
+    fn told_of(&self, list: &'static List, (places, how): (&Places, As), all: &mut Vec<Told>) {
         let none = Vec::new();
         let placed = places.entries.get(list.name).unwrap_or(&none);
         for at in 0..(list.len)(self) {
@@ -123,24 +148,30 @@ impl Config {
             }
             for column in list.columns_of(self, at) {
                 if let Some(value) = shown(&column.kind, &(column.read)(self, at)) {
-                    add(column.name, value);
+                    let written = placed.and_then(|entry| entry.written.get(column.name));
+                    add(column.name, how.of(value, written));
                 }
             }
         }
     }
 
     /// What `new` changes, in the order of the documentation. A secret that becomes another shows as
-    /// `***` on both sides.
-    pub fn changes_to(&self, new: &Self) -> Vec<Change> {
+    /// `***` on both sides, and a value that the file takes from the environment as the file has it
+    /// (S97).
+    pub fn changes_to(&self, places: &Places, new: &Self, new_places: &Places) -> Vec<Change> {
         let mut changes = Vec::new();
         for key in KEYS {
             let (from, to) = ((key.read)(self), (key.read)(new));
             if from != to {
-                let shown = |value| shown(&key.kind, value).unwrap_or_default();
+                let said = |value, places: &Places| {
+                    let written = places.written.get(&key.path()).cloned();
+                    let shown = || shown(&key.kind, value);
+                    written.or_else(shown).unwrap_or_default()
+                };
                 changes.push(Change {
                     key: key.path(),
-                    from: shown(&from),
-                    to: shown(&to),
+                    from: said(&from, places),
+                    to: said(&to, new_places),
                     needs_restart: key.effect == Effect::Restart,
                 });
             }
@@ -153,7 +184,10 @@ impl Config {
             if known.contains(&path) {
                 continue;
             }
-            let (from, to) = (self.value_of(&path), new.value_of(&path));
+            let (from, to) = (
+                self.value_of(&path, places),
+                new.value_of(&path, new_places),
+            );
             changes.push(Change {
                 key: path,
                 from,
@@ -165,9 +199,8 @@ impl Config {
     }
 
     /// The value of a key in an entry that has a name, such as `listener[ws-8083].allow`.
-    fn value_of(&self, path: &str) -> String {
-        let places = Places::default();
-        let told = self.told(&places);
+    fn value_of(&self, path: &str, places: &Places) -> String {
+        let told = self.told_as(places, As::Written);
         if let Some(one) = told.iter().find(|one| one.key == path) {
             return one.value.clone();
         }

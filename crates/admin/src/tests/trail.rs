@@ -129,6 +129,29 @@ fn s96_rights_are_asked_for_at_each_route_and_refusals_are_in_the_log() {
     }));
 }
 
+/// A text names any file of the machine and any variable of the server's environment.
+#[test]
+fn s97_only_who_may_apply_a_configuration_may_have_one_checked() {
+    let house = House::new();
+    let ask = |rights: Rights| {
+        let caller = Caller {
+            who: "key".into(),
+            from: "10.0.0.1".into(),
+            rights,
+            via: Via::Token,
+            address: None,
+        };
+        through(
+            &house,
+            Some(Door::Web(caller)),
+            "POST",
+            "/api/v5/configs/check",
+        )
+    };
+    assert_eq!(ask(Rights::Admin), 403);
+    assert_ne!(ask(Rights::Owner), 403);
+}
+
 #[test]
 fn what_makes_no_sense_has_a_line_with_the_reason() {
     let house = House::new();

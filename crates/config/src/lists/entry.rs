@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::{Column, EntryPlaces, List, Need, RULE, Sort, Sorts};
 use crate::config::Config;
 use crate::error::Place;
+use crate::mask::with_variables;
 use crate::source::{File, Reading, show_name};
 use crate::suggest::nearest;
 use crate::value::{Raw, quote};
@@ -16,6 +17,8 @@ use crate::value::{Raw, quote};
 struct Given<'k> {
     name: &'k str,
     raw: Result<Raw, String>,
+    /// With the names of variables of the environment, if there are any.
+    written: Option<String>,
     /// Of the name.
     key: Place,
     /// Of the value.
@@ -58,6 +61,7 @@ impl Reading<'_> {
             given.push(Given {
                 name: name.get_ref(),
                 raw: self.raw(value.get_ref(), kind),
+                written: kind.and_then(|kind| with_variables(kind, value.get_ref())),
                 key: file.place(name.span()),
                 value: file.place(value.span()),
             });
@@ -91,6 +95,7 @@ impl Reading<'_> {
                 .map(|(name, text)| Given {
                     name,
                     raw: Ok(Raw::Text(text.trim().to_owned())),
+                    written: None,
                     key: place.clone(),
                     value: place.clone(),
                 })
@@ -110,10 +115,10 @@ impl Reading<'_> {
     fn add_entry(&mut self, list: &'static List, given: &[Given<'_>], entry: &Place) {
         let at = (list.len)(&self.config);
         (list.push)(&mut self.config);
-        let keys = BTreeMap::new();
         let mut places = EntryPlaces {
             entry: entry.clone(),
-            keys,
+            keys: BTreeMap::new(),
+            written: BTreeMap::new(),
         };
         let errors = self.errors.len();
         if self.begin_sort(list, given, at, entry) {
@@ -180,6 +185,9 @@ impl Reading<'_> {
                 self.wrong(one.value.clone(), message);
             }
             places.keys.insert(column.name, one.value.clone());
+            if let Some(written) = &one.written {
+                places.written.insert(column.name, written.clone());
+            }
         }
     }
 

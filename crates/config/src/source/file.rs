@@ -1,5 +1,7 @@
 //! Text, and where something stands in it.
 
+use std::fs;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
@@ -36,18 +38,30 @@ impl<'a> File<'a> {
     }
 }
 
-/// Reads a file that is no longer than `most` bytes.
+/// Reads a regular file that is no longer than `most` bytes. What its size says is not believed: a
+/// device has none, and a file may grow. A pipe is not waited for (S97).
 pub(super) fn read_file(path: &Path, most: u64) -> Result<String, String> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| format!("cannot be read: {error}"))?
-        .len();
-    if size > most {
-        return Err(format!(
-            "is no configuration: it has {size} bytes, more than {most}"
-        ));
+    let unread = |error: io::Error| format!("cannot be read: {error}");
+    let mut options = fs::File::options();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+        options.custom_flags(flags.bits().cast_signed());
     }
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "is not text in UTF-8".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })
+    let file = options.open(path).map_err(unread)?;
+    if !file.metadata().map_err(unread)?.is_file() {
+        return Err("is no regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unread)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+        return String::from_utf8(bytes).map_err(|_| "is not text in UTF-8".to_owned());
+    }
+    Err(format!(
+        "is no configuration: it has more than {most} bytes"
+    ))
 }

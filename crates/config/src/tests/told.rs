@@ -61,7 +61,12 @@ fn s71_what_is_told_of_a_configuration_has_no_secret_in_it() {
     let told = format!("{:?}", loaded.config.told(&loaded.places));
     let other = SECRETS.replace("hush", "hush2").replace("pa55", "pa55w");
     let other = Loaded::read_text(&sources(&[("KEY", "k3y")]), &other).unwrap();
-    let changes = format!("{:?}", loaded.config.changes_to(&other.config));
+    let changes = format!(
+        "{:?}",
+        loaded
+            .config
+            .changes_to(&loaded.places, &other.config, &other.places)
+    );
     for secret in ["pa55", "s3cret", "hush", "t0ken"] {
         for shown in [&text, &told, &changes] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
@@ -103,13 +108,13 @@ fn s71_a_secret_stays_where_it_was_and_goes_nowhere_else() {
 
 #[test]
 fn changes_say_from_what_to_what_and_when() {
-    let read = |text: &str| Loaded::read_text(&Sources::default(), text).unwrap().config;
+    let read = |text: &str| Loaded::read_text(&Sources::default(), text).unwrap();
     let old = read("workers = 1\n[[listener]]\naddress = \"127.0.0.1:1\"\nname = \"l\"\n");
     let new = read(
         "workers = 2\nlimits.inflight = 7\n[[listener]]\naddress = \"127.0.0.1:1\"\nname = \"l\"\n\
          allow = [\"::1\"]\n[[listener]]\naddress = \"127.0.0.1:2\"\nname = \"m\"\n",
     );
-    let changes = old.changes_to(&new);
+    let changes = old.config.changes_to(&old.places, &new.config, &new.places);
     let row = |key: &str| changes.iter().find(|one| one.key == key).unwrap();
     assert_eq!((&*row("workers").from, &*row("workers").to), ("1", "2"));
     assert!(row("workers").needs_restart && !row("limits.inflight").needs_restart);
@@ -121,7 +126,85 @@ fn changes_say_from_what_to_what_and_when() {
         "{come:?}"
     );
     assert_eq!(changes.len(), 4);
-    assert!(old.changes_to(&old).is_empty());
+    let none = old.config.changes_to(&old.places, &old.config, &old.places);
+    assert!(none.is_empty());
+}
+
+#[test]
+fn s97_a_change_tells_the_name_of_a_variable_and_not_what_is_in_it() {
+    let sources = sources(&[("PW", "hunter2"), ("PORT", "1889")]);
+    let read = |text: &str| Loaded::read_text(&sources, text).unwrap();
+    let old = read("");
+    let new = read(concat!(
+        "node = \"${PW}\"\nserver_reference = \"$${a}${PW}\"\n",
+        "[[listener]]\naddress = \"127.0.0.1:${PORT}\"\nname = \"l\"\nprotocol = \"ws\"\n",
+        "mount = \"${PW}/\"\norigins = [\"https://${PW}.b\"]\n",
+        "[[authentication]]\ntype = \"http\"\nurl = \"https://h/${PW}\"\nheaders = [\"X-K: a${PW}\"]\n",
+    ));
+    assert_eq!(new.config.node.as_deref(), Some("hunter2"));
+    let changes = old.config.changes_to(&old.places, &new.config, &new.places);
+    let back = new.config.changes_to(&new.places, &old.config, &old.places);
+    for changes in [&changes, &back] {
+        let told = format!("{changes:?}");
+        assert!(
+            !told.contains("hunter2") && !told.contains("1889"),
+            "{told}"
+        );
+    }
+    let row = |key: &str| changes.iter().find(|one| one.key == key).unwrap();
+    assert_eq!(row("node").to, "\"${PW}\"");
+    assert_eq!(row("server_reference").to, "\"$${a}${PW}\"");
+    // What a secret is made of is one.
+    assert!(row("listener[l] (new)").to.contains("${PORT}"));
+    assert!(!format!("{changes:?}").contains("a${PW}"));
+    // What stands above the file is not in it.
+    let above = Sources {
+        environment: vec![
+            ("NIGHTJAR__NODE".into(), "n".into()),
+            ("PW".into(), "p".into()),
+        ],
+        ..Sources::default()
+    };
+    let new = Loaded::read_text(&above, "node = \"${PW}\"\n").unwrap();
+    let changes = old.config.changes_to(&old.places, &new.config, &new.places);
+    let row = changes.iter().find(|one| one.key == "node").unwrap();
+    assert_eq!(row.to, "\"n\"");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn s97_what_is_no_regular_file_is_not_read() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    for path in [std::path::Path::new("/dev/zero"), &pipe, folder.path()] {
+        let text = format!("access.file = \"{}\"\n", path.display());
+        let errors = Loaded::read_text(&sources(&[]), &text)
+            .unwrap_err()
+            .to_string();
+        assert!(errors.contains("is no regular file"), "{errors}");
+        let whole = Sources {
+            file: Some(path.to_owned()),
+            ..Sources::default()
+        };
+        let errors = Loaded::read(&whole).unwrap_err().to_string();
+        assert!(errors.contains("is no regular file"), "{errors}");
+    }
+    // A file of the system that says it has no bytes is read to its end all the same.
+    let file = "access.file = \"/proc/self/maps\"\n";
+    let errors = Loaded::read_text(&sources(&[]), file)
+        .unwrap_err()
+        .to_string();
+    assert!(!errors.contains("cannot be read"), "{errors}");
+    let long = folder.path().join("long");
+    std::fs::write(&long, vec![b' '; (1 << 20) + 1]).unwrap();
+    let whole = Sources {
+        file: Some(long),
+        ..Sources::default()
+    };
+    let errors = Loaded::read(&whole).unwrap_err().to_string();
+    assert!(errors.contains("more than 1048576 bytes"), "{errors}");
 }
 
 #[test]

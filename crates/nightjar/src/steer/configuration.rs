@@ -151,7 +151,7 @@ impl Kept {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.written()?.unwrap_or_default();
         let (text, loaded) = self.understood(toml)?.map_err(|errors| refusal(&errors))?;
-        let changes = changes(&self.now().config, &loaded.config);
+        let changes = changes(&self.now(), &loaded);
         if text == old {
             let version = None;
             record.done(None, Some(&changes))?;
@@ -222,7 +222,7 @@ impl admin::server::Configuration for Kept {
             Ok((_, loaded)) => Checked {
                 ok: true,
                 problems: Vec::new(),
-                changes: changes(&self.now().config, &loaded.config),
+                changes: changes(&self.now(), &loaded),
             },
             Err(errors) => Checked {
                 ok: false,
@@ -285,8 +285,9 @@ fn source(place: &Place, file: Option<&Path>) -> String {
     }
 }
 
-fn changes(now: &Config, new: &Config) -> Vec<ConfigChange> {
-    let changes = now.changes_to(new).into_iter();
+fn changes(now: &Now, new: &Loaded) -> Vec<ConfigChange> {
+    let changes = now.config.changes_to(&now.places, &new.config, &new.places);
+    let changes = changes.into_iter();
     changes
         .map(|one| ConfigChange {
             key: one.key,
