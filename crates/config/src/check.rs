@@ -27,6 +27,36 @@ impl Reading<'_> {
         self.check_sizes();
         self.check_dashboard();
         self.check_metrics();
+        self.check_ports();
+    }
+
+    /// A start would be refused the second of two doors at one port. Listeners among themselves are
+    /// looked at above.
+    fn check_ports(&mut self) {
+        let config = &self.config;
+        let board = config.dashboard.address;
+        let board = board.filter(|_| config.dashboard.enabled);
+        let wanted = [
+            ("dashboard.address", board),
+            ("metrics.listen", config.metrics.listen),
+        ];
+        let doors = config.listeners.iter().filter_map(|one| match one.address {
+            Address::Ip(address) if one.protocol != Protocol::Quic => {
+                Some((format!("listener {}", one.name), address))
+            }
+            _ => None,
+        });
+        let mut seen: Vec<(String, SocketAddr)> = doors.collect();
+        let mut wrong = Vec::new();
+        for (key, address) in wanted {
+            let Some(address) = address else { continue };
+            if let Some((other, _)) = seen.iter().find(|(_, other)| meet(*other, address)) {
+                let message = format!("{key}: {address} is that of {other}; choose another port");
+                wrong.push((self.place(key), message));
+            }
+            seen.push((key.to_owned(), address));
+        }
+        self.wrong_all(wrong);
     }
 
     /// Nobody signs in there: it is for this machine unless somebody says otherwise (S91).

@@ -41,6 +41,7 @@ impl Places {
             .push(EntryPlaces {
                 entry: place,
                 keys: keys.iter().filter_map(named).collect(),
+                written: BTreeMap::new(),
             });
     }
 }

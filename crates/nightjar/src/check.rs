@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use mosquitto::{Note, Weight};
 
 use crate::cli::CheckArgs;
+use crate::foresight;
 use crate::plan::{Intent, Plan};
 
 /// Says what a start would do, or every reason why there would be none. It opens no port:
@@ -18,6 +19,13 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let obstacles = foresight::obstacles(&plan.config, None, &plan.sources.environment);
+    if !obstacles.is_empty() {
+        for one in obstacles {
+            eprintln!("{}: {}", one.key, one.words);
+        }
+        return ExitCode::FAILURE;
+    }
     let text = if args.print {
         plan.config.to_toml()
     } else {

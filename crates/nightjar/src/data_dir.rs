@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -123,14 +124,19 @@ fn foresee(path: &Path) -> io::Result<()> {
     if existing == path {
         return probe(path);
     }
-    writable(existing)
+    writable(existing)?;
+    // Root passes every check of permissions, but /proc takes no folder from anybody.
+    let random = RandomState::new().build_hasher().finish();
+    let trial = existing.join(format!(".nightjar-{random:016x}"));
+    fs::create_dir(&trial)?;
+    fs::remove_dir(&trial)
 }
 
 #[cfg(unix)]
 fn writable(path: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
     access(path, Access::WRITE_OK | Access::EXEC_OK)?;
-    // Root passes every check of permissions, but not a read-only file system or /proc.
+    // Root passes every check of permissions, but not a read-only file system.
     if rustix::fs::statvfs(path)?
         .f_flag
         .contains(rustix::fs::StatVfsMountFlags::RDONLY)

@@ -11,6 +11,7 @@
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
 //! | [`origin`] | whether a configuration is a file of ours or one of Mosquitto |
 //! | [`pid`] | the file with the number of the process |
+//! | [`foresight`] | what a start would stumble over on this machine |
 //! | [`doors`] | who comes in and what he may do there |
 //! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
@@ -29,6 +30,7 @@ mod data_dir;
 mod doctor;
 mod doors;
 mod events;
+mod foresight;
 mod log;
 mod origin;
 mod pid;

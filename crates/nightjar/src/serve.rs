@@ -514,7 +514,7 @@ impl Server {
             match inbox.recv() {
                 Ok(Request::Signal(Signal::Reload)) => drop(self.reload()),
                 // Who asked may have given up: then the log says how it went.
-                Ok(Request::Reread(Reread(answer))) => drop(answer.try_send(self.reload())),
+                Ok(Request::Reread(reread)) => reread.answer(|| self.reload()),
                 Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
                 Ok(Request::StoreFailed) => {
                     self.steer.store_failed();
@@ -589,8 +589,8 @@ impl Server {
             match inbox.recv_timeout(left) {
                 Ok(Request::Signal(Signal::Reload)) => info!("no reload while ending"),
                 Ok(Request::StoreFailed | Request::StoreOpened) => {}
-                Ok(Request::Reread(Reread(answer))) => {
-                    drop(answer.try_send(Err("the server is ending".into())));
+                Ok(Request::Reread(reread)) => {
+                    reread.answer(|| Err("the server is ending".into()));
                 }
                 Ok(Request::Signal(Signal::End)) => {
                     warn!("ended at once by a second signal");

@@ -238,3 +238,20 @@ fn an_error_says_its_key_and_what_to_write() {
     );
     assert!(parts[1].message.starts_with("unknown key infligt"));
 }
+
+#[test]
+fn s97_two_doors_at_one_port_are_refused() {
+    let wrong = |text: &str| Loaded::read_text(&Sources::default(), text).err();
+    let same = "[dashboard]\naddress = \"127.0.0.1:9\"\n[metrics]\nlisten = \"127.0.0.1:9\"\n";
+    let errors = wrong(same).unwrap().to_string();
+    assert!(errors.contains("is that of dashboard.address"), "{errors}");
+    let off = same.replace("[metrics]", "enabled = false\n[metrics]");
+    assert!(wrong(&off).is_none());
+    let door = "[dashboard]\naddress = \"127.0.0.1:9\"\n[[listener]]\naddress = \"127.0.0.1:9\"\n";
+    assert!(
+        wrong(door)
+            .unwrap()
+            .to_string()
+            .contains("dashboard.address")
+    );
+}

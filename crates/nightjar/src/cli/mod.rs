@@ -15,6 +15,7 @@ mod conversation;
 mod failure;
 mod format;
 mod migrate;
+mod part;
 mod passwd;
 mod password;
 mod printer;

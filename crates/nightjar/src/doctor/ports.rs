@@ -28,6 +28,9 @@ pub(super) fn look(patient: &Patient, report: &mut Report) {
         let address = wanted.address.unwrap_or(board::USUAL);
         report.add(port(patient, "the dashboard", address, false));
     }
+    if let Some(address) = patient.config.metrics.listen {
+        report.add(port(patient, "metrics", address, false));
+    }
 }
 
 fn port(patient: &Patient, whose: &str, address: SocketAddr, is_udp: bool) -> Finding {

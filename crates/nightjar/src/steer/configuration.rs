@@ -7,7 +7,8 @@ mod file;
 mod versions;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,10 +21,11 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use super::tools::file_line;
+use crate::foresight::{self, Obstacle};
 use crate::origin;
 use versions::Versions;
 
-/// Longer than any reload takes: it opens ports and reads files.
+/// How long the main thread may be busy with something else.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What a backup calls it.
@@ -31,7 +33,22 @@ const CONFIGURATION: &str = "configuration";
 
 /// A word to the server's main thread: read the configuration again, and say how it went.
 #[derive(Debug)]
-pub(crate) struct Reread(pub(crate) SyncSender<Result<(), String>>);
+pub(crate) struct Reread {
+    answer: SyncSender<Result<(), String>>,
+    /// Set by who is first: the thread that begins with it, or who asked and has given up.
+    is_decided: Arc<AtomicBool>,
+}
+
+impl Reread {
+    /// Does the work and says how it went, unless who asked has given up: the file may be the old one
+    /// again by now, or be about to.
+    pub(crate) fn answer(self, work: impl FnOnce() -> Result<(), String>) {
+        if !self.is_decided.swap(true, Ordering::AcqRel) {
+            // Who asked waits for this.
+            drop(self.answer.try_send(work()));
+        }
+    }
+}
 
 /// The configuration of a running server.
 pub(crate) struct Kept {
@@ -40,6 +57,7 @@ pub(crate) struct Kept {
     foreign: Option<PathBuf>,
     versions: Versions,
     now: RwLock<Arc<Now>>,
+    patience: Duration,
     /// One change after the other.
     turn: Mutex<Box<dyn Fn(Reread) + Send>>,
 }
@@ -69,6 +87,7 @@ impl Kept {
             foreign,
             versions: Versions::new(data_dir),
             now: RwLock::new(Arc::new(Now { config, places })),
+            patience: PATIENCE,
             turn: Mutex::new(reread),
         }
     }
@@ -151,6 +170,10 @@ impl Kept {
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.written()?.unwrap_or_default();
         let (text, loaded) = self.understood(toml)?.map_err(|errors| refusal(&errors))?;
+        let obstacles = self.obstacles(&loaded.config);
+        if let Some(first) = obstacles.first() {
+            return Err(Failure::Invalid(format!("{}: {}", first.key, first.words)));
+        }
         let changes = changes(&self.now(), &loaded);
         if text == old {
             let version = None;
@@ -161,7 +184,10 @@ impl Kept {
         let file = file::Target::of(path)?;
         record.done(None, Some(&changes))?;
         let version = self.versions.keep(&old, by, note)?;
-        file.write(&text)?;
+        if let Err(failure) = file.write(&text) {
+            self.versions.forget(version);
+            return Err(failure);
+        }
         if let Err(failure) = self.take_over(&**turn) {
             if let Err(worse) = file.write(&old) {
                 error!(%worse, file = %path.display(), "the configuration before it is not back");
@@ -174,15 +200,30 @@ impl Kept {
             self.versions.forget(version);
             return Err(failure);
         }
+        self.versions.prune();
         let version = Some(version);
         Ok(Applied { changes, version })
+    }
+
+    /// What the next start would stumble over.
+    fn obstacles(&self, new: &Config) -> Vec<Obstacle> {
+        foresight::obstacles(new, Some(&self.now().config), &self.sources.environment)
     }
 
     /// Has the server read its file again.
     fn take_over(&self, reread: &dyn Fn(Reread)) -> Result<(), Failure> {
         let (answer, answered) = sync_channel(1);
-        reread(Reread(answer));
-        match answered.recv_timeout(PATIENCE) {
+        let is_decided = Arc::new(AtomicBool::new(false));
+        reread(Reread {
+            answer,
+            is_decided: Arc::clone(&is_decided),
+        });
+        let mut said = answered.recv_timeout(self.patience);
+        if said == Err(RecvTimeoutError::Timeout) && is_decided.swap(true, Ordering::AcqRel) {
+            // It is at it: only it knows how that ends.
+            said = answered.recv().map_err(RecvTimeoutError::from);
+        }
+        match said {
             Ok(Ok(())) => Ok(()),
             Ok(Err(words)) => Err(Failure::Invalid(words)),
             Err(_) => Err(Failure::Unavailable(
@@ -219,11 +260,14 @@ impl admin::server::Configuration for Kept {
 
     fn check(&self, toml: &str) -> Result<Checked, Failure> {
         Ok(match self.understood(toml)? {
-            Ok((_, loaded)) => Checked {
-                ok: true,
-                problems: Vec::new(),
-                changes: changes(&self.now(), &loaded),
-            },
+            Ok((_, loaded)) => {
+                let obstacles = self.obstacles(&loaded.config);
+                Checked {
+                    ok: obstacles.is_empty(),
+                    problems: obstacles.into_iter().map(in_the_way).collect(),
+                    changes: changes(&self.now(), &loaded),
+                }
+            }
             Err(errors) => Checked {
                 ok: false,
                 problems: errors.iter().map(|one| self.problem(one)).collect(),
@@ -270,6 +314,16 @@ impl Kept {
             },
             hint: parts.hint.map(str::to_owned),
         }
+    }
+}
+
+fn in_the_way(obstacle: Obstacle) -> ConfigProblem {
+    ConfigProblem {
+        line: None,
+        column: None,
+        key: Some(obstacle.key.into()),
+        message: obstacle.words,
+        hint: None,
     }
 }
 

@@ -43,6 +43,8 @@ const LINES_A_SECOND: u32 = 10_000;
 const TICK: Duration = Duration::from_millis(200);
 /// How long a trace goes on at most.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How far ahead a trace may be asked for.
+const AHEAD: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// All traces.
 pub(crate) struct Traces(Arc<Inner>);
@@ -204,7 +206,11 @@ impl admin::server::Traces for Traces {
         one.stop("removed by an operator");
         let mut state = self.0.lock();
         Inner::publish(&self.0, &mut state).map_err(no_thread)?;
-        let gone = one.remove();
+        // Somebody may have removed the file already.
+        let gone = match one.remove() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            gone => gone,
+        };
         gone.map_err(|error| Failure::Unavailable(format!("the trace's file: {error}")))?;
         state.all.remove(name);
         Ok(())
@@ -238,6 +244,12 @@ fn head(new: NewTrace) -> Result<Head, Failure> {
     }
     let now = SystemTime::now();
     let start = new.start_at.unwrap_or(Stamp::from(now));
+    let ahead = u64::try_from(AHEAD.as_millis()).unwrap_or(0);
+    let farthest = Stamp::from(now).as_millis().saturating_add(ahead);
+    if start.as_millis() > farthest {
+        let words = "start_at: a trace begins within seven days";
+        return Err(Failure::Invalid(words.into()));
+    }
     let longest = u64::try_from(LONGEST.as_millis()).unwrap_or(0);
     let latest = start.as_millis().saturating_add(longest);
     let end = new.end_at.unwrap_or(Stamp::from_millis(latest));
@@ -269,17 +281,19 @@ impl Inner {
         one.ok_or_else(|| Failure::NotFound(format!("there is no trace {name:?}")))
     }
 
-    /// Lets workers know what goes on.
+    /// Lets workers know what goes on. What waits for its time costs them nothing; the thread that
+    /// writes looks when it comes.
     fn publish(inner: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let is_wanted = state.all.values().any(|one| !one.is_over());
         let running: Vec<Arc<One>> = state
             .all
             .values()
-            .filter(|one| !one.is_over())
+            .filter(|one| one.is_running())
             .cloned()
             .collect();
-        let tracing = match running.is_empty() {
-            true => None,
-            false => {
+        let tracing = match is_wanted {
+            false => None,
+            true => {
                 let lines = match &state.lines {
                     Some(lines) => lines.clone(),
                     None => {
@@ -288,7 +302,7 @@ impl Inner {
                         lines
                     }
                 };
-                Some(Arc::new(Tracing { running, lines }))
+                (!running.is_empty()).then(|| Arc::new(Tracing { running, lines }))
             }
         };
         let mut active = inner.active.write().unwrap_or_else(PoisonError::into_inner);
@@ -338,13 +352,14 @@ impl Inner {
         let now = Stamp::now();
         let mut state = self.lock();
         state.all.values().for_each(|one| one.look(now));
-        let running = state.all.values().filter(|one| !one.is_over()).count();
+        let waits = state.all.values().any(|one| !one.is_over());
+        let running = state.all.values().filter(|one| one.is_running()).count();
         if running != self.active()
             && let Err(error) = Self::publish(self, &mut state)
         {
             warn!(%error, "a trace goes on beyond its time");
         }
-        if running > 0 {
+        if waits {
             return false;
         }
         state.lines = None;

@@ -1,14 +1,14 @@
 //! `log-level`, `certificates`, `backup`.
 
-use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::super::failure::Failure;
+use super::super::part::Part;
 use super::super::restore;
 use super::way::Way;
 use super::{end, time, word};
@@ -99,49 +99,34 @@ pub(super) fn backup(args: BackupArgs) -> ExitCode {
 }
 
 fn make(args: &BackupArgs) -> Result<(), Failure> {
-    let name = args.file.file_name();
-    let name = name.ok_or_else(|| Failure::new("the backup needs the name of a file"))?;
-    let mut part = name.to_owned();
-    part.push(format!(".{}.part", std::process::id()));
-    let part = args.file.with_file_name(part);
     let refused = |error: std::io::Error| {
         Failure::new(format!("cannot write {}: {error}", args.file.display()))
     };
+    let mut part = Part::beside(&args.file).map_err(refused)?;
     let mut made = Err(Failure::new(""));
     for _ in 0..ATTEMPTS {
-        made = fill(args, &part);
+        made = fill(args, &mut part);
         if made.is_ok() {
             break;
         }
     }
-    let done = made.and_then(|lines| {
-        fs::rename(&part, &args.file).map_err(refused)?;
-        Ok(lines)
-    });
-    match done {
-        Ok(lines) => args.way.done(
-            &json!({ "file": args.file, "lines": lines }),
-            &format!("saved {lines} lines in {}", args.file.display()),
-        ),
-        Err(failure) => {
-            // What is not whole is no backup; it may never have been made.
-            drop(fs::remove_file(&part));
-            Err(failure)
-        }
-    }
+    let lines = made?;
+    part.replace(&args.file).map_err(refused)?;
+    args.way.done(
+        &json!({ "file": args.file, "lines": lines }),
+        &format!("saved {lines} lines in {}", args.file.display()),
+    )
 }
 
 /// Writes the copy and looks whether it is whole.
-fn fill(args: &BackupArgs, part: &Path) -> Result<u64, Failure> {
+fn fill(args: &BackupArgs, part: &mut Part) -> Result<u64, Failure> {
+    let path = part.path().to_owned();
     let refused =
-        |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", part.display()));
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(part).map_err(refused)?);
+        |error: std::io::Error| Failure::new(format!("cannot write {}: {error}", path.display()));
+    let mut out = BufWriter::new(part.again().map_err(refused)?);
     args.way.download("/data/export", &mut out)?;
     out.flush().map_err(refused)?;
     out.get_ref().sync_all().map_err(refused)?;
-    restore::whole(part).map_err(Failure::new)
+    drop(out);
+    restore::whole(&path).map_err(Failure::new)
 }

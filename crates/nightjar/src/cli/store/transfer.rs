@@ -13,6 +13,7 @@ use journal::engine::{Engine, Options};
 use journal::lines::{Import, LineCounts};
 use journal::segment::{FrameBuffer, segment_number, spare_number};
 
+use super::super::part::Part;
 use super::look::Look;
 use super::survey::{Depth, Survey, steadily};
 use super::target::{Target, Where, locked};
@@ -74,39 +75,21 @@ fn export_to(disk: &Arc<dyn Disk>, verify: &str, path: &Path) -> Result<LineCoun
             path.display()
         ))
     };
-    let name = path
-        .file_name()
-        .ok_or_else(|| refused(io::ErrorKind::InvalidFilename.into()))?;
-    let mut part = name.to_owned();
-    part.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(part);
+    let mut part = Part::beside(path).map_err(refused)?;
     // A message that moves while it is read fails once.
     let attempt = || {
         let survey = survey(disk, verify)?;
-        let file = own_file(&part).map_err(refused)?;
-        let mut out = BufWriter::new(file);
+        let mut out = BufWriter::new(part.again().map_err(refused)?);
         let counts = write_lines(&survey, verify, &mut out)?;
         let file = out
             .into_inner()
             .map_err(|error| refused(error.into_error()))?;
         file.sync_all().map_err(refused)?;
-        Ok(counts)
+        Ok::<LineCounts, Failure>(counts)
     };
-    let written = steadily(attempt, |_| &[]);
-    match written.and_then(|counts| {
-        fs::rename(&part, path).map_err(refused)?;
-        Ok(counts)
-    }) {
-        Ok(counts) => Ok(counts),
-        Err(failure) => {
-            if let Err(error) = fs::remove_file(&part)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                eprintln!("{} is left over: {error}", part.display());
-            }
-            Err(failure)
-        }
-    }
+    let counts = steadily(attempt, |_| &[])?;
+    part.replace(path).map_err(refused)?;
+    Ok(counts)
 }
 
 /// A store that is whole. `verify` is the command to advise if it is not.
@@ -174,15 +157,6 @@ pub(crate) fn refill(
     let target = place.target().map_err(|failure| failure.to_string())?;
     let counts = import_from(&target, lines).map_err(|failure| failure.to_string())?;
     Ok(show(&counts))
-}
-
-/// A file for its owner alone, empty.
-fn own_file(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 /// Imports into a store.

@@ -28,12 +28,11 @@ impl Stage {
         let loaded = Loaded::read(&sources).unwrap();
         let takes = Arc::new(AtomicBool::new(true));
         let answer = Arc::clone(&takes);
-        let reread = Box::new(move |Reread(to): Reread| {
-            let said = match answer.load(Ordering::Relaxed) {
+        let reread = Box::new(move |reread: Reread| {
+            reread.answer(|| match answer.load(Ordering::Relaxed) {
                 true => Ok(()),
                 false => Err("the port is in use".to_owned()),
-            };
-            to.send(said).unwrap();
+            });
         });
         let data = folder.path().join("data");
         let kept = Kept::new((loaded.config, loaded.places), sources, &data, reread);
@@ -196,4 +195,69 @@ fn without_a_file_nothing_is_applied_and_it_says_why() {
     assert!(words.contains("--config"), "{words}");
     let shown = kept.shown(Text::File).unwrap();
     assert!(shown.file.is_none() && shown.toml.contains("[limits]"));
+}
+
+#[test]
+fn s97_a_change_that_fails_costs_no_version() {
+    let stage = Stage::new("workers = 1\n");
+    for workers in 2..23 {
+        stage.apply(&format!("workers = {workers}\n")).unwrap();
+    }
+    let before = stage.kept.versions().unwrap();
+    stage.takes.store(false, Ordering::Relaxed);
+    assert!(stage.apply("workers = 30\n").is_err());
+    assert_eq!(stage.kept.versions().unwrap(), before);
+}
+
+#[test]
+fn s97_what_could_not_start_is_not_applied() {
+    let stage = Stage::new("workers = 1\n");
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("metrics.listen = \"{}\"\n", held.local_addr().unwrap());
+    for (text, key) in [
+        ("data_dir = \"/dev/null/data\"\n", "data_dir"),
+        (
+            "dashboard.address = \"203.0.113.7:18083\"\n",
+            "dashboard.address",
+        ),
+        (&*taken, "metrics.listen"),
+    ] {
+        let checked = stage.kept.check(text).unwrap();
+        assert!(!checked.ok, "{text}");
+        assert_eq!(checked.problems[0].key.as_deref(), Some(key));
+        let Err(Failure::Invalid(words)) = stage.apply(text) else {
+            panic!("{text} is applied");
+        };
+        assert!(words.starts_with(key), "{words}");
+    }
+    assert_eq!(stage.text(), "workers = 1\n");
+}
+
+#[test]
+fn s97_what_nobody_waits_for_any_more_is_not_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nightjar.toml");
+    fs::write(&file, "workers = 1\n").unwrap();
+    let sources = Sources {
+        file: Some(file.clone()),
+        ..Sources::default()
+    };
+    let loaded = Loaded::read(&sources).unwrap();
+    let (asked, inbox) = std::sync::mpsc::channel();
+    let reread = Box::new(move |reread| asked.send(reread).unwrap());
+    let mut kept = Kept::new(
+        (loaded.config, loaded.places),
+        sources,
+        folder.path(),
+        reread,
+    );
+    kept.patience = Duration::ZERO;
+    let stage = Stage::new("");
+    let applied = kept.apply("workers = 2\n", "ann", &stage.record());
+    assert!(matches!(applied, Err(Failure::Unavailable(_))));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "workers = 1\n");
+    inbox
+        .recv()
+        .unwrap()
+        .answer(|| panic!("it is taken over late"));
 }

@@ -50,9 +50,15 @@ impl Versions {
             toml: toml.into(),
         };
         self.write(&entry).map_err(|error| self.failed(&error))?;
-        let old = numbers.len().saturating_sub(KEPT.saturating_sub(1));
-        numbers.iter().take(old).for_each(|&one| self.forget(one));
         Ok(version)
+    }
+
+    /// Forgets the oldest if there are too many. That one more is kept than need be is no reason to
+    /// refuse anything.
+    pub(super) fn prune(&self) {
+        let numbers = self.numbers().unwrap_or_default();
+        let old = numbers.len().saturating_sub(KEPT);
+        numbers.iter().take(old).for_each(|&one| self.forget(one));
     }
 
     /// Forgets one. That one more is kept than need be is no reason to refuse anything.
@@ -107,6 +113,7 @@ impl Versions {
             _ => {}
         }
         let mut file = options.open(&part)?;
+        self.hand_over(&file)?;
         file.write_all(
             serde_json::to_string(entry)
                 .map_err(io::Error::other)?
@@ -115,6 +122,24 @@ impl Versions {
         file.sync_all()?;
         fs::rename(&part, self.file(entry.version.version))?;
         File::open(&self.folder)?.sync_all()
+    }
+
+    /// Gives a file to the folder's owner: the superuser may have made it without a server.
+    fn hand_over(&self, file: &File) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            let (folder, new) = (
+                self.folder.parent().unwrap_or(&self.folder),
+                file.metadata()?,
+            );
+            let owner = folder.metadata()?;
+            if new.uid() != owner.uid() {
+                fchown(file, Some(owner.uid()), Some(owner.gid()))?;
+                std::os::unix::fs::chown(&self.folder, Some(owner.uid()), Some(owner.gid()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The numbers that there are, lowest first.

@@ -162,7 +162,7 @@ impl One {
         self.head.payload_encode != PayloadEncode::Hidden
     }
 
-    fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.is_begun.load(Relaxed) && !self.is_over()
     }
 

@@ -260,3 +260,38 @@ fn s95_a_trace_that_is_over_holds_up_nobody() {
     assert_eq!(looked.recv_timeout(Duration::from_secs(20)), Ok(true));
     assert_eq!(traces.0.active(), 0);
 }
+
+#[test]
+fn s99_a_trace_that_waits_costs_workers_nothing_and_does_not_wait_for_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let later = |seconds: u64| {
+        let at = SystemTime::now() + Duration::from_secs(seconds);
+        NewTrace {
+            start_at: Some(Stamp::from(at)),
+            ..new(TraceKind::Topic, "#", PayloadEncode::Hidden)
+        }
+    };
+    let day = 24 * 3600;
+    assert!(matches!(head(later(8 * day)), Err(Failure::Invalid(_))));
+    let traces = Traces::new();
+    let waiting = one(&folder, later(6 * day));
+    let mut state = traces.0.lock();
+    state.all.insert("one".into(), Arc::clone(&waiting));
+    Inner::publish(&traces.0, &mut state).expect("a thread");
+    // The thread that writes looks for its time.
+    assert!(state.lines.is_some());
+    assert!(!traces.0.is_active.load(Relaxed));
+    let begun = NewTrace {
+        name: "two".into(),
+        ..new(TraceKind::Topic, "#", PayloadEncode::Hidden)
+    };
+    state.all.insert("two".into(), one(&folder, begun));
+    Inner::publish(&traces.0, &mut state).expect("a thread");
+    assert!(traces.0.is_active.load(Relaxed));
+    state
+        .all
+        .values()
+        .for_each(|one| one.stop("the test is over"));
+    Inner::publish(&traces.0, &mut state).expect("no thread");
+    assert!(!traces.0.is_active.load(Relaxed));
+}
