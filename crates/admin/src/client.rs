@@ -126,6 +126,28 @@ impl Client {
         receive(stream)
     }
 
+    /// Asks for a change of what this stands for, and of nothing else.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; 412 if it is another by now.
+    pub fn request_if(
+        &self,
+        (method, path): (&str, &str),
+        body: &Value,
+        etag: &str,
+    ) -> Result<Value, Failure> {
+        // Nothing else than a tag gets into the head.
+        let plain = |letter: &char| letter.is_ascii_alphanumeric();
+        let tag: String = etag.chars().filter(plain).collect();
+        let body = body.to_string();
+        let kind = format!("application/json\r\nIf-Match: \"{tag}\"");
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let mut stream = self.open(PATIENCE)?;
+        let file = &mut body.as_bytes();
+        heard(send(&mut stream, method, path, &kind, file, length))?;
+        receive(stream)
+    }
+
     /// Asks with something that has a shape, and wants an answer that has one.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ pub enum Failure {
     NotFound(String),
     /// There is such a thing already.
     Exists(String),
+    /// It is not any more what who asks has seen.
+    Changed(String),
     /// What was asked makes no sense.
     Invalid(String),
     /// It is not allowed, whoever asks: a rule of MQTT denies it.
@@ -29,6 +31,7 @@ impl fmt::Display for Failure {
         match self {
             Self::NotFound(words)
             | Self::Exists(words)
+            | Self::Changed(words)
             | Self::Invalid(words)
             | Self::Denied(words)
             | Self::Busy(words)

@@ -65,6 +65,7 @@ export interface Options {
   /** The body as it is, instead of JSON. */
   raw?: { type: string; body: Blob | string };
   signal?: AbortSignal;
+  headers?: Record<string, string>;
   /** Requests that the user did not cause are not shown to him. */
   quiet?: boolean;
 }
@@ -72,7 +73,7 @@ export interface Options {
 /** Asks the API, and gives the response if it is a good one. */
 export async function ask(method: string, path: string, options: Options = {}): Promise<Response> {
   const address = withQuery(`api/v5/${path}`, options.query);
-  const headers: Record<string, string> = { Accept: "application/json" };
+  const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   const token = session.peek()?.token;
   if (token) headers["Authorization"] = `Bearer ${token}`;
   let body: BodyInit | undefined;
@@ -114,7 +115,8 @@ export const get = async <T>(path: string, query?: Query, options: Options = {})
   json<T>(await ask("GET", path, { ...options, query }));
 export const post = async <T = void>(path: string, body?: unknown, options: Options = {}): Promise<T> =>
   json<T>(await ask("POST", path, { ...options, body }));
-export const put = async <T = void>(path: string, body?: unknown): Promise<T> => json<T>(await ask("PUT", path, { body }));
+export const put = async <T = void>(path: string, body?: unknown, options: Options = {}): Promise<T> =>
+  json<T>(await ask("PUT", path, { ...options, body }));
 export const remove = async (path: string, query?: Query): Promise<void> => {
   await ask("DELETE", path, { query });
 };

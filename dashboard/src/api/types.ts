@@ -200,6 +200,8 @@ export interface CertificateRow {
 }
 export interface Configs {
   toml: string;
+  /** Stands for the file's text. */
+  etag?: string | null;
   values: { key: string; value: string; source: string }[];
 }
 export interface Checked {

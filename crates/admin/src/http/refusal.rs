@@ -87,6 +87,7 @@ impl From<Failure> for Refusal {
         let status = match failure {
             Failure::NotFound(_) => StatusCode::NOT_FOUND,
             Failure::Exists(_) => StatusCode::CONFLICT,
+            Failure::Changed(_) => StatusCode::PRECONDITION_FAILED,
             Failure::Invalid(_) => StatusCode::BAD_REQUEST,
             Failure::Denied(_) => StatusCode::FORBIDDEN,
             Failure::Busy(_) | Failure::Unavailable(_) | Failure::Audit(_) => {
@@ -106,6 +107,7 @@ impl IntoResponse for Refusal {
             StatusCode::NOT_FOUND => "NOT_FOUND",
             StatusCode::METHOD_NOT_ALLOWED => "METHOD_NOT_ALLOWED",
             StatusCode::CONFLICT => "ALREADY_EXISTS",
+            StatusCode::PRECONDITION_FAILED => "CHANGED",
             StatusCode::PAYLOAD_TOO_LARGE => "TOO_LARGE",
             StatusCode::UNSUPPORTED_MEDIA_TYPE => "UNSUPPORTED_MEDIA_TYPE",
             StatusCode::TOO_MANY_REQUESTS => "TOO_MANY_REQUESTS",

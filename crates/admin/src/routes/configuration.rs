@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State as Extract;
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -36,17 +37,24 @@ pub(super) struct AllVersions {
 
 /// Show the configuration
 #[utoipa::path(get, path = "/api/v5/configs", tag = "Server", operation_id = "configs.show",
-    responses((status = 200, description = "What holds, and from where", body = Configs)))]
+    responses((status = 200, description = "What holds, and from where", body = Configs,
+        headers(("ETag" = String, description = "Stands for the text of the file")))))]
 pub(super) async fn show(
     Extract(state): Extract<State>,
     caller: Caller,
-) -> Result<Json<Configs>, Refusal> {
+) -> Result<(HeaderMap, Json<Configs>), Refusal> {
     let text = match caller.rights >= Rights::Admin {
         true => Text::File,
         false => Text::Rendered,
     };
     let shown = state.wait(move |state| state.server().configuration().shown(text));
-    Ok(Json(shown.await?))
+    let shown = shown.await?;
+    let mut headers = HeaderMap::new();
+    let etag = shown.etag.as_ref().map(|etag| format!("\"{etag}\""));
+    if let Some(etag) = etag.and_then(|etag| etag.parse().ok()) {
+        headers.insert(header::ETAG, etag);
+    }
+    Ok((headers, Json(shown)))
 }
 
 /// Check a configuration
@@ -65,7 +73,11 @@ pub(super) async fn check(
 /// Replace the configuration
 #[utoipa::path(put, path = "/api/v5/configs", tag = "Server", operation_id = "configs.apply",
     request_body = Toml,
+    params(("If-Match" = Option<String>, Header,
+        description = "The `ETag` of the file that the text was made from")),
     responses((status = 200, description = "What was changed", body = Applied),
+        (status = 412, body = Trouble,
+            description = "The file is another by now: somebody else has changed it"),
         (status = 400, body = Trouble,
             description = "The text is wrong, or the server has no configuration file"),
         (status = 503, body = Trouble, description = "The file cannot be written")))]
@@ -73,11 +85,17 @@ pub(super) async fn apply(
     Extract(state): Extract<State>,
     Noted(record): Noted,
     caller: Caller,
+    headers: HeaderMap,
     Body(text): Body<Toml>,
 ) -> Result<Json<Applied>, Refusal> {
+    let basis = match headers.get(header::IF_MATCH).map(HeaderValue::to_str) {
+        None | Some(Ok("*")) => None,
+        Some(Ok(basis)) => Some(basis.to_owned()),
+        Some(Err(_)) => return Err(Refusal::bad("If-Match: it is no text")),
+    };
     let applied = state.wait(move |state| {
         let configuration = state.server().configuration();
-        configuration.apply(&text.toml, &caller.who, &record)
+        configuration.apply(&text.toml, basis.as_deref(), &caller.who, &record)
     });
     Ok(Json(applied.await?))
 }

@@ -20,11 +20,18 @@ pub trait Configuration: Send + Sync {
     /// The file cannot be read; what is wrong with the text is an answer.
     fn check(&self, toml: &str) -> Result<Checked, Failure>;
 
-    /// Puts this text in the place of the file's, keeps that, and reads it.
+    /// Puts this text in the place of the file's, keeps that, and reads it. `basis` is a list of
+    /// [`Configs::etag`], separated by commas: the file has to be one of them.
     ///
     /// # Errors
-    /// The text is wrong, there is no file, or it cannot be written: all then stays as it is.
-    fn apply(&self, toml: &str, by: &str, record: &Record) -> Result<Applied, Failure>;
+    /// The file is not the basis, the text is wrong, there is no file, or it cannot be written: all then stays as it is.
+    fn apply(
+        &self,
+        toml: &str,
+        basis: Option<&str>,
+        by: &str,
+        record: &Record,
+    ) -> Result<Applied, Failure>;
 
     /// Earlier ones, the newest first.
     ///
@@ -55,6 +62,9 @@ pub struct Configs {
     pub toml: String,
     /// The file; absent if the server was started without one.
     pub file: Option<String>,
+    /// Stands for the text of the file, as the header `ETag` does: who sends it back with another text
+    /// (`If-Match`) overwrites nobody else's change. Absent without a file; another after a restart.
+    pub etag: Option<String>,
     /// Every value that is set.
     pub values: Vec<ConfigValue>,
 }
@@ -114,6 +124,8 @@ pub struct ConfigChange {
 pub struct Applied {
     /// The values that are others now, or at the next start.
     pub changes: Vec<ConfigChange>,
+    /// Stands for the text that the file has now.
+    pub etag: String,
     /// The version that the configuration before it was kept as; absent if the text was the same.
     pub version: Option<u64>,
 }

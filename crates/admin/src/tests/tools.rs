@@ -22,6 +22,7 @@ impl Configuration for Fake {
                 Text::Rendered => "rendered".into(),
             },
             file: Some("nightjar.toml".into()),
+            etag: Some(self.toml.lock().unwrap().clone()),
             values: vec![ConfigValue {
                 key: "workers".into(),
                 value: "1".into(),
@@ -49,7 +50,17 @@ impl Configuration for Fake {
         })
     }
 
-    fn apply(&self, toml: &str, by: &str, record: &Record) -> Result<Applied, Failure> {
+    fn apply(
+        &self,
+        toml: &str,
+        basis: Option<&str>,
+        by: &str,
+        record: &Record,
+    ) -> Result<Applied, Failure> {
+        let now = format!("\"{}\"", self.toml.lock().unwrap());
+        if basis.is_some_and(|basis| basis != now) {
+            return Err(Failure::Changed("it is another".into()));
+        }
         if toml == "wrong" {
             return Err(Failure::Invalid("line 1: wrong".into()));
         }
@@ -64,6 +75,7 @@ impl Configuration for Fake {
         *kept = toml.into();
         Ok(Applied {
             changes: vec![change],
+            etag: toml.into(),
             version: Some(1),
         })
     }
@@ -79,7 +91,7 @@ impl Configuration for Fake {
 
     fn rollback(&self, version: u64, by: &str, record: &Record) -> Result<Applied, Failure> {
         match version {
-            1 => self.apply("version 1", by, record),
+            1 => self.apply("version 1", None, by, record),
             _ => Err(Failure::NotFound("there is no such version".into())),
         }
     }
@@ -125,6 +137,20 @@ fn a_configuration_is_shown_checked_applied_and_rolled_back() {
     assert_eq!(&*line.operation, "configuration.apply");
     assert_eq!(line.after.unwrap()["to"], "new");
     assert_eq!(house.ask("GET", "/configs", None)["toml"], "new");
+    // Who began with another text changes nothing.
+    let change = |etag: &str| {
+        let (path, body) = ("/api/v5/configs", json!({ "toml": "newer" }));
+        house.client.request_if(("PUT", path), &body, etag)
+    };
+    let late = change("older");
+    assert!(matches!(
+        late,
+        Err(crate::client::Failure::Refused { status: 412, .. })
+    ));
+    assert_eq!(house.ask("GET", "/configs", None)["etag"], "new");
+    assert_eq!(change("new").unwrap()["etag"], "newer");
+    let shown = house.raw(b"GET /api/v5/configs HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    assert!(shown.to_lowercase().contains("etag: \"newer\""), "{shown}");
     let versions = house.ask("GET", "/configs/versions", None);
     assert_eq!(versions["data"][0]["version"], 1);
     house.ask("POST", "/configs/rollback", Some(json!({ "version": 1 })));

@@ -6,6 +6,7 @@
 mod file;
 mod versions;
 
+use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
@@ -58,6 +59,7 @@ pub(crate) struct Kept {
     versions: Versions,
     now: RwLock<Arc<Now>>,
     patience: Duration,
+    tags: RandomState,
     /// One change after the other.
     turn: Mutex<Box<dyn Fn(Reread) + Send>>,
 }
@@ -88,6 +90,7 @@ impl Kept {
             versions: Versions::new(data_dir),
             now: RwLock::new(Arc::new(Now { config, places })),
             patience: PATIENCE,
+            tags: RandomState::new(),
             turn: Mutex::new(reread),
         }
     }
@@ -162,13 +165,18 @@ impl Kept {
     /// Checks, notes, keeps, writes, reads again.
     fn replace(
         &self,
-        toml: &str,
+        (toml, basis): (&str, Option<&str>),
         (by, note): (&str, &str),
         record: &Record,
     ) -> Result<Applied, Failure> {
         let path = self.file()?;
         let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.written()?.unwrap_or_default();
+        if basis.is_some_and(|basis| !self.is_among(&old, basis)) {
+            let words = "somebody has changed the configuration file since you read it; read it \
+                         again, and make your change to that";
+            return Err(Failure::Changed(words.into()));
+        }
         let (text, loaded) = self.understood(toml)?.map_err(|errors| refusal(&errors))?;
         let obstacles = self.obstacles(&loaded.config);
         if let Some(first) = obstacles.first() {
@@ -179,7 +187,12 @@ impl Kept {
             let version = None;
             record.done(None, Some(&changes))?;
             self.take_over(&**turn)?;
-            return Ok(Applied { changes, version });
+            let etag = self.tag(&text);
+            return Ok(Applied {
+                changes,
+                etag,
+                version,
+            });
         }
         let file = file::Target::of(path)?;
         record.done(None, Some(&changes))?;
@@ -202,7 +215,24 @@ impl Kept {
         }
         self.versions.prune();
         let version = Some(version);
-        Ok(Applied { changes, version })
+        let etag = self.tag(&text);
+        Ok(Applied {
+            changes,
+            etag,
+            version,
+        })
+    }
+
+    /// Stands for a text, and says nothing of what is in it: there are secrets, so it is drawn anew at
+    /// each start.
+    fn tag(&self, text: &str) -> String {
+        format!("{:016x}", self.tags.hash_one(text))
+    }
+
+    fn is_among(&self, text: &str, basis: &str) -> bool {
+        let tag = self.tag(text);
+        let mut all = basis.split(',');
+        all.any(|one| one.trim().trim_matches('"') == tag)
     }
 
     /// What the next start would stumble over.
@@ -238,16 +268,16 @@ impl admin::server::Configuration for Kept {
         let now = self.now();
         let told = now.config.told(&now.places).into_iter();
         let file = self.path();
-        let written = match text {
-            Text::File => self.written()?,
-            Text::Rendered => None,
-        };
+        let found = self.written()?;
+        let etag = found.as_ref().map(|text| self.tag(text));
+        let written = found.filter(|_| text == Text::File);
         // What is broken may hide a secret where nobody looks for it.
         let sound = written.filter(|text| Loaded::read_text(&self.sources, text).is_ok());
         let masked = sound.and_then(|text| config::masked(&text));
         Ok(Configs {
             toml: masked.unwrap_or_else(|| now.config.to_toml()),
             file: file.map(|path| path.display().to_string()),
+            etag,
             values: told
                 .map(|one| ConfigValue {
                     source: source(&one.place, file),
@@ -276,8 +306,14 @@ impl admin::server::Configuration for Kept {
         })
     }
 
-    fn apply(&self, toml: &str, by: &str, record: &Record) -> Result<Applied, Failure> {
-        self.replace(toml, (by, "replaced by another"), record)
+    fn apply(
+        &self,
+        toml: &str,
+        basis: Option<&str>,
+        by: &str,
+        record: &Record,
+    ) -> Result<Applied, Failure> {
+        self.replace((toml, basis), (by, "replaced by another"), record)
     }
 
     fn versions(&self) -> Result<Vec<Version>, Failure> {
@@ -288,7 +324,7 @@ impl admin::server::Configuration for Kept {
         self.file()?;
         let text = self.versions.text(version)?;
         let note = format!("replaced by version {version}");
-        self.replace(&text, (by, &note), record)
+        self.replace((&text, None), (by, &note), record)
     }
 }
 

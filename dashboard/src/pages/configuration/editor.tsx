@@ -16,6 +16,8 @@ import { Difflines } from "../topics/value";
 /** Change the file's text, see what would become of it, and only then apply it. */
 export function Editor({ configs, reload }: { configs: Configs; reload: () => void }) {
   const [toml, setToml] = useState(configs.toml);
+  // The text that the change began with: what others apply meanwhile is not overwritten.
+  const [etag, setEtag] = useState(configs.etag);
   const [checked, setChecked] = useState<Checked>();
   const [error, setError] = useState<Error>();
   const [busy, setBusy] = useState(false);
@@ -40,7 +42,8 @@ export function Editor({ configs, reload }: { configs: Configs; reload: () => vo
       action: "Apply",
       done: "Applied",
       act: async () => {
-        await put("configs", { toml });
+        const applied = await put<{ etag: string }>("configs", { toml }, etag ? { headers: { "If-Match": `"${etag}"` } } : {});
+        setEtag(applied.etag);
         setChecked(undefined);
         reload();
       },

@@ -97,7 +97,11 @@ fn show(args: &ShowArgs) -> Result<(), Failure> {
     if args.toml {
         return args.way.show(&answer, |answer| {
             let text = answer.get("toml").and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
+            let (text, etag) = (text.unwrap_or_default(), word(answer, "etag"));
+            match etag.is_empty() {
+                true => text.to_owned(),
+                false => format!("{}\n{BEGUN}{etag}\n", text.trim_end_matches('\n')),
+            }
         });
     }
     let mut rows = taken(&mut answer, "values");
@@ -129,9 +133,27 @@ fn diff(args: &TextArgs) -> Result<(), Failure> {
 }
 
 fn apply(args: &TextArgs) -> Result<(), Failure> {
-    let body = json!({ "toml": text(&args.new)? });
-    let mut answer = args.way.ask("PUT", "/configs", Some(&body))?;
+    let text = text(&args.new)?;
+    // What `show --toml` said at the end is for this, and not for the file.
+    let (text, etag) = begun_with(&text);
+    let body = json!({ "toml": text });
+    let mut answer = match etag {
+        Some(etag) => args.way.ask_if(("PUT", "/configs"), &body, etag)?,
+        None => args.way.ask("PUT", "/configs", Some(&body))?,
+    };
     changes(&args.way, &mut answer)
+}
+
+/// Begins the last line of what `show --toml` prints: which text it is.
+const BEGUN: &str = "# nightjar config apply takes this line out; it was made from ";
+
+/// The text without that line, and what the line says.
+fn begun_with(text: &str) -> (&str, Option<&str>) {
+    let whole = text.trim_end();
+    match whole.rsplit_once(BEGUN) {
+        Some((before, etag)) if !etag.contains('\n') => (before, Some(etag.trim())),
+        _ => (text, None),
+    }
 }
 
 fn versions(args: &VersionsArgs) -> Result<(), Failure> {
@@ -219,4 +241,19 @@ fn text(path: &Path) -> Result<String, Failure> {
     };
     read.map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_says_what_it_was_made_from() {
+        let text = format!("workers = 1\n{BEGUN}0123abcd\n");
+        assert_eq!(begun_with(&text), ("workers = 1\n", Some("0123abcd")));
+        assert_eq!(begun_with("workers = 1\n"), ("workers = 1\n", None));
+        // Something below it is of another hand.
+        let more = format!("{text}log.level = \"info\"\n");
+        assert_eq!(begun_with(&more), (&*more, None));
+    }
 }

@@ -50,6 +50,19 @@ impl Way {
         })
     }
 
+    /// Asks for a change of what this tag stands for.
+    pub(super) fn ask_if(
+        &self,
+        what: (&str, &str),
+        body: &Value,
+        etag: &str,
+    ) -> Result<Value, Failure> {
+        let client = Client::new(self.socket()?);
+        let path = format!("/api/v5{}", what.1);
+        let answer = client.request_if((what.0, &path), body, etag);
+        answer.map_err(|failure| Failure::new(failure.to_string()))
+    }
+
     /// Sends a file of so many bytes.
     pub(super) fn upload(
         &self,

@@ -55,7 +55,7 @@ impl Stage {
     }
 
     fn apply(&self, text: &str) -> Result<Applied, Failure> {
-        self.kept.apply(text, "ann", &self.record())
+        self.kept.apply(text, None, "ann", &self.record())
     }
 
     fn text(&self) -> String {
@@ -189,7 +189,8 @@ fn without_a_file_nothing_is_applied_and_it_says_why() {
         stage.folder.path(),
         reread,
     );
-    let Err(Failure::Invalid(words)) = kept.apply("workers = 2\n", "ann", &stage.record()) else {
+    let Err(Failure::Invalid(words)) = kept.apply("workers = 2\n", None, "ann", &stage.record())
+    else {
         panic!("there is no file");
     };
     assert!(words.contains("--config"), "{words}");
@@ -253,11 +254,32 @@ fn s97_what_nobody_waits_for_any_more_is_not_taken_over() {
     );
     kept.patience = Duration::ZERO;
     let stage = Stage::new("");
-    let applied = kept.apply("workers = 2\n", "ann", &stage.record());
+    let applied = kept.apply("workers = 2\n", None, "ann", &stage.record());
     assert!(matches!(applied, Err(Failure::Unavailable(_))));
     assert_eq!(fs::read_to_string(&file).unwrap(), "workers = 1\n");
     inbox
         .recv()
         .unwrap()
         .answer(|| panic!("it is taken over late"));
+}
+
+#[test]
+fn s97_who_began_with_another_text_overwrites_nobody_s_change() {
+    let stage = Stage::new("workers = 1\n");
+    let etag = || stage.kept.shown(Text::Rendered).unwrap().etag.unwrap();
+    let apply = |text: &str, basis: &str| {
+        let basis = format!("\"0\", \"{basis}\"");
+        stage.kept.apply(text, Some(&basis), "ann", &stage.record())
+    };
+    let begun = etag();
+    let first = apply("workers = 2\n", &begun).unwrap();
+    assert_eq!(first.etag, etag());
+    let second = apply("workers = 3\n", &begun);
+    assert!(matches!(second, Err(Failure::Changed(_))));
+    // By hand too.
+    fs::write(stage.folder.path().join("nightjar.toml"), "workers = 4\n").unwrap();
+    let third = apply("workers = 3\n", &first.etag);
+    assert!(matches!(third, Err(Failure::Changed(_))));
+    assert_eq!(stage.text(), "workers = 4\n");
+    apply("workers = 5\n", &etag()).unwrap();
 }
