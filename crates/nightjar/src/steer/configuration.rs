@@ -263,6 +263,29 @@ impl Kept {
     }
 }
 
+/// Puts an earlier configuration in the place of the file while no server runs, and keeps what was there.
+/// Nothing is asked of a server, and nothing is in its audit log.
+///
+/// # Errors
+/// There is no such version, it does not fit any more, or the disk refuses: the file is as it was.
+pub(crate) fn roll_back_offline(path: &Path, data_dir: &Path, version: u64) -> Result<(), Failure> {
+    let versions = Versions::new(data_dir);
+    let text = versions.text(version)?;
+    let sources = Sources::of_process(Some(path.to_owned()));
+    Loaded::read_text(&sources, &text).map_err(|errors| refusal(&errors))?;
+    let file = file::Target::of(path)?;
+    let old = std::fs::read(path);
+    let old = old.map_err(|error| Failure::Unavailable(format!("{}: {error}", path.display())))?;
+    let note = format!("replaced by version {version} without a server");
+    let kept = versions.keep(&String::from_utf8_lossy(&old), "the command line", &note)?;
+    if let Err(failure) = file.write(&text) {
+        versions.forget(kept);
+        return Err(failure);
+    }
+    versions.prune();
+    Ok(())
+}
+
 impl admin::server::Configuration for Kept {
     fn shown(&self, text: Text) -> Result<Configs, Failure> {
         let now = self.now();

@@ -11,6 +11,7 @@ use super::super::failure::Failure;
 use super::table::print;
 use super::way::Way;
 use super::{end, time, word};
+use crate::steer::configuration::roll_back_offline;
 
 /// Show, check or change the configuration of a running server
 ///
@@ -68,6 +69,10 @@ struct VersionsArgs {
 struct RollbackArgs {
     /// Its number, as `nightjar config versions` lists it
     version: u64,
+    /// Change the file without a server, which must not run: if it does not start with what it has.
+    /// Needs --config, and --data-dir if the file does not name the folder any more
+    #[arg(long)]
+    offline: bool,
     #[command(flatten)]
     way: Way,
 }
@@ -171,6 +176,13 @@ fn versions(args: &VersionsArgs) -> Result<(), Failure> {
 }
 
 fn rollback(args: &RollbackArgs) -> Result<(), Failure> {
+    if args.offline {
+        let (file, folder) = args.way.offline()?;
+        let done = roll_back_offline(&file, &folder, args.version);
+        done.map_err(|failure| Failure::new(failure.to_string()))?;
+        let version = args.version;
+        return print(&format!("{} is version {version} again\n", file.display()));
+    }
     let body = json!({ "version": args.version });
     let mut answer = args.way.ask("POST", "/configs/rollback", Some(&body))?;
     changes(&args.way, &mut answer)

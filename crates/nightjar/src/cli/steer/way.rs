@@ -191,6 +191,38 @@ impl Way {
         print(&format!("{text}\n"))
     }
 
+    /// The configuration file and the data folder of a server that does not run.
+    pub(super) fn offline(&self) -> Result<(PathBuf, PathBuf), Failure> {
+        let Some(file) = self.config.clone() else {
+            return Err(Failure::new("name the configuration file with --config"));
+        };
+        let folder = match &self.data_dir {
+            Some(folder) => folder.clone(),
+            None => {
+                let sources = Sources::of_process(Some(file.clone()));
+                // What is wrong with the file must not keep anybody from mending it.
+                let config = Config::load(&sources).map_err(|errors| {
+                    let errors = errors.to_string();
+                    Failure::new(format!(
+                        "{}\nname the folder with --data-dir",
+                        errors.trim_end()
+                    ))
+                })?;
+                let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
+                folder.map_err(|error| Failure::new(error.to_string()))?
+            }
+        };
+        let socket = match &self.socket {
+            Some(socket) => Some(socket.clone()),
+            None => steer::socket(&Config::default(), &folder),
+        };
+        #[cfg(unix)]
+        if socket.is_some_and(|it| std::os::unix::net::UnixStream::connect(it).is_ok()) {
+            return Err(Failure::new("the server runs: leave --offline out"));
+        }
+        Ok((file, folder))
+    }
+
     fn socket(&self) -> Result<PathBuf, Failure> {
         if let Some(socket) = &self.socket {
             return Ok(socket.clone());

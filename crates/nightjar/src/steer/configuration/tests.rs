@@ -283,3 +283,18 @@ fn s97_who_began_with_another_text_overwrites_nobody_s_change() {
     assert_eq!(stage.text(), "workers = 4\n");
     apply("workers = 5\n", &etag()).unwrap();
 }
+
+#[test]
+fn s97_an_earlier_version_comes_back_without_a_server() {
+    let stage = Stage::new("workers = 1\n");
+    stage.apply("workers = 2\n").unwrap();
+    let file = stage.folder.path().join("nightjar.toml");
+    let data = stage.folder.path().join("data");
+    // Whatever became of it.
+    fs::write(&file, b"\xff workers").unwrap();
+    roll_back_offline(&file, &data, 1).unwrap();
+    assert_eq!(stage.text(), "workers = 1\n");
+    assert_eq!(stage.kept.versions().unwrap().len(), 2);
+    let none = roll_back_offline(&file, &data, 9);
+    assert!(matches!(none, Err(Failure::NotFound(_))));
+}
