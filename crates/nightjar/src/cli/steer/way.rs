@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use admin::client::{Client, Failure as Refused, escaped};
 use clap::Args;
-use config::{Setting, Sources};
+use config::{Config, Setting, Sources};
 use serde_json::Value;
 
 use super::super::failure::Failure;
