@@ -108,14 +108,9 @@ impl Api {
         let staff = Staff::open(settings.staff.clone())?;
         let staff = Arc::new(staff.with_code_in(settings.setup_code.clone()));
         let socket = settings.socket.as_deref().map(Control::bind).transpose()?;
-        let port = settings.web.as_ref().map(|web| web.address);
-        let port = port.map(|at| listen(at).map_err(|error| Problem::Web(at, error)));
-        let port = port.transpose()?;
-        let address = port.as_ref().map(|(_, address)| *address);
-        let scraped = settings.metrics;
-        let scraped = scraped.map(|at| listen(at).map_err(|error| Problem::Metrics(at, error)));
-        let scraped = scraped.transpose()?;
-        let metrics = scraped.as_ref().map(|(_, address)| *address);
+        let (port, scraped) = ports(&settings)?;
+        let at = |bound: &Option<Bound>| bound.as_ref().map(|(_, address)| *address);
+        let (address, metrics) = (at(&port), at(&scraped));
         let runtime = runtime(settings.requests)?;
         let (stop, stopped) = watch::channel(());
         let ending = stopped.clone();
@@ -274,8 +269,22 @@ async fn served(
     }
 }
 
+/// A port, and where it is.
 #[cfg(unix)]
-fn listen(at: SocketAddr) -> io::Result<(std::net::TcpListener, SocketAddr)> {
+type Bound = (std::net::TcpListener, SocketAddr);
+
+/// The port of the dashboard and that of metrics, as far as they are wanted.
+#[cfg(unix)]
+fn ports(settings: &Settings) -> Result<(Option<Bound>, Option<Bound>), Problem> {
+    let web = settings.web.as_ref().map(|web| web.address);
+    let web = web.map(|at| listen(at).map_err(|error| Problem::Web(at, error)));
+    let metrics = settings.metrics;
+    let metrics = metrics.map(|at| listen(at).map_err(|error| Problem::Metrics(at, error)));
+    Ok((web.transpose()?, metrics.transpose()?))
+}
+
+#[cfg(unix)]
+fn listen(at: SocketAddr) -> io::Result<Bound> {
     let listener = std::net::TcpListener::bind(at)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;

@@ -120,7 +120,7 @@ fn s84_wrong_frames_end_with_their_code() {
     for (code, bytes) in table {
         let mut web = open(&server);
         // What came before still counts.
-        web.send(&frame(0x82, b"all heard\n"));
+        web.send(&frame(0x82, b"echo heard\n"));
         assert_eq!(web.frame(), (0x82, b"heard\n".to_vec()));
         web.send(&bytes);
         assert_eq!(web.close_code(), code, "{bytes:x?}");
