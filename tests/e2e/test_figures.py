@@ -6,13 +6,14 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.peer import V5, Peer
-from harness.server import ServerEnded, free_port
+from harness.server import binary, free_port
 from harness.steer import Steer
 
 #: Alarms are over after ten seconds without a reason; the rest is for slow machines.
@@ -130,15 +131,19 @@ def until(wanted, seconds=OVER):
         assert time.monotonic() < deadline, "it does not come"
 
 
-def test_a_port_of_metrics_that_is_taken_refuses_the_start_by_its_name(own_server):
+def test_a_port_of_metrics_that_is_taken_refuses_the_start_by_its_name(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        config = f'[metrics]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+        file = tmp_path / "nightjar.toml"
         # A dashboard that nobody asked for may be missing; metrics that somebody asked for may not.
-        enabled = {"NIGHTJAR__DASHBOARD__ENABLED": "true"}
-        server = own_server(config=config, environment=enabled)
-        with pytest.raises(ServerEnded) as failed:
-            server.start(attempts=1)
-    assert "set `metrics.listen` to another" in str(failed.value)
+        file.write_text(
+            f'[metrics]\nlisten = "127.0.0.1:{taken.getsockname()[1]}"\n'
+            '[[listener]]\naddress = "127.0.0.1:0"\n',
+            encoding="utf-8",
+        )
+        command = [binary(), "serve", "--config", file, "--data-dir", tmp_path / "data"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    assert "set `metrics.listen` to another" in ended.stdout + ended.stderr
 
 
 def test_s91_metrics_want_a_key_or_their_own_port(running):

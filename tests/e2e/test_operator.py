@@ -298,6 +298,7 @@ def test_s71_secrets_stay_in_the_file_and_are_not_shown(running):
     assert secret not in json.dumps(steer("config", "show"))
     steer("config", "apply", "-", stdin=text.replace("= 20", "= 8"))
     assert (server.directory / "nightjar.toml").read_text() == config.replace("= 20", "= 8")
+    text = steer.text("config", "show", "--toml")
     with pytest.raises(Told, match="write the secret"):
         steer("config", "apply", "-", stdin=text.replace("127.0.0.1:1", "127.0.0.2:1"))
     assert secret not in (server.data_dir / "audit.jsonl").read_text() + server.log()
