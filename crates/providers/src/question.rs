@@ -56,6 +56,8 @@ pub(crate) enum Trouble {
     Unclear(Arc<str>),
 }
 
+// The other drivers tell kinds of trouble apart as they come.
+#[cfg(any(test, feature = "mongodb", feature = "ldap"))]
 impl Trouble {
     /// The back end does not answer, or answers nobody.
     pub(crate) fn failed(why: impl Into<Arc<str>>) -> Self {
