@@ -182,19 +182,19 @@ fn a_client_that_goes_is_gone() {
     watcher.send("move 0\n");
     let mut ends = setting.open(&from);
     ends.send("move 0\n");
-    assert_eq!(ends.ask("count"), "2");
+    ends.ask_until("count", "2");
     ends.reader.get_mut().finish();
     watcher.ask_until("count", "1");
     let mut closes = setting.open(&from);
     closes.send("move 0\n");
-    assert_eq!(closes.ask("count"), "2");
+    closes.ask_until("count", "2");
     closes.reader.get_ref().connection.close(9u32.into(), b"");
     watcher.ask_until("count", "1");
     // Nobody is there to say goodbye.
     let vanishes = setting.client();
     let mut vanished = setting.open(&vanishes);
     vanished.send("move 0\n");
-    assert_eq!(vanished.ask("count"), "2");
+    vanished.ask_until("count", "2");
     vanishes.vanish(vanished.reader.into_inner());
     watcher.ask_until("count", "1");
 }
