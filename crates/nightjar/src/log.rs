@@ -1,9 +1,10 @@
 //! The log: one line an event, written by a thread of its own.
 //!
 //! Who logs never waits for the terminal or the pipe at the other end: lines and events go
-//! through one queue that is bounded in number and in bytes, and what finds it full is dropped and counted. Whatever comes
-//! from a client goes into a field as `&str`, never into the message and never with `%`: the
-//! subscriber then escapes it, so that no client can forge a line.
+//! through one queue that is bounded in number and in bytes, and what finds it full is dropped
+//! and counted. Whatever comes from a client goes into a field as `&str`, never into the
+//! message and never with `%`: the subscriber then escapes it, so that no client can forge a
+//! line.
 
 mod lines;
 
