@@ -85,10 +85,10 @@ def test_a_trace_has_each_step_of_a_message_and_nothing_of_others(running):
         return [line["event"] for line in found]
 
     one = until(lambda: lines("one"), lambda it: "disconnected" in events(it))
-    assert events(one) == ["started", "connected"] + ["received", "routed", "answered"] * 2 + ["disconnected"]
+    assert events(one) == ["started", "connected"] + ["received", "authorized", "routed", "answered"] * 2 + ["disconnected"]
     assert all("payload" not in line for line in one)
-    two = until(lambda: lines("two"), lambda it: len(it) >= 5)
-    assert sorted(events(two)) == sorted(["started", "received", "routed", "answered", "sent"] + ["acknowledged"] * (len(two) - 5))
+    two = until(lambda: lines("two"), lambda it: len(it) >= 6)
+    assert sorted(events(two)) == sorted(["started", "received", "authorized", "routed", "answered", "sent"] + ["acknowledged"] * (len(two) - 6))
     assert {line["topic"] for line in two[1:]} == {"t/a"}
     assert two[1]["payload"] == "hello \x1b[2J"
     # Only its owner may read it.

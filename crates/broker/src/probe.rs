@@ -21,6 +21,17 @@ pub trait Probe: Send + Sync {
     fn step(&self, step: &Step<'_>);
 }
 
+/// Follows messages from one server to the next by what travels with them (W3C Trace Context).
+///
+/// It is the one that makes identifiers and looks at clocks: a worker does neither. What it marks has
+/// its mark in its properties from then on, whatever the message goes through: mail, queues, the
+/// store.
+pub trait Tracer: Probe {
+    /// A message begins its way. If it is to be followed: the properties that it goes on with, in the
+    /// place of its own, in the encoding of MQTT 5.0. Its further steps are told as any others are.
+    fn mark(&self, step: &Step<'_>) -> Option<Arc<[u8]>>;
+}
+
 /// Who watches.
 #[derive(Clone, Default)]
 pub struct Watchers {
@@ -29,6 +40,8 @@ pub struct Watchers {
     /// Told of messages as they are received: of all while they are few, then of a sample, each
     /// with the number of messages that it stands for.
     pub some: Option<Arc<dyn Probe>>,
+    /// Asked of every message whether it is to be followed, and then told of every step.
+    pub traced: Option<Arc<dyn Tracer>>,
 }
 
 impl fmt::Debug for Watchers {
@@ -36,6 +49,7 @@ impl fmt::Debug for Watchers {
         f.debug_struct("Watchers")
             .field("every", &self.every.is_some())
             .field("some", &self.some.is_some())
+            .field("traced", &self.traced.is_some())
             .finish()
     }
 }
@@ -51,8 +65,11 @@ pub struct Step<'a> {
     pub peer: Option<Peer>,
     /// The topic, with the mount of a listener; `None` if it is not at hand any more.
     pub topic: Option<&'a Arc<str>>,
-    /// The message, if it is at hand.
+    /// The message, if it is at hand and the step is about all of it.
     pub message: Option<MessageParts<'a>>,
+    /// The properties that are passed on with it, in the encoding of MQTT 5.0; empty if they are not
+    /// at hand.
+    pub properties: &'a [u8],
     /// It stands for so many: one, unless samples are taken.
     pub weight: u32,
     /// What happened.
@@ -69,6 +86,8 @@ pub enum What {
         /// The client says that it sent it before.
         dup: bool,
     },
+    /// Its publisher may publish it, and nothing else is against it.
+    Authorized,
     /// Its publisher was answered, or would have been at QoS 0: this is what became of it.
     Answered(ReasonCode),
     /// It was matched against the subscriptions, and passed on.

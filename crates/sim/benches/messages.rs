@@ -166,8 +166,8 @@ impl Run {
         let mut worker = Worker::new(WorkerId(0), Shared::new(config));
         if scenario.watched {
             let watchers = Watchers {
-                every: None,
                 some: Some(Samples::new(1)),
+                ..Watchers::default()
             };
             let watch = Mail::Control(Control::Watch(watchers));
             worker.handle_mail(watch, Time::ZERO);

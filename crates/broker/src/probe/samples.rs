@@ -155,6 +155,7 @@ mod tests {
                 expires: None,
                 durability: Durability::Memory,
             }),
+            properties: &[],
             weight: 2,
             what: What::Received {
                 packet_id: None,

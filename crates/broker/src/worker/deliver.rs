@@ -13,7 +13,7 @@ use types::{
 use super::Worker;
 use super::publish::Fanout;
 use super::record::{delivery, owe};
-use super::watch::Lost;
+use super::watch::{About, Lost};
 use super::write::{Copy, write_publish};
 use crate::client::{Client, Counted};
 use crate::event::DropReason;
@@ -188,10 +188,10 @@ impl Worker {
         key: SessionKey,
         packet_id: Option<PacketId>,
         reason: DropReason,
-        topic: Option<&Arc<str>>,
+        about: About<'_>,
         size: usize,
     ) {
-        self.lost(reason, Some(key), topic, None, size);
+        self.lost_of(reason, Some(key), about, None, size);
         if let (Some(packet_id), Some(client)) = (packet_id, self.clients.at_mut(key)) {
             let number = client.session.abandon(packet_id);
             show_inflight(client);
@@ -209,8 +209,8 @@ impl Worker {
         reason: DropReason,
         fanout: &Fanout<'_>,
     ) {
-        let (topic, size) = (fanout.route.topic(), fanout.parts.payload.len());
-        self.give_up(key, packet_id, reason, Some(topic), size);
+        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        self.give_up(key, packet_id, reason, about, fanout.parts.payload.len());
     }
 
     fn give_up_outbound(
@@ -220,8 +220,10 @@ impl Worker {
         reason: DropReason,
         outbound: &Outbound,
     ) {
-        let topic = outbound.body.message().map(|message| message.topic());
-        self.give_up(key, packet_id, reason, topic, outbound.body.size());
+        let message = outbound.body.message();
+        let properties = message.map_or(&[][..], |message| message.properties());
+        let about = About::of(message.map(|message| message.topic()), properties);
+        self.give_up(key, packet_id, reason, about, outbound.body.size());
     }
 
     /// A delivery is over before its time: it is settled behind the record of the message at
@@ -261,11 +263,11 @@ impl Worker {
 
     /// Puts a message into a session's queue; what has to go for it is counted.
     pub(super) fn enqueue(&mut self, key: SessionKey, mut outbound: Outbound) {
-        if outbound.number.is_some() && !self.has_memory_for(outbound.body.size()) {
-            outbound.body = outbound.body.without_message();
-        }
         if self.watch.is_every {
             self.tell_queued(key, &outbound);
+        }
+        if outbound.number.is_some() && !self.has_memory_for(outbound.body.size()) {
+            outbound.body = outbound.body.without_message();
         }
         let (shared, id, watch) = (&self.shared, self.id, &mut self.watch);
         let Some(client) = self.clients.at_mut(key) else {

@@ -14,12 +14,11 @@ use types::{
 };
 
 use super::Worker;
-use super::publish::{Way, Whom};
+use super::publish::{Way, Whom, reason_of};
 use super::subscribe::Place;
 use crate::conn::Conn;
 use crate::errand::{Done, Errand, NotDone, Publication, Reply, Task};
 use crate::mail::Receipt;
-use crate::probe::What;
 use crate::question::Question;
 
 /// Answers that wait for the store, by the hold that they wait for.
@@ -85,18 +84,20 @@ impl Worker {
             receipt,
             skip: None,
         };
-        if self.watch.is_on
-            && let Some(arrival) = self.watch.arrival()
-        {
-            let what = What::Received {
-                packet_id: None,
-                dup: false,
-            };
-            self.tell_of_arrival(None, way.route.topic(), parts, what, arrival);
-        }
+        let marked = match self.watch.is_on {
+            true => self.tell_own_arrival(None, way.route.topic(), parts),
+            false => None,
+        };
+        let parts = MessageParts {
+            properties: marked.as_deref().unwrap_or(parts.properties),
+            ..parts
+        };
         let taken = self
             .refusal(&way, (qos, retain), receipt)
             .and_then(|()| self.go_beyond(|it| it.publish_parts(&way.route, parts, whom, now)));
+        if marked.is_some() {
+            self.tell_done(None, way.route.topic(), marked.clone(), reason_of(&taken));
+        }
         match taken {
             Ok(reached) => self.reply_when_safe(receipt, reply, Done::Published { reached }),
             Err(refused) => {

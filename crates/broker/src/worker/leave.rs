@@ -373,6 +373,7 @@ impl Worker {
                 client: Some(&client.id),
                 peer: None,
                 topic: None,
+                properties: &[],
                 qos: None,
                 messages: count,
                 size: client.session.queued_bytes(),

@@ -22,7 +22,6 @@ use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
 use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
-use crate::probe::What;
 use crate::retained::{Kept, Publisher};
 use crate::shared::Mailbox;
 
@@ -400,9 +399,13 @@ impl Worker {
                 &properties
             }
         };
+        let marked = match self.watch.is_every {
+            true => self.tell_authorized(way.session, way.route.topic()),
+            false => None,
+        };
         let expiry = publish.properties.message_expiry;
         let parts = MessageParts {
-            properties: forward,
+            properties: marked.as_deref().unwrap_or(forward),
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
@@ -718,24 +721,28 @@ impl Worker {
     ) {
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
         let session = parts.publisher.map(|publisher| publisher.key);
-        if self.watch.is_on
-            && let Some(arrival) = self.watch.arrival()
-        {
-            let what = What::Received {
-                packet_id: None,
-                dup: false,
-            };
-            self.tell_of_arrival(session, route.topic(), parts, what, arrival);
-        }
-        if let Err(refused) = self.publish_parts(&route, parts, Whom::default(), now) {
+        let marked = match self.watch.is_on {
+            true => self.tell_own_arrival(session, route.topic(), parts),
+            false => None,
+        };
+        let parts = MessageParts {
+            properties: marked.as_deref().unwrap_or(parts.properties),
+            ..parts
+        };
+        let taken = self.publish_parts(&route, parts, Whom::default(), now);
+        let reason = reason_of(&taken);
+        if let Err(refused) = taken {
             let (topic, size) = (route.topic(), parts.payload.len());
             self.lost(refused.drop, session, Some(topic), Some(parts.qos), size);
+        }
+        if marked.is_some() {
+            self.tell_done(session, route.topic(), marked, reason);
         }
     }
 }
 
 /// What the publisher of a message is answered.
-fn reason_of(taken: &Result<bool, Refused>) -> ReasonCode {
+pub(super) fn reason_of(taken: &Result<bool, Refused>) -> ReasonCode {
     match taken {
         Ok(true) => ReasonCode::Success,
         Ok(false) => ReasonCode::NoMatchingSubscribers,

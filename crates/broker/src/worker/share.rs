@@ -13,6 +13,7 @@ use topics::{GroupRoute, Member, Pick, Strategy};
 use types::{Action, Body, Message, SessionKey, SessionRef, SubscriptionFilter, Time, TopicName};
 
 use super::Worker;
+use super::watch::About;
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Share};
 use crate::shared::stable_hash;
@@ -205,7 +206,8 @@ impl Worker {
         why: DropReason,
     ) {
         let (topic, size) = (message.topic(), message.payload().len());
-        self.lost(why, None, Some(topic), Some(message.qos()), size);
+        let about = About::of(Some(topic), message.properties());
+        self.lost_of(why, None, about, Some(message.qos()), size);
         if origin.passed {
             self.record_arrived(message.reference(), group);
         }

@@ -32,6 +32,8 @@ pub(super) struct Watch {
     /// Somebody follows each message, and is told of each of its steps.
     pub(super) is_every: bool,
     watchers: Watchers,
+    /// What the message at hand goes on with, if it is followed.
+    pub(super) marked: Option<Arc<[u8]>>,
     samples: Samples,
     losses: Losses,
 }
@@ -118,6 +120,8 @@ pub(super) struct Lost<'a> {
     pub(super) client: Option<&'a ClientId>,
     pub(super) peer: Option<Peer>,
     pub(super) topic: Option<&'a Arc<str>>,
+    /// Its properties, if they are at hand.
+    pub(super) properties: &'a [u8],
     pub(super) qos: Option<QoS>,
     /// How many they are.
     pub(super) messages: u64,
@@ -138,9 +142,38 @@ impl<'a> Lost<'a> {
             client: Some(client),
             peer,
             topic: outbound.body.message().map(|message| message.topic()),
+            properties: properties(outbound),
             qos: Some(outbound.qos),
             messages: 1,
             size: outbound.body.size(),
+        }
+    }
+}
+
+/// What is at hand of a message that a step is about.
+#[derive(Clone, Copy)]
+pub(super) struct About<'a> {
+    topic: Option<&'a Arc<str>>,
+    message: Option<MessageParts<'a>>,
+    properties: &'a [u8],
+}
+
+impl<'a> About<'a> {
+    /// Its topic and its properties.
+    pub(super) fn of(topic: Option<&'a Arc<str>>, properties: &'a [u8]) -> Self {
+        Self {
+            topic,
+            message: None,
+            properties,
+        }
+    }
+
+    /// All of it.
+    fn all(topic: &'a Arc<str>, message: MessageParts<'a>) -> Self {
+        Self {
+            topic: Some(topic),
+            message: Some(message),
+            properties: message.properties,
         }
     }
 }
@@ -180,33 +213,50 @@ impl Watch {
                 count: u64::from(weight).saturating_mul(lost.messages),
             });
         }
-        if let Some(probe) = &self.watchers.every {
-            probe.step(&Step {
-                worker,
-                client: lost.client,
-                peer: lost.peer,
-                topic: lost.topic,
-                message: None,
-                weight: 1,
-                what: What::Dropped(lost.reason),
-            });
+        self.watchers.step(&Step {
+            worker,
+            client: lost.client,
+            peer: lost.peer,
+            topic: lost.topic,
+            message: None,
+            properties: lost.properties,
+            weight: 1,
+            what: What::Dropped(lost.reason),
+        });
+    }
+}
+
+impl Watchers {
+    fn step(&self, step: &Step<'_>) {
+        if let Some(probe) = &self.every {
+            probe.step(step);
+        }
+        if let Some(tracer) = &self.traced {
+            tracer.step(step);
         }
     }
+}
+
+/// The properties of a message that waits, if it is in memory.
+fn properties(outbound: &Outbound) -> &[u8] {
+    let message = outbound.body.message();
+    message.map_or(&[], |message| message.properties())
 }
 
 impl Worker {
     /// Somebody watches, or nobody any more.
     pub(super) fn on_watch(&mut self, watchers: Watchers) {
-        self.watch.is_every = watchers.every.is_some();
+        self.watch.is_every = watchers.every.is_some() || watchers.traced.is_some();
         self.watch.is_on = self.watch.is_every || watchers.some.is_some();
         self.watch.watchers = watchers;
     }
 
-    /// A client's message came in, and nothing has refused it yet.
+    /// A client's message came in, and nothing has refused it yet. What it goes on with, if it is
+    /// followed, is at hand until it is answered.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_received(
-        &self,
+        &mut self,
         session: SessionKey,
         topic: &Arc<str>,
         publish: &Publish<'_>,
@@ -225,10 +275,28 @@ impl Worker {
             packet_id: publish.packet_id,
             dup: publish.dup,
         };
-        self.tell_of_arrival(Some(session), topic, parts, what, arrival);
+        self.watch.marked = self.tell_of_arrival(Some(session), topic, parts, what, arrival);
     }
 
-    /// A message begins its way.
+    /// A message that no packet brought begins its way. The properties that it goes on with, if it is
+    /// followed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_own_arrival(
+        &mut self,
+        session: Option<SessionKey>,
+        topic: &Arc<str>,
+        message: MessageParts<'_>,
+    ) -> Option<Arc<[u8]>> {
+        let arrival = self.watch.arrival()?;
+        let what = What::Received {
+            packet_id: None,
+            dup: false,
+        };
+        self.tell_of_arrival(session, topic, message, what, arrival)
+    }
+
+    /// A message begins its way. The properties that it goes on with, if it is followed.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_of_arrival(
@@ -238,8 +306,9 @@ impl Worker {
         message: MessageParts<'_>,
         what: What,
         arrival: Arrival,
-    ) {
+    ) -> Option<Arc<[u8]>> {
         let weight = arrival.sampled;
+        let watchers = &self.watch.watchers;
         let client = session.and_then(|session| self.clients.at(session));
         let mut step = Step {
             worker: self.id,
@@ -249,43 +318,57 @@ impl Worker {
                 .map(|conn| conn.info.peer),
             topic: Some(topic),
             message: Some(message),
+            properties: message.properties,
             weight: weight.unwrap_or(1),
             what,
         };
-        if let (Some(probe), Some(_)) = (&self.watch.watchers.some, weight) {
+        if let (Some(probe), Some(_)) = (&watchers.some, weight) {
             probe.step(&step);
         }
-        if let Some(probe) = &self.watch.watchers.every {
-            step.weight = 1;
+        step.weight = 1;
+        if let Some(probe) = &watchers.every {
             probe.step(&step);
         }
+        watchers.traced.as_ref()?.mark(&step)
     }
 
     /// A message went a step that only who watches every one hears of. `session` is that of who
     /// sent it, or is to have it.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell_step(
-        &self,
-        session: Option<SessionKey>,
-        topic: Option<&Arc<str>>,
-        message: Option<MessageParts<'_>>,
-        what: What,
-    ) {
-        let Some(probe) = &self.watch.watchers.every else {
+    fn tell_step(&self, session: Option<SessionKey>, about: About<'_>, what: What) {
+        let watchers = &self.watch.watchers;
+        if watchers.every.is_none() && watchers.traced.is_none() {
             return;
-        };
+        }
         let client = session.and_then(|session| self.clients.at(session));
         let conn = client.and_then(|client| self.conns.at(client.conn?));
-        probe.step(&Step {
+        watchers.step(&Step {
             worker: self.id,
             client: client.map(|client| &client.id),
             peer: conn.map(|conn| conn.info.peer),
-            topic,
-            message,
+            topic: about.topic,
+            message: about.message,
+            properties: about.properties,
             weight: 1,
             what,
         });
+    }
+
+    /// A client's message was found to be allowed. The properties that it goes on with, if it is
+    /// followed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_authorized(
+        &self,
+        session: SessionKey,
+        topic: &Arc<str>,
+    ) -> Option<Arc<[u8]>> {
+        let marked = self.watch.marked.clone();
+        let properties = marked.as_deref().unwrap_or_default();
+        let about = About::of(Some(topic), properties);
+        self.tell_step(Some(session), about, What::Authorized);
+        marked
     }
 
     /// A message was matched, and goes to so many.
@@ -297,14 +380,48 @@ impl Worker {
             groups: fanout.route.groups().len(),
         };
         let publisher = fanout.parts.publisher.map(|publisher| publisher.key);
-        self.tell_step(publisher, Some(fanout.route.topic()), None, what);
+        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        self.tell_step(publisher, about, what);
     }
 
     /// What became of a client's message.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell_answered(&self, session: SessionKey, topic: &Arc<str>, reason: ReasonCode) {
-        self.tell_step(Some(session), Some(topic), None, What::Answered(reason));
+    pub(super) fn tell_answered(
+        &mut self,
+        session: SessionKey,
+        topic: &Arc<str>,
+        reason: ReasonCode,
+    ) {
+        let marked = self.watch.marked.take();
+        let about = About::of(Some(topic), marked.as_deref().unwrap_or_default());
+        self.tell_step(Some(session), about, What::Answered(reason));
+    }
+
+    /// What became of a message that no client waits for an answer to: who follows it is told.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn tell_done(
+        &self,
+        session: Option<SessionKey>,
+        topic: &Arc<str>,
+        marked: Option<Arc<[u8]>>,
+        reason: ReasonCode,
+    ) {
+        let (Some(tracer), Some(marked)) = (&self.watch.watchers.traced, marked) else {
+            return;
+        };
+        let client = session.and_then(|session| self.clients.at(session));
+        tracer.step(&Step {
+            worker: self.id,
+            client: client.map(|client| &client.id),
+            peer: None,
+            topic: Some(topic),
+            message: None,
+            properties: &marked,
+            weight: 1,
+            what: What::Answered(reason),
+        });
     }
 
     /// A client acknowledges a message.
@@ -319,8 +436,9 @@ impl Worker {
         let client = self.clients.at(key);
         let message = client.and_then(|client| client.session.inflight_message(packet_id));
         let what = What::Acknowledged { packet_id, by };
-        let topic = message.map(|message| message.topic());
-        self.tell_step(Some(key), topic, None, what);
+        let properties = message.map_or(&[][..], |message| message.properties());
+        let about = About::of(message.map(|message| message.topic()), properties);
+        self.tell_step(Some(key), about, what);
     }
 
     /// A message was written to a client.
@@ -332,8 +450,8 @@ impl Worker {
             qos: copy.qos,
             dup: copy.dup,
         };
-        let (topic, message) = (fanout.route.topic(), fanout.parts);
-        self.tell_step(Some(key), Some(topic), Some(message), what);
+        let about = About::all(fanout.route.topic(), fanout.parts);
+        self.tell_step(Some(key), about, what);
     }
 
     /// The same for one that waited.
@@ -352,12 +470,8 @@ impl Worker {
             dup,
         };
         if let Some(message) = outbound.body.message() {
-            self.tell_step(
-                Some(key),
-                Some(message.topic()),
-                Some(message.parts()),
-                what,
-            );
+            let about = About::all(message.topic(), message.parts());
+            self.tell_step(Some(key), about, what);
         }
     }
 
@@ -366,17 +480,20 @@ impl Worker {
     #[inline(never)]
     pub(super) fn tell_queued(&self, key: SessionKey, outbound: &Outbound) {
         let topic = outbound.body.message().map(|message| message.topic());
-        let what = What::Queued { qos: outbound.qos };
-        self.tell_step(Some(key), topic, None, what);
+        let about = About::of(topic, properties(outbound));
+        self.tell_step(Some(key), about, What::Queued { qos: outbound.qos });
     }
 
     /// Counts the loss of a message for a client.
     #[cold]
     #[inline(never)]
     pub(super) fn lost_outbound(&mut self, why: DropReason, key: SessionKey, outbound: &Outbound) {
-        let topic = outbound.body.message().map(|message| message.topic());
+        let about = About::of(
+            outbound.body.message().map(|message| message.topic()),
+            properties(outbound),
+        );
         let size = outbound.body.size();
-        self.lost(why, Some(key), topic, Some(outbound.qos), size);
+        self.lost_of(why, Some(key), about, Some(outbound.qos), size);
     }
 
     /// Counts that the message at hand is lost for one client, and tells of it.
@@ -389,8 +506,9 @@ impl Worker {
         qos: QoS,
         fanout: &Fanout<'_>,
     ) {
-        let (topic, size) = (fanout.route.topic(), fanout.parts.payload.len());
-        self.lost(reason, Some(key), Some(topic), Some(qos), size);
+        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        let size = fanout.parts.payload.len();
+        self.lost_of(reason, Some(key), about, Some(qos), size);
     }
 
     /// Counts a loss of one message, and tells of it. `session` is that of who should have had it
@@ -405,13 +523,28 @@ impl Worker {
         qos: Option<QoS>,
         size: usize,
     ) {
+        self.lost_of(reason, session, About::of(topic, &[]), qos, size);
+    }
+
+    /// The same of a message whose properties are at hand.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn lost_of(
+        &mut self,
+        reason: DropReason,
+        session: Option<SessionKey>,
+        about: About<'_>,
+        qos: Option<QoS>,
+        size: usize,
+    ) {
         let client = session.and_then(|session| self.clients.at(session));
         let conn = client.and_then(|client| self.conns.at(client.conn?));
         let lost = Lost {
             reason,
             client: client.map(|client| &client.id),
             peer: conn.map(|conn| conn.info.peer),
-            topic,
+            topic: about.topic,
+            properties: about.properties,
             qos,
             messages: 1,
             size,

@@ -157,6 +157,7 @@ fn step_text(step: &Stepped, encode: PayloadEncode) -> Text<'_> {
             text.event = "received";
             (text.packet_id, text.dup) = (packet_id.map(|id| id.get()), dup);
         }
+        What::Authorized => text.event = "authorized",
         What::Answered(reason) => {
             text.event = "answered";
             text.reason = Some(reason.as_str().into());

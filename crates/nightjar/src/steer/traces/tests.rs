@@ -44,6 +44,7 @@ fn step<'a>(client: &'a ClientId, topic: &'a Arc<str>, payload: &'a [u8]) -> Ste
             expires: None,
             durability: Durability::Memory,
         }),
+        properties: &[],
         weight: 1,
         what: What::Received {
             packet_id: None,
