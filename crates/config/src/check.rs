@@ -28,6 +28,7 @@ impl Reading<'_> {
         self.check_dashboard();
         self.check_metrics();
         self.check_ports();
+        self.check_telemetry();
     }
 
     /// A start would be refused the second of two doors at one port. Listeners among themselves are
@@ -57,6 +58,14 @@ impl Reading<'_> {
             seen.push((key.to_owned(), address));
         }
         self.wrong_all(wrong);
+    }
+
+    fn check_telemetry(&mut self) {
+        let telemetry = &self.config.telemetry;
+        if telemetry.traces && telemetry.endpoint.is_none() {
+            let message = "telemetry.traces needs telemetry.endpoint: where they go";
+            self.wrong(self.place("telemetry.traces"), message);
+        }
     }
 
     /// Nobody signs in there: it is for this machine unless somebody says otherwise (S91).

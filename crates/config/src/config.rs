@@ -6,6 +6,7 @@ mod listener;
 mod network;
 mod rule;
 mod secret;
+mod telemetry;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub use listener::{Address, ClientCertificate, Listener, Mode, Protocol, TlsVers
 pub use network::Network;
 pub use rule::{Mark, Permission, Rule, RuleAction};
 pub use secret::{Header, Secret, Url};
+pub use telemetry::Telemetry;
 
 /// Everything that a server can be told. A field's name is its key (`segment_bytes` is
 /// `segment_size` there); its comment is its entry in docs/configuration.md.
@@ -70,6 +72,8 @@ pub struct Config {
     pub dashboard: Dashboard,
     /// Figures for who watches from outside.
     pub metrics: Metrics,
+    /// Metrics and traces for an OpenTelemetry collector.
+    pub telemetry: Telemetry,
     /// What the server warns of.
     pub alarms: Alarms,
     /// The record of what operators change.
@@ -386,6 +390,7 @@ impl Default for Config {
                 listen: None,
                 allow_remote: false,
             },
+            telemetry: Telemetry::default(),
             alarms: Alarms {
                 disk_percent: 90,
                 memory_percent: 80,

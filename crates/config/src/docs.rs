@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     include_str!("config/certificate.rs"),
     include_str!("config/listener.rs"),
     include_str!("config/rule.rs"),
+    include_str!("config/telemetry.rs"),
     LIMITS_SOURCE,
 ];
 
@@ -224,6 +225,7 @@ fn owner(section: &str) -> &'static str {
         "log" => "Log",
         "dashboard" => "Dashboard",
         "metrics" => "Metrics",
+        "telemetry" => "Telemetry",
         "alarms" => "Alarms",
         "audit" => "Audit",
         "limits" => "Limits",

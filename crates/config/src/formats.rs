@@ -156,6 +156,24 @@ pub(crate) fn mail_address(text: &str) -> Result<(), &'static str> {
     }
 }
 
+/// What a service is called elsewhere.
+pub(crate) fn service(text: &str) -> Result<(), &'static str> {
+    if text.trim().is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        return Err("is no name; write 1 to 256 bytes without control characters");
+    }
+    Ok(())
+}
+
+/// An attribute of what is sent to a collector.
+pub(crate) fn attribute(text: &str) -> Result<(), &'static str> {
+    let parts = text.split_once('=');
+    let fits = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !parts.is_some_and(|(key, _)| fits(key)) || text.len() > 1024 {
+        return Err("is no attribute; write \"key=value\", at most 1024 bytes");
+    }
+    Ok(())
+}
+
 /// A secret that two sides of a signature share.
 pub(crate) fn signing_secret(text: &str) -> Result<(), &'static str> {
     if text.len() < 32 {

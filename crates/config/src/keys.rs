@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::formats::{host, mqtt_text, name, path, path_in_front, path_or_off, socket_address};
+use crate::formats::{
+    attribute, host, mqtt_text, name, path, path_in_front, path_or_off, service, socket_address,
+};
 use crate::value::{
     DURABILITIES, Field, GRANTEDS, Kind, LOG_FORMATS, LOG_LEVELS, METRIC_NAMES, NEVER, PERMISSIONS,
     Per, QUEUE_POLICIES, REVOKEDS, STRATEGIES, Value,
@@ -60,6 +62,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "log",
     "dashboard",
     "metrics",
+    "telemetry",
     "alarms",
     "audit",
     "shared_subscriptions",
@@ -228,6 +231,64 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Flag,
         Restart,
         metrics.allow_remote
+    ),
+    key!(
+        "telemetry",
+        endpoint,
+        Kind::Url(&["http", "https"]),
+        Reload,
+        telemetry.endpoint
+    ),
+    key!(
+        "telemetry",
+        headers,
+        Kind::List(&Kind::Header),
+        Reload,
+        telemetry.headers
+    ),
+    key!("telemetry", ca, Kind::File, Reload, telemetry.ca),
+    key!(
+        "telemetry",
+        timeout,
+        short_span(),
+        Reload,
+        telemetry.timeout
+    ),
+    key!(
+        "telemetry",
+        metrics_interval,
+        span(0, DAY),
+        Reload,
+        telemetry.metrics_interval
+    ),
+    key!("telemetry", traces, Kind::Flag, Reload, telemetry.traces),
+    key!(
+        "telemetry",
+        sample_one_in,
+        count(0, MAX_COUNT),
+        Reload,
+        telemetry.sample_one_in
+    ),
+    key!(
+        "telemetry",
+        messages_per_second,
+        count(1, 1_000_000),
+        Reload,
+        telemetry.messages_per_second
+    ),
+    key!(
+        "telemetry",
+        service_name,
+        Kind::Text(service),
+        Reload,
+        telemetry.service_name
+    ),
+    key!(
+        "telemetry",
+        attributes,
+        Kind::List(&Kind::Text(attribute)),
+        Reload,
+        telemetry.attributes
     ),
     key!(
         "alarms",

@@ -66,7 +66,7 @@ pub use config::{
     ControlSocket, Dashboard, Granted, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat,
     LogLevel, Mark, Method, MetricNames, Metrics, Mode, MongoDb, Network, OnFailure, PasswordHash,
     Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql,
-    Store, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
+    Store, Telemetry, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
 };
 pub use error::{ConfigError, ConfigErrors, Parts, Place};
 pub use mask::{masked, unmasked};

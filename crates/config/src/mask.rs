@@ -13,6 +13,7 @@ use toml::de::{DeTable, DeValue};
 use crate::config::Url;
 use crate::error::{ConfigError, ConfigErrors, Place};
 use crate::formats::header_parts;
+use crate::keys::{SECTIONS, find};
 use crate::lists::{Column, LISTS, List, Sort, Sorts};
 use crate::source::File;
 use crate::told::UNSEEN;
@@ -112,10 +113,15 @@ fn replaced(text: &str, changes: Vec<(Range<usize>, String)>) -> String {
     result
 }
 
-/// All that may be secret. Only lists have such keys.
+/// All that may be secret.
 fn secrets<'t>(root: &'t DeTable<'_>) -> Vec<Found<'t>> {
     let mut found = Vec::new();
     for (name, value) in root {
+        if let Some(section) = SECTIONS.iter().find(|section| *section == name.get_ref())
+            && let Some(table) = value.get_ref().as_table()
+        {
+            of_section(section, table, &mut found);
+        }
         let list = LISTS.iter().find(|list| list.name == name.get_ref());
         let (Some(list), Some(entries)) = (list, value.get_ref().as_array()) else {
             continue;
@@ -129,6 +135,11 @@ fn secrets<'t>(root: &'t DeTable<'_>) -> Vec<Found<'t>> {
     found
 }
 
+fn of_section<'t>(section: &'static str, table: &'t DeTable<'_>, found: &mut Vec<Found<'t>>) {
+    let known = |name: &str| find(section, name).map(|key| (key.name, key.kind));
+    of_table((section, 0), &known, |_| false, table, found);
+}
+
 fn of_entry<'t>(
     list: &'static List,
     entry: usize,
@@ -139,36 +150,49 @@ fn of_entry<'t>(
     // A name means another thing in another sort.
     let kind_of = |name: &str| {
         let mut columns = list.columns.iter().chain(own);
-        columns.find(|column| column.name == name)
+        let column = columns.find(|column| column.name == name)?;
+        Some((column.name, column.kind))
     };
+    let says = |name: &str| list.known_by == Some(name) || sort == Some(name);
+    of_table((list.name, entry), &kind_of, says, table, found);
+}
+
+/// The secrets of a table, which is an entry of a list, or a section. `says` tells the keys that,
+/// beside addresses, say what the table is about.
+fn of_table<'t>(
+    (list, entry): (&'static str, usize),
+    kind_of: &dyn Fn(&str) -> Option<(&'static str, Kind)>,
+    says: impl Fn(&str) -> bool,
+    table: &'t DeTable<'_>,
+    found: &mut Vec<Found<'t>>,
+) {
     let mut anchor = String::new();
     for (name, value) in table {
         let name = name.get_ref().as_ref();
-        let says = list.known_by == Some(name) || sort == Some(name);
-        let kind = kind_of(name).map(|column| column.kind);
+        let kind = kind_of(name).map(|(_, kind)| kind);
         let goes = matches!(kind, Some(Kind::Url(_) | Kind::Location(_)));
-        if let (true, DeValue::String(text)) = (says || goes, value.get_ref()) {
+        if let (true, DeValue::String(text)) = (says(name) || goes, value.get_ref()) {
             let shown = kind.and_then(|kind| mask(&kind, text));
             let shown = shown.as_deref().unwrap_or(text);
             anchor.push_str(&format!("{name}={shown}\n"));
         }
     }
     for (name, value) in table {
-        let Some(column) = kind_of(name.get_ref()) else {
+        let Some((column, kind)) = kind_of(name.get_ref()) else {
             continue;
         };
-        let (kind, values): (&Kind, Vec<&'t Spanned<DeValue<'_>>>) =
-            match (&column.kind, value.get_ref()) {
-                (Kind::List(kind), DeValue::Array(values)) => (kind, values.iter().collect()),
-                (kind, _) => (kind, vec![value]),
-            };
+        let (kind, values): (&Kind, Vec<&'t Spanned<DeValue<'_>>>) = match (&kind, value.get_ref())
+        {
+            (Kind::List(kind), DeValue::Array(values)) => (kind, values.iter().collect()),
+            (kind, _) => (kind, vec![value]),
+        };
         for value in values.into_iter().filter(|_| kind.may_be_secret()) {
             let DeValue::String(text) = value.get_ref() else {
                 continue;
             };
             found.push(Found {
-                list: list.name,
-                column: column.name,
+                list,
+                column,
                 anchor: anchor.clone(),
                 entry,
                 span: value.span(),

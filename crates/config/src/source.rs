@@ -317,6 +317,7 @@ impl<'a> Reading<'a> {
     }
 
     fn read_environment(&mut self) {
+        self.read_standard();
         for (name, value) in self.environment {
             let Some(path) = name.strip_prefix(PREFIX) else {
                 continue;
@@ -339,6 +340,17 @@ impl<'a> Reading<'a> {
                 self.wrong(place, message);
             } else {
                 self.override_key(&path, value, place);
+            }
+        }
+    }
+
+    /// Variables that other programs know too stand for what the file does not say.
+    fn read_standard(&mut self) {
+        for (name, path) in STANDARD {
+            let variable = self.environment.iter().find(|(known, _)| known == name);
+            let is_said = self.places.contains_key(*path);
+            if let Some((_, value)) = variable.filter(|(_, value)| !value.is_empty() && !is_said) {
+                self.override_key(path, value, Place::Variable((*name).to_owned()));
             }
         }
     }
@@ -475,6 +487,11 @@ pub(crate) fn show_name(name: &str) -> String {
 
 /// The table that has a page of its own.
 const LIMITS: &str = "limits";
+/// Variables of OpenTelemetry's own, with the keys that they stand for.
+const STANDARD: &[(&str, &str)] = &[
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint"),
+    ("OTEL_SERVICE_NAME", "telemetry.service_name"),
+];
 /// What a variable's name starts with when it overrides a key.
 const PREFIX: &str = "NIGHTJAR__";
 /// In bytes; more is not a file of ours.

@@ -6,6 +6,7 @@ mod property;
 mod reload;
 mod rule;
 mod secret;
+mod telemetry;
 mod told;
 mod topic;
 

@@ -30,8 +30,13 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
         Kind::Choice(words) => proptest::sample::select(words)
             .prop_map(|word| Value::Text(word.into()))
             .boxed(),
+        Kind::Url(schemes) => "[a-z]{1,9}"
+            .prop_map(|host| {
+                Value::Url(Url::parse(&format!("{}://{host}", schemes[0]), schemes).unwrap())
+            })
+            .boxed(),
         Kind::File => "/[a-z]{1,9}".prop_map(Value::Text).boxed(),
-        Kind::List(_) | Kind::Secret(_) | Kind::Header | Kind::Url(_) | Kind::Location(_) => {
+        Kind::List(_) | Kind::Secret(_) | Kind::Header | Kind::Location(_) => {
             panic!("no single key is of this kind")
         }
         Kind::Text(check) | Kind::Template(check) => ".{1,40}"
@@ -49,7 +54,7 @@ proptest! {
         (key, value) in (0..KEYS.len()).prop_filter("keys that need others, or letters", |i| {
             let path = KEYS[*i].path();
             let alone = path == "dashboard.enabled" || !path.starts_with("dashboard.");
-            alone && !["node", "allow_anonymous", "access.file", "access.no_match", "metrics.listen"].contains(&path.as_str())
+            alone && !["node", "allow_anonymous", "access.file", "access.no_match", "metrics.listen", "telemetry.headers", "telemetry.attributes", "telemetry.traces"].contains(&path.as_str())
         }).prop_flat_map(|i| (Just(i), any_value(KEYS[i].kind)))
     ) {
         let mut config = Config::default();
