@@ -17,6 +17,7 @@ use crate::control::{Control, ControlEntrance};
 use crate::http::serve::{Bounds, serve};
 #[cfg(unix)]
 use crate::http::state::{SCRAPES, STRANGERS, State};
+use crate::metrics::Traffic;
 #[cfg(unix)]
 use crate::routes;
 #[cfg(unix)]
@@ -84,6 +85,7 @@ pub struct Api {
     stop: watch::Sender<()>,
     thread: Option<JoinHandle<()>>,
     staff: Arc<Staff>,
+    traffic: Arc<Traffic>,
     web: Option<SocketAddr>,
     metrics: Option<SocketAddr>,
 }
@@ -123,6 +125,7 @@ impl Api {
             settings.time_limit,
             ending,
         );
+        let traffic = state.traffic();
         let router = routes::router(&state);
         let bounds = Bounds {
             connections: settings.connections,
@@ -164,6 +167,7 @@ impl Api {
             stop,
             thread: Some(thread.map_err(Problem::Thread)?),
             staff,
+            traffic,
             web: address,
             metrics,
         })
@@ -191,6 +195,11 @@ impl Api {
     /// Where metrics are told without signing in, if they are.
     pub fn metrics(&self) -> Option<SocketAddr> {
         self.metrics
+    }
+
+    /// What the API does, for who sends metrics elsewhere.
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     /// The one-time code for the first administrator, while there is none. To be shown where only who

@@ -29,7 +29,7 @@
 //! | `caller` | who calls, and what he may |
 //! | `control` | the control socket |
 //! | `scrape` | the port of metrics |
-//! | `metrics` | the one table of metrics, and the forms in which they are told |
+//! | [`metrics`] | the one table of metrics, and the forms in which they are told |
 //! | `http` | connections, bounds, permission, audit: what is the same for each route |
 //! | `routes` | the one table of routes, and a module for each subject |
 
@@ -64,7 +64,7 @@ pub mod failure;
 pub mod history;
 mod http;
 pub mod import;
-mod metrics;
+pub mod metrics;
 pub mod page;
 pub mod password;
 pub mod problem;

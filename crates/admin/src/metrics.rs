@@ -5,6 +5,7 @@
 //! | `reading` | [`Reading`]: all that the table reads, taken at one moment |
 //! | `table` | [`METRICS`]: each metric with its name, its kind, its words, and how it is read |
 //! | `text` | the text that Prometheus reads |
+//! | [`families`] | all of them as values, for who sends them elsewhere |
 //!
 //! docs/metrics.md and what the API tells are made from the table; a test compares the page.
 
@@ -16,9 +17,12 @@ mod text;
 
 use std::borrow::Cow;
 
-pub(crate) use reading::{Reading, Requests};
+pub(crate) use reading::Reading;
+pub use reading::Traffic;
 pub(crate) use table::METRICS;
 pub(crate) use text::text;
+
+use crate::Server;
 
 /// A metric.
 pub(crate) struct Metric {
@@ -38,13 +42,38 @@ pub(crate) struct Metric {
 
 /// What a metric is to those who draw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// It only grows, from the start of the server.
     Counter,
     /// It goes up and down.
     Gauge,
     /// How many took how long, from the start of the server.
     Histogram,
+}
+
+/// A metric with its values, for who sends them elsewhere.
+#[derive(Debug)]
+pub struct Family {
+    /// Its name, as Prometheus has it.
+    pub name: String,
+    /// What it is to those who draw it.
+    pub kind: Kind,
+    /// What it is, in words; one line.
+    pub help: &'static str,
+    /// Its values; at least one.
+    pub values: Vec<Value>,
+}
+
+/// All metrics that have a value, by our own names, as they are now. Answers at once.
+pub fn families(server: &dyn Server, traffic: &Traffic) -> Vec<Family> {
+    let reading = Reading::take(server, traffic);
+    let all = METRICS.iter().map(|metric| Family {
+        name: format!("nightjar_{}", metric.name),
+        kind: metric.kind,
+        help: metric.help,
+        values: Values::of(metric, &reading),
+    });
+    all.filter(|family| !family.values.is_empty()).collect()
 }
 
 impl Kind {
@@ -83,21 +112,28 @@ pub(crate) struct Values(Vec<Value>);
 
 /// A value with its labels.
 #[derive(Debug)]
-pub(crate) struct Value {
-    pub(crate) labels: Vec<(&'static str, Cow<'static, str>)>,
-    pub(crate) number: Number,
+pub struct Value {
+    /// What tells it apart.
+    pub labels: Vec<(&'static str, Cow<'static, str>)>,
+    /// The value.
+    pub number: Number,
 }
 
 /// What is told.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Number {
+pub enum Number {
+    /// A whole number.
     Whole(u64),
+    /// Any.
     Real(f64),
     /// Upper bounds in seconds with the counts up to each, the count of all, and the sum in seconds,
     /// where it is known.
     Times {
+        /// Bounds, with the counts up to each.
         within: Vec<(f64, u64)>,
+        /// The count of all.
         all: u64,
+        /// The sum of all.
         sum: Option<f64>,
     },
 }

@@ -9,7 +9,7 @@ use super::crowd::{Crowd, Member};
 use super::refusal::Refusal;
 use super::unsent::Unsent;
 use crate::caller::{Caller, Rights, Via};
-use crate::metrics::{Reading, Requests};
+use crate::metrics::{Reading, Traffic};
 use crate::staff::Staff;
 use crate::{Audit, Denials, Failure, Server};
 
@@ -27,9 +27,7 @@ const UNSENT: u32 = 64 * 1024 * 1024;
 /// Most traces that are downloaded at once: each takes a thread for as long as its reader likes.
 const DOWNLOADS: usize = 4;
 
-/// Most streams of events: each holds a connection, and there must be some left.
-const STREAMS: usize = 64;
-/// Most of them for one administrator or key.
+/// Most streams of events for one administrator or key.
 const STREAMS_OF_ONE: usize = 8;
 
 /// A place for what one asks for; dropping it makes room.
@@ -52,10 +50,9 @@ struct Inner {
     imports: Arc<Semaphore>,
     exports: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
     followers: Crowd<Arc<str>>,
     downloads: Arc<Semaphore>,
-    answered: Requests,
+    traffic: Arc<Traffic>,
     stop: watch::Receiver<()>,
     time_limit: Duration,
 }
@@ -99,10 +96,9 @@ impl State {
             imports: Arc::new(Semaphore::new(1)),
             exports: Arc::new(Semaphore::new(1)),
             passwords: Arc::new(Semaphore::new(PASSWORDS)),
-            streams: Arc::new(Semaphore::new(STREAMS)),
             followers: Crowd::new(STREAMS_OF_ONE),
             downloads: Arc::new(Semaphore::new(DOWNLOADS)),
-            answered: Requests::default(),
+            traffic: Arc::default(),
             stop,
             time_limit,
         }))
@@ -137,8 +133,8 @@ impl State {
         let full = || Refusal::from(Failure::Busy(words.into()));
         let member = self.0.followers.enter(caller.counted());
         let member = member.ok_or_else(full)?;
-        let place = Arc::clone(&self.0.streams).try_acquire_owned();
-        Ok((place.map_err(|_| full())?, member))
+        let place = self.0.traffic.stream_place();
+        Ok((place.ok_or_else(full)?, member))
     }
 
     /// Changes when the API ends.
@@ -148,14 +144,17 @@ impl State {
 
     /// Counts a request that was answered with this status.
     pub(super) fn answered(&self, status: u16) {
-        self.0.answered.answered(status);
+        self.0.traffic.answered(status);
+    }
+
+    /// What the API does.
+    pub(crate) fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.0.traffic)
     }
 
     /// All that metrics are read from, as it is now.
     pub(crate) fn reading(&self) -> Reading {
-        let open = STREAMS.saturating_sub(self.0.streams.available_permits());
-        let open = u64::try_from(open).unwrap_or(u64::MAX);
-        Reading::take(self.server(), &self.0.answered, open)
+        Reading::take(self.server(), &self.0.traffic)
     }
 
     /// The turn to import a file: there is one, because the database is another's meanwhile.

@@ -6,6 +6,7 @@ use super::Kind::{Counter, Gauge, Histogram};
 use super::{Alias, Kind, Metric, Number, Of, Reading, Values};
 use crate::server::Listener;
 use crate::server::authentication::{Bucket, Provider};
+use crate::server::figures::TelemetryCounts;
 use crate::server::store::StoreFigures;
 
 /// The values of a metric.
@@ -341,6 +342,23 @@ pub(crate) const METRICS: &[Metric] = &[
         }
     }).labels(&["listener", "protocol", "certificate"]).emqx(&[each("cert_expiry_at")]),
 
+    // What goes to a collector.
+    metric("telemetry_sent_total", Counter, "Spans (traces) and values (metrics) that the OpenTelemetry collector took.", |it, values| {
+        telemetry(it, values, |one| one.sent);
+    }).labels(SIGNAL),
+    metric("telemetry_dropped_total", Counter, "Spans and values that the collector did not take, or that there was no room for.", |it, values| {
+        telemetry(it, values, |one| one.dropped);
+    }).labels(SIGNAL),
+    metric("telemetry_failures_total", Counter, "Requests to the collector that failed, those that were made again among them.", |it, values| {
+        telemetry(it, values, |one| one.failures);
+    }).labels(SIGNAL),
+    metric("telemetry_failing", Gauge, "1 while requests to the collector fail, else 0.", |it, values| {
+        telemetry(it, values, |one| u64::from(one.is_failing));
+    }).labels(SIGNAL),
+    metric("telemetry_unfollowed_total", Counter, "Messages that were to be followed and were not, because there were more than telemetry.messages_per_second.", |it, values| {
+        values.maybe(it.counts.unfollowed);
+    }),
+
     // The control plane.
     metric("alarms_active", Gauge, "Alarms that are active, by severity.", |it, values| {
         for (severity, count) in it.alarms {
@@ -355,6 +373,7 @@ pub(crate) const METRICS: &[Metric] = &[
     }),
 ];
 
+const SIGNAL: &[&str] = &["signal"];
 const PROVIDER: &[&str] = &["provider", "type"];
 const LISTENER: &[&str] = &["listener", "protocol"];
 
@@ -367,6 +386,12 @@ fn by(label: &'static str, counts: &[(&'static str, u64)], values: &mut Values) 
 fn by_qos(counts: [u64; 3], values: &mut Values) {
     for (qos, count) in ["0", "1", "2"].into_iter().zip(counts) {
         values.labelled([("qos", qos.into())], count);
+    }
+}
+
+fn telemetry(reading: &Reading, values: &mut Values, count: impl Fn(&TelemetryCounts) -> u64) {
+    for one in &reading.counts.telemetry {
+        values.labelled([("signal", one.signal.into())], count(one));
     }
 }
 

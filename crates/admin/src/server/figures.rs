@@ -232,6 +232,25 @@ pub struct Counts {
     pub disk_size: Option<u64>,
     /// Bytes of memory that the server may use for messages and buffers; zero: no bound.
     pub memory_budget: u64,
+    /// What goes to a collector, signal by signal; none if nothing does.
+    pub telemetry: Vec<TelemetryCounts>,
+    /// Messages that were to be followed and are not, because too many are.
+    pub unfollowed: Option<u64>,
+}
+
+/// What is counted of what goes to a collector of metrics and traces.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TelemetryCounts {
+    /// `traces` or `metrics`.
+    pub signal: &'static str,
+    /// Spans or values that it took.
+    pub sent: u64,
+    /// Spans or values that it did not take, or that there was no room for.
+    pub dropped: u64,
+    /// Requests that failed.
+    pub failures: u64,
+    /// Whether the last request failed.
+    pub is_failing: bool,
 }
 
 /// What is counted of an event loop.
