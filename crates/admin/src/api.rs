@@ -115,7 +115,6 @@ impl Api {
         let (address, metrics) = (at(&port), at(&scraped));
         let runtime = runtime(settings.requests)?;
         let (stop, stopped) = watch::channel(());
-        let ending = stopped.clone();
         let state = State::new(
             server,
             audit,
@@ -123,10 +122,9 @@ impl Api {
             Arc::clone(&staff),
             settings.requests,
             settings.time_limit,
-            ending,
+            stopped.clone(),
         );
-        let traffic = state.traffic();
-        let router = routes::router(&state);
+        let (traffic, router) = (state.traffic(), routes::router(&state));
         let bounds = Bounds {
             connections: settings.connections,
             head: HEAD,

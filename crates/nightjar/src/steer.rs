@@ -23,6 +23,7 @@
 //! | [`retained`] | retained messages |
 //! | [`publish`] | messages that the API publishes |
 //! | [`explain`] | why |
+//! | [`telemetry`] | metrics and traces for a collector |
 //! | [`watching`] | who watches messages, as workers are told |
 //! | [`topics`] | what is published while somebody looks, and what is retained |
 //! | [`drops`] | messages that somebody did not get |
@@ -58,6 +59,7 @@ mod slow;
 mod store;
 mod subscriptions;
 mod tally;
+mod telemetry;
 mod timeline;
 pub(crate) mod tools;
 mod topics;
@@ -100,6 +102,7 @@ use figures::Lately;
 use sampler::Sampler;
 use seen::Seen;
 use slow::Looks;
+use telemetry::{Sending, Telemetry};
 use topics::Explorer;
 use watching::Watching;
 
@@ -120,6 +123,7 @@ pub(crate) struct Steer {
     stored: Option<View>,
     explorer: Arc<Explorer>,
     slow: Looks,
+    telemetry: Telemetry,
     start: Instant,
     started: SystemTime,
     is_ending: AtomicBool,
@@ -159,6 +163,8 @@ pub(crate) struct Parts {
 pub(crate) struct Steering {
     /// The API, if it can be reached.
     pub(crate) api: Option<Api>,
+    /// What sends metrics and traces.
+    _sending: Sending,
     /// What looks at the figures.
     _sampler: Sampler,
     /// What both work with.
@@ -202,6 +208,7 @@ pub(crate) fn serve(
         .open(data_dir.join("traces"), Arc::clone(&watching));
     let workers = parts.mailboxes.workers();
     let steer = Arc::new(Steer {
+        telemetry: Telemetry::new(Arc::clone(&watching)),
         explorer: Explorer::new(watching, workers, config.limits.watched_topics),
         slow: Looks::default(),
         shared: parts.shared,
@@ -230,8 +237,14 @@ pub(crate) fn serve(
     watches.map_err(admin::Problem::Thread)?;
     let sampler = Sampler::start(Arc::clone(&steer)).map_err(admin::Problem::Thread)?;
     let api = start(settings, &config, &steer, &audit, seen.denials())?;
+    if let Some(api) = &api {
+        steer.telemetry.tells(api.traffic());
+    }
+    let sending = Sending(Arc::clone(&steer));
+    steer.telemetry.configure(&steer, &config.telemetry);
     Ok(Steering {
         api,
+        _sending: sending,
         _sampler: sampler,
         steer,
     })
@@ -281,13 +294,14 @@ fn start(
 impl Steer {
     /// The configuration was read again. `config` has its listeners by their places, `said` as they
     /// are in the file.
-    pub(crate) fn configured(&self, config: &Config, said: &Config, places: Places) {
+    pub(crate) fn configured(self: &Arc<Self>, config: &Config, said: &Config, places: Places) {
         self.kept.taken_over(said, places);
         let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
         *kept = Arc::new(config.clone());
         self.memory.store(budget(config), Ordering::Relaxed);
         self.seen.watch().configured(&config.limits);
         self.explorer.resize(config.limits.watched_topics);
+        self.telemetry.configure(self, &config.telemetry);
     }
 
     /// The server says goodbye to its clients.

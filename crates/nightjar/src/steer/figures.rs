@@ -191,6 +191,8 @@ impl Figures for Steer {
             most_memory: Some(most_memory).filter(|bytes| *bytes > 0),
             disk_size: process::disk(&self.data_dir).map(|(_, all)| all),
             memory_budget: self.memory_budget(),
+            telemetry: self.telemetry.counts(),
+            unfollowed: self.telemetry.unfollowed(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use admin::alarms::Severity;
 use config::Alarms;
@@ -21,6 +22,8 @@ pub(super) struct Scene {
     pub(super) drops: f64,
     /// Providers that are down.
     pub(super) down: Vec<String>,
+    /// For how long nothing has reached the collector of metrics and traces.
+    pub(super) collector: Option<Duration>,
     /// How the store fares, if there is one.
     pub(super) store: Condition,
     /// Seconds since 1970.
@@ -78,6 +81,7 @@ pub(super) const MEMORY: &str = "memory_high";
 pub(super) const CERTIFICATE: &str = "certificate_expiry";
 pub(super) const DROPS: &str = "messages_dropped";
 pub(super) const BACK_END: &str = "back_end_down";
+pub(super) const COLLECTOR: &str = "telemetry_down";
 pub(super) const SLOW: &str = "store_slow";
 pub(super) const FULL: &str = "store_full";
 pub(super) const FAILED: &str = "store_failed";
@@ -91,6 +95,8 @@ const MEMORY_CRITICAL: u64 = 95;
 /// How far below the threshold disk and memory must be, in percent.
 const MARGIN: u64 = 3;
 /// Days before its end at which a certificate is urgent.
+/// For how long a collector may be away: one that is started anew is no trouble.
+const AWAY: Duration = Duration::from_secs(60);
 const URGENT: u64 = 7;
 const DAY: u64 = 86_400;
 
@@ -167,6 +173,12 @@ fn sights(scene: &Scene, wanted: &Alarms) -> Vec<(&'static str, String, Sight)> 
             "{name} does not answer who clients are: it is left alone, but for a question now and then"
         );
         sights.push((BACK_END, name.clone(), Sight::Bad(Severity::Warning, words)));
+    }
+    if scene.collector.is_some_and(|away| away >= AWAY) {
+        let words = "metrics and traces do not reach the collector of `telemetry.endpoint`; the log \
+                     says why, and what has no room is dropped";
+        let sight = Sight::Bad(Severity::Warning, words.to_owned());
+        sights.push((COLLECTOR, "collector".to_owned(), sight));
     }
     if let Some((name, severity, words)) = store(scene.store) {
         let sight = Sight::Bad(severity, words.to_owned());

@@ -158,6 +158,7 @@ impl Looking {
             certificates: self.certificates.clone(),
             drops: self.averaged(flow.dropped),
             down: down(&steer),
+            collector: steer.telemetry.failing(),
             store: stored.map_or(Condition::Ok, |figures| figures.health.condition),
             now: at / 1000,
         };

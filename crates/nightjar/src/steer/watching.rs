@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use broker::{Control, Mail, Probe, Watchers};
+use broker::{Control, Mail, Probe, Tracer, Watchers};
 use net::Mailboxes;
 use types::WorkerId;
 
@@ -28,6 +28,11 @@ impl Watching {
     /// This one is told samples from now on.
     pub(crate) fn some(&self, probe: Option<Arc<dyn Probe>>) {
         self.change(|watchers| watchers.some = probe);
+    }
+
+    /// This one follows messages from now on.
+    pub(crate) fn traced(&self, tracer: Option<Arc<dyn Tracer>>) {
+        self.change(|watchers| watchers.traced = tracer);
     }
 
     fn change(&self, change: impl FnOnce(&mut Watchers)) {

@@ -32,6 +32,21 @@ fn until_change(lookout: &mut Lookout, scene: &Scene, wanted: &Alarms) -> (u32, 
     panic!("nothing changes");
 }
 
+#[test]
+fn a_collector_may_be_away_for_a_minute() {
+    let (mut lookout, wanted) = (Lookout::default(), Config::default().alarms);
+    let away = |seconds| Scene {
+        collector: Some(Duration::from_secs(seconds)),
+        ..Scene::default()
+    };
+    assert_eq!(lookout.look(&away(59), &wanted), []);
+    let changes = lookout.look(&away(60), &wanted);
+    let told = [(COLLECTOR, "collector", Severity::Warning)];
+    assert_eq!(raised(&changes), told);
+    let (looks, changes) = until_change(&mut lookout, &Scene::default(), &wanted);
+    assert_eq!((looks, is_clear(&changes, COLLECTOR)), (WELL, true));
+}
+
 fn with_disk(percent: u64) -> Scene {
     Scene {
         disk: Some((100 * GIB - percent * GIB, 100 * GIB)),
