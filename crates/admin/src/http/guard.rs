@@ -4,8 +4,8 @@
 //! most so many requests are inside, by each door and from strangers; one more is refused at once,
 //! and what a stranger sends is read before he is inside. None is waited for beyond the time
 //! limit, but a change that has begun is finished, whether or not somebody still waits: a
-//! caller that hangs up cannot cut it in two. What answers wait to be read is bounded. Each change leaves a line in the audit log, also if
-//! it was refused.
+//! caller that hangs up cannot cut it in two. What answers wait to be read is bounded. Each change
+//! leaves a line in the audit log, also if it was refused.
 
 use std::time::Duration;
 

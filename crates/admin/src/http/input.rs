@@ -5,7 +5,9 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 
 use super::refusal::Refusal;
 use crate::caller::Caller;
@@ -71,6 +73,27 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
             }
             Err(_) => Err(Refusal::internal()),
         }
+    }
+}
+
+/// Which page of a list that has nothing else to ask for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// The page, from 1.
+    #[param(minimum = 1)]
+    page: Option<u32>,
+    /// Rows of a page; 100 unless given.
+    #[param(minimum = 1, maximum = 10_000)]
+    limit: Option<u32>,
+}
+
+impl Part {
+    /// # Errors
+    /// A number is out of its range.
+    pub(crate) fn page(&self) -> Result<Page, Refusal> {
+        page(self.page, self.limit)
     }
 }
 

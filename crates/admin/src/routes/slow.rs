@@ -3,32 +3,18 @@
 use axum::Json;
 use axum::extract::State as Extract;
 use axum::http::StatusCode;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
-use crate::http::input::{Noted, Params, page};
+use crate::http::input::{Noted, Params, Part};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
 use crate::page::Rows;
 use crate::server::SlowSubscription;
 
-/// Which part of the list.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Part {
-    /// The page, from 1.
-    #[param(minimum = 1)]
-    page: Option<u32>,
-    /// Rows of a page; 100 unless given.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<u32>,
-}
-
 /// List those who take longest, the slowest first
 ///
-/// To ask is to watch: workers are asked each second for half a minute behind each question. Who was
-/// not slow meanwhile is not listed.
+/// To ask is to look: at each question workers are asked what waits for whom since when, and times
+/// are as exact as the questions are frequent. Less than half a second is not listed. Who was slow
+/// is listed for ten minutes from then on.
 #[utoipa::path(get, path = "/api/v5/slow_subscriptions", tag = "Topics",
     operation_id = "slow.list", params(Part),
     responses((status = 200, description = "A page of slow consumers", body = Rows<SlowSubscription>),
@@ -37,7 +23,7 @@ pub(super) async fn list(
     Extract(state): Extract<State>,
     Params(part): Params<Part>,
 ) -> Result<Json<Rows<SlowSubscription>>, Refusal> {
-    let page = page(part.page, part.limit)?;
+    let page = part.page()?;
     let slow = state.server().slow().slow().await?;
     Ok(Json(Rows::new(page, page.of(slow.into_iter()))))
 }

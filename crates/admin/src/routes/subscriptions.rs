@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::check;
-use crate::http::input::{Body, Params, page};
+use crate::http::input::{Body, Params, Part, page};
 use crate::http::refusal::{Refusal, Trouble};
 use crate::http::state::State;
 use crate::page::{Pieces, Rows};
@@ -69,19 +69,6 @@ pub(super) async fn list(
     Ok(Json(Pieces::new(page.rows(), piece.await?)))
 }
 
-/// Which page.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Part {
-    /// The page, from 1.
-    #[param(minimum = 1)]
-    page: Option<u32>,
-    /// Rows of a page; 100 unless given.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<u32>,
-}
-
 /// List shared groups
 ///
 /// With their members. They are made of up to 100,000 memberships.
@@ -93,7 +80,7 @@ pub(super) async fn groups(
     Extract(state): Extract<State>,
     Params(part): Params<Part>,
 ) -> Result<Json<Rows<SharedGroup>>, Refusal> {
-    let page = page(part.page, part.limit)?;
+    let page = part.page()?;
     let groups = state.server().subscriptions().groups(page).await?;
     Ok(Json(Rows::new(page, groups)))
 }
