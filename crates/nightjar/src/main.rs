@@ -40,6 +40,7 @@ mod serve;
 mod signals;
 mod steer;
 mod storage;
+mod supervisor;
 mod trouble;
 
 use std::process::ExitCode;

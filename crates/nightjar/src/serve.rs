@@ -30,7 +30,7 @@ use crate::steer::board::{self, Board};
 use crate::steer::configuration::{Kept, Reread};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
-use crate::{banner, origin, process};
+use crate::{banner, origin, process, supervisor};
 
 /// Serves until a signal ends it. A start that fails says why in one line for each reason.
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
@@ -151,6 +151,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let board = board(steering.api.as_ref(), &plan)?;
     announce(&plan, &doors, board.as_ref(), form);
     let pid_file = PidFile::write(plan.config.pid_file.as_deref());
+    let watchdog = supervisor::watchdog(mailboxes.clone())?;
+    supervisor::ready();
 
     let mut server = Server {
         config: plan.config,
@@ -165,6 +167,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     // Nobody changes anything any more.
     drop(steering);
     drop(memory);
+    drop(watchdog);
     drop(pid_file);
     let stored = storage.close();
     server.log.finish();
@@ -240,7 +243,7 @@ fn open_store(
 fn is_opened(requests: &Sender<Request>, inbox: &Receiver<Request>) -> bool {
     let mut reload = false;
     loop {
-        match inbox.recv() {
+        match inbox.recv_timeout(RECOVERING) {
             Ok(Request::Signal(Signal::End)) => return false,
             Ok(Request::Signal(Signal::Reload)) => reload = true,
             Ok(
@@ -249,7 +252,8 @@ fn is_opened(requests: &Sender<Request>, inbox: &Receiver<Request>) -> bool {
                 | Request::Ended(_)
                 | Request::Reread(_),
             )
-            | Err(mpsc::RecvError) => break,
+            | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => supervisor::recovering(3 * RECOVERING),
         }
     }
     if reload {
@@ -512,7 +516,12 @@ impl Server {
     fn attend(&mut self, inbox: &Receiver<Request>) -> ExitCode {
         loop {
             match inbox.recv() {
-                Ok(Request::Signal(Signal::Reload)) => drop(self.reload()),
+                Ok(Request::Signal(Signal::Reload)) => {
+                    supervisor::reloading();
+                    // The log says how it went.
+                    drop(self.reload());
+                    supervisor::ready();
+                }
                 // Who asked may have given up: then the log says how it went.
                 Ok(Request::Reread(reread)) => reread.answer(|| self.reload()),
                 Ok(Request::Signal(Signal::End)) => break self.drain(inbox),
@@ -581,6 +590,7 @@ impl Server {
     /// Says goodbye to all clients and waits for the workers' end, but not for ever.
     fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
         info!("ending: a second signal ends at once");
+        supervisor::stopping();
         self.tell_all(|| Control::Drain);
         self.steer.ending();
         let deadline = Instant::now() + DRAIN;
@@ -651,6 +661,8 @@ fn failed(failure: &WorkerPanic) -> ExitCode {
 
 /// Time for goodbyes; supervisors commonly kill after 30 s or more.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How often the supervisor hears that the store is still recovered.
+const RECOVERING: Duration = Duration::from_secs(10);
 /// How often memory in use is looked at. It takes some microseconds.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
