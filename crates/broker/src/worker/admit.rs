@@ -538,7 +538,7 @@ impl Worker {
                 .session_expiry_imposed
                 .then(|| session_expiry_seconds(agreed.session_expiry)),
             receive_maximum: (agreed.receive_maximum < u16::MAX).then_some(agreed.receive_maximum),
-            maximum_packet_size: Some(limits.packet_size),
+            maximum_packet_size: announced(limits.packet_size),
             assigned_client_id: assigned.then(|| client_id.as_str()),
             topic_alias_maximum: (limits.topic_alias_maximum > 0)
                 .then_some(limits.topic_alias_maximum),
@@ -680,4 +680,12 @@ fn keep_will(
         durability,
         left_from: None,
     })
+}
+
+/// What a client is told of the largest packet. As large as packets can be is no limit, and some
+/// clients (paho's for Python) take a number above the largest Remaining Length for a mistake.
+fn announced(packet_size: u32) -> Option<u32> {
+    // Before the rest come the type and four bytes of its length.
+    let largest = codec::VARINT_MAX + 5;
+    (packet_size < largest).then_some(packet_size.min(codec::VARINT_MAX))
 }
