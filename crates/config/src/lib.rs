@@ -17,6 +17,7 @@
 //! | `formats` | texts of a form: names, paths, topics, queries |
 //! | `source` | [`Sources`], the walk over TOML, `${VARIABLE}`, the overrides, files of rules |
 //! | `check` | what must hold between keys (S72: no open door that nobody asked for) |
+//! | `suggest` | the nearest of the names that exist |
 //! | `error` | [`ConfigError`], [`ConfigErrors`], [`Place`] |
 //! | `told` | values one by one, from where each is, and what another configuration changes |
 //! | `mask` | the text of a file without its secrets, and back |

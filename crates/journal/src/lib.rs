@@ -15,6 +15,8 @@
 //! | [`checkpoint`] | the model as records, a little at a time |
 //! | [`engine`] | log and model together: commit, load, compact, recover; no threads |
 //! | [`server`] | the threads around an engine, and [`server::Handle`], the port for one worker |
+//! | [`by_hand`] | a store without threads and without a clock, for simulation and tests |
+//! | `figures` | how long commits take |
 //! | [`lines`] | export and import, one JSON object a line |
 #![deny(
     clippy::unwrap_used,

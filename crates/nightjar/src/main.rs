@@ -15,11 +15,14 @@
 //! | [`doors`] | who comes in and what he may do there |
 //! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
+//! | [`storage`] | the store of a running server: how it begins and how it ends |
+//! | [`trouble`] | how the store fares, as lines of the log |
 //! | [`log`] | the log: its thread, its forms, its level |
 //! | [`events`] | events of the broker as lines of the log |
 //! | [`brief`] | words of strangers, bounded |
 //! | [`banner`] | what a newcomer reads at the start |
 //! | [`signals`] | signals of the system as requests |
+//! | [`supervisor`] | what systemd hears of the server |
 //! | [`process`] | memory in use, the machine's name |
 
 mod banner;

@@ -150,9 +150,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     watch_workers(runtime, requests)?;
     let board = board(steering.api.as_ref(), &plan)?;
     announce(&plan, &doors, board.as_ref(), form);
-    let pid_file = PidFile::write(plan.config.pid_file.as_deref());
-    let watchdog = supervisor::watchdog(mailboxes.clone())?;
-    supervisor::ready();
+    let known = make_known(&plan, &mailboxes)?;
 
     let mut server = Server {
         config: plan.config,
@@ -167,11 +165,21 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     // Nobody changes anything any more.
     drop(steering);
     drop(memory);
-    drop(watchdog);
-    drop(pid_file);
+    drop(known);
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// Tells the system that the server serves, and that it goes on to, until what comes back is dropped.
+fn make_known(
+    plan: &Plan,
+    mailboxes: &Mailboxes<Mail>,
+) -> io::Result<(Option<PidFile>, Option<Sender<()>>)> {
+    let pid_file = PidFile::write(plan.config.pid_file.as_deref());
+    let watchdog = supervisor::watchdog(mailboxes.clone())?;
+    supervisor::ready();
+    Ok((pid_file, watchdog))
 }
 
 /// What happens is logged, and looked at for alarms.

@@ -116,7 +116,10 @@ impl Pulse {
         if missing != self.missing {
             let workers: Vec<u16> = self.waiting.iter().map(|(worker, _)| worker.0).collect();
             match missing {
-                true => error!(?workers, "workers do not answer: the supervisor is not told"),
+                true => error!(
+                    ?workers,
+                    "workers do not answer: the supervisor is not told"
+                ),
                 false => info!("all workers answer again"),
             }
         }

@@ -94,6 +94,34 @@ fn every_crate_begins_with_what_it_never_does() {
 }
 
 #[test]
+fn maps_name_every_module() {
+    complain(&sources("crates", "rs"), |text| {
+        let head: Vec<&str> = text
+            .lines()
+            .take_while(|line| line.starts_with("//!"))
+            .collect();
+        if !head.iter().any(|line| line.starts_with("//! | module |")) {
+            return Vec::new();
+        }
+        let words: Vec<&str> = head
+            .iter()
+            .flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || c == '_')))
+            .collect();
+        let modules = modules(text).into_iter();
+        let missing = modules.filter(|name| !words.contains(&name.as_str()));
+        missing
+            .map(|name| format!("the map at its head lacks {name}"))
+            .collect()
+    });
+}
+
+#[test]
+fn modules_are_found() {
+    let text = "mod a;\npub(crate) mod b;\n#[cfg(test)]\nmod tests;\nmod c {\n";
+    assert_eq!(modules(text), ["a", "b"]);
+}
+
+#[test]
 fn functions_are_measured() {
     let text = "impl A {\n    pub fn one(&self) {\n        x\n    }\n\n    fn two() -> A\n    where\n        B: C,\n    {\n    }\n    fn three(&self);\n    fn four() {}\n}\n";
     let found = functions(text);
@@ -118,6 +146,18 @@ fn containing(text: &str, words: &[&str]) -> Vec<String> {
         Some(format!("line {}: {word}", number + 1))
     };
     text.lines().enumerate().filter_map(hit).collect()
+}
+
+/// The modules that a file declares, but for those of tests.
+fn modules(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let declared = |(at, line): (usize, &&str)| {
+        let (visible, name) = line.strip_suffix(';')?.split_once("mod ")?;
+        let shipped = at == 0 || lines[at - 1] != "#[cfg(test)]";
+        let plain = visible.is_empty() || visible.starts_with("pub");
+        (shipped && plain && name != "tests").then(|| name.to_owned())
+    };
+    lines.iter().enumerate().filter_map(declared).collect()
 }
 
 /// The functions with a body of more than one line, and their lines. The text is formatted:

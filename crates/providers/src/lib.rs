@@ -27,6 +27,7 @@
 //! | `sql`, `template` | placeholders in questions, which are never a part of the text |
 //! | `pool` | connections that wait for the next question |
 //! | `web`, `tls`, `url` | how web services are asked |
+//! | `link` | a connection to a back end whose language is spoken here |
 //! | `certificate` | who a certificate says that a client is |
 //! | `question` | what a provider is asked, and what it says |
 //!

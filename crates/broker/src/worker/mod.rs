@@ -1,7 +1,7 @@
 //! [`Worker`]: one worker's connections, clients and timers, and the [`Core`] it shows to its
 //! event loop.
 //!
-//! | file | concern |
+//! | module | concern |
 //! |---|---|
 //! | `receive` | bytes to packets, packets to their concern |
 //! | `admit` | CONNECT: home, rules, identity, session, CONNACK |
@@ -20,6 +20,7 @@
 //! | `subscribe` | SUBSCRIBE, UNSUBSCRIBE, and what waits for the index |
 //! | `replay` | retained messages for new subscriptions, in steps |
 //! | `record` | what goes to the store |
+//! | `lasting` | what sessions leave in the store, and when it has no room for it |
 //! | `promise` | what waits for the store: acknowledgements, QoS 2 deliveries |
 //! | `load` | messages that come back from the store |
 //! | `restore` | sessions and retained messages of earlier runs |
