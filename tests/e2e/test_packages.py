@@ -52,6 +52,19 @@ def test_the_package_brings_what_its_unit_starts(tmp_path):
         run("sh", "-n", tmp_path / "control" / script)
 
 
+def test_the_package_s_examples_are_taken_as_they_stand(tmp_path):
+    """What its configuration shows behind comment signs, with its password file."""
+    passwords = tmp_path / "passwords"
+    run(binary(), "passwd", "-b", "-c", passwords, "pump-7", "a password")
+    shown = (PROJECT / "deploy/deb/nightjar.toml").read_text().split("NAME\n", 1)[1]
+    lines = [line.removeprefix("# ").removeprefix("#") for line in shown.splitlines()[1:]]
+    text = "\n".join(lines).replace("/etc/nightjar/passwords", str(passwords))
+    config = tmp_path / "nightjar.toml"
+    config.write_text(text)
+    found = run(binary(), "check", "--config", config, "--data-dir", tmp_path / "data")
+    assert "[::]:1883" in found
+
+
 def test_the_container_s_configuration_lets_nobody_in_by_default(tmp_path):
     found = run(
         binary(),
