@@ -66,6 +66,20 @@ impl Reading<'_> {
             let message = "telemetry.traces needs telemetry.endpoint: where they go";
             self.wrong(self.place("telemetry.traces"), message);
         }
+        let telemetry = &self.config.telemetry;
+        let endpoint = telemetry.endpoint.as_ref();
+        if endpoint.is_some_and(|url| url.reveal().contains(['?', '#'])) {
+            let message = "telemetry.endpoint ends before ? and #: a path is put behind it";
+            self.wrong(self.place("telemetry.endpoint"), message);
+        }
+        let ours = ["host", "content-type", "content-length"];
+        let headers = self.config.telemetry.headers.iter();
+        let names = headers.map(|header| header.name.to_ascii_lowercase());
+        let taken: Vec<String> = names.filter(|name| ours.contains(&&**name)).collect();
+        for name in taken {
+            let message = format!("telemetry.headers: {name} is said by the server itself");
+            self.wrong(self.place("telemetry.headers"), message);
+        }
     }
 
     /// Nobody signs in there: it is for this machine unless somebody says otherwise (S91).

@@ -271,10 +271,38 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key!(
         "telemetry",
+        honor_traceparent,
+        Kind::Flag,
+        Reload,
+        telemetry.honor_traceparent
+    ),
+    key!(
+        "telemetry",
+        client_messages_per_second,
+        count(1, 1_000_000),
+        Reload,
+        telemetry.client_messages_per_second
+    ),
+    key!(
+        "telemetry",
         messages_per_second,
         count(1, 1_000_000),
         Reload,
         telemetry.messages_per_second
+    ),
+    key!(
+        "telemetry",
+        spans_per_second,
+        count(1, 1_000_000),
+        Reload,
+        telemetry.spans_per_second
+    ),
+    key!(
+        "telemetry",
+        standard_variables,
+        Kind::Flag,
+        Reload,
+        telemetry.standard_variables
     ),
     key!(
         "telemetry",

@@ -187,6 +187,7 @@ impl<'a> Reading<'a> {
     fn read_all(mut self, sources: &Sources) -> Result<Loaded, ConfigErrors> {
         self.read_environment();
         self.read_options(&sources.options);
+        self.read_standard();
         self.read_access();
         self.finish()
     }
@@ -317,7 +318,6 @@ impl<'a> Reading<'a> {
     }
 
     fn read_environment(&mut self) {
-        self.read_standard();
         for (name, value) in self.environment {
             let Some(path) = name.strip_prefix(PREFIX) else {
                 continue;
@@ -344,8 +344,12 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Variables that other programs know too stand for what the file does not say.
+    /// Variables that other programs know too stand for what nobody says, if they are wanted: many a
+    /// container has them, and not for us.
     fn read_standard(&mut self) {
+        if !self.config.telemetry.standard_variables {
+            return;
+        }
         for (name, path) in STANDARD {
             let variable = self.environment.iter().find(|(known, _)| known == name);
             let is_said = self.places.contains_key(*path);

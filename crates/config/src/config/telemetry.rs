@@ -23,12 +23,23 @@ pub struct Telemetry {
     /// Whether messages are followed: what happens to each that is sampled is sent as spans, and the
     /// message carries `traceparent`.
     pub traces: bool,
-    /// One of so many messages that come without a `traceparent` is followed. 0: only those that bring
-    /// one that says that they are sampled.
+    /// One of so many messages is followed, on average. 0: none.
     pub sample_one_in: u32,
+    /// Whether a message whose publisher says by `traceparent` that it is sampled is followed without
+    /// being chosen. Clients then decide what is sent to the collector, within the bounds below.
+    pub honor_traceparent: bool,
+    /// Most messages of one client that are followed in a second because it says so.
+    pub client_messages_per_second: u32,
     /// Most messages that are followed in a second, whoever asks for it. Those beyond go their way as
     /// they came, and are counted.
     pub messages_per_second: u32,
+    /// Most spans that begin in a second. Of a message that is followed, deliveries beyond are not told,
+    /// and are counted.
+    pub spans_per_second: u32,
+    /// Whether `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_SERVICE_NAME` of the environment stand for
+    /// `endpoint` and `service_name` where nothing else says these. What makes no sense in them refuses
+    /// the start then, as anywhere else.
+    pub standard_variables: bool,
     /// Name of the service (`service.name`).
     pub service_name: String,
     /// Further attributes of the resource, each `key=value`, such as `deployment.environment.name=plant`.
@@ -45,7 +56,11 @@ impl Default for Telemetry {
             metrics_interval: Duration::from_secs(60),
             traces: false,
             sample_one_in: 0,
+            honor_traceparent: false,
+            client_messages_per_second: 100,
             messages_per_second: 1000,
+            spans_per_second: 10_000,
+            standard_variables: false,
             service_name: "nightjar".into(),
             attributes: Vec::new(),
         }

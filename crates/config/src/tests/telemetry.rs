@@ -4,7 +4,7 @@ use super::*;
 use crate::{masked, unmasked};
 
 const ALL: &str = r#"[telemetry]
-endpoint = "https://collector:4318/otlp?key=pa55"
+endpoint = "https://user:pa55@collector:4318/otlp"
 # Ours.
 headers = ["Authorization: Bearer pa55", "X-Scope: ${SCOPE}"]
 ca = "ca.pem"
@@ -12,7 +12,11 @@ timeout = "5s"
 metrics_interval = "10s"
 traces = true
 sample_one_in = 1000
+honor_traceparent = true
+client_messages_per_second = 5
 messages_per_second = 50
+spans_per_second = 500
+standard_variables = true
 service_name = "mqtt"
 attributes = ["deployment.environment.name=plant", "a==b"]
 "#;
@@ -28,7 +32,7 @@ fn all_of_telemetry_is_read() {
     ];
     let telemetry = Config::load(&sources).unwrap().telemetry;
     let endpoint = telemetry.endpoint.as_ref().unwrap();
-    assert_eq!(endpoint.reveal(), "https://collector:4318/otlp?key=pa55");
+    assert_eq!(endpoint.reveal(), "https://user:pa55@collector:4318/otlp");
     let headers = telemetry.headers.iter();
     let headers: Vec<_> = headers
         .map(|it| (it.name.as_str(), it.value.reveal()))
@@ -45,12 +49,20 @@ fn all_of_telemetry_is_read() {
         (telemetry.sample_one_in, telemetry.messages_per_second),
         (1000, 50)
     );
+    assert!(telemetry.honor_traceparent);
+    assert_eq!(
+        (
+            telemetry.client_messages_per_second,
+            telemetry.spans_per_second
+        ),
+        (5, 500)
+    );
     assert_eq!(telemetry.service_name, "mqtt");
     assert_eq!(telemetry.attributes.len(), 2);
 }
 
 #[test]
-fn variables_of_opentelemetry_stand_for_what_nobody_said() {
+fn variables_of_opentelemetry_stand_for_what_nobody_said_if_they_are_wanted() {
     let mut sources = Sources {
         environment: vec![
             ("OTEL_EXPORTER_OTLP_ENDPOINT".into(), "http://c:4318".into()),
@@ -58,6 +70,13 @@ fn variables_of_opentelemetry_stand_for_what_nobody_said() {
         ],
         ..Sources::default()
     };
+    // A container has them for others.
+    assert_eq!(Config::load(&sources).unwrap().telemetry.endpoint, None);
+    let wanted = (
+        "NIGHTJAR__TELEMETRY__STANDARD_VARIABLES".to_owned(),
+        "true".to_owned(),
+    );
+    sources.environment.push(wanted.clone());
     let telemetry = Config::load(&sources).unwrap().telemetry;
     assert_eq!(telemetry.endpoint.unwrap().reveal(), "http://c:4318");
     assert_eq!(telemetry.service_name, "nightjar");
@@ -66,6 +85,8 @@ fn variables_of_opentelemetry_stand_for_what_nobody_said() {
     let telemetry = Config::load(&sources).unwrap().telemetry;
     assert_eq!(telemetry.endpoint.unwrap().reveal(), "http://d");
     sources.environment = vec![("OTEL_EXPORTER_OTLP_ENDPOINT".into(), "c:pa55@4317".into())];
+    assert!(Config::load(&sources).is_ok());
+    sources.environment.push(wanted);
     let error = Config::load(&sources).unwrap_err().to_string();
     let told = "variable OTEL_EXPORTER_OTLP_ENDPOINT: telemetry.endpoint: ";
     assert!(
@@ -94,6 +115,14 @@ fn what_makes_no_sense_of_telemetry_is_told() {
             (
                 "[telemetry]\nendpoint = \"grpc://h\"\n",
                 "nightjar.toml:2:12: telemetry.endpoint: this address begins in another way",
+            ),
+            (
+                "[telemetry]\nendpoint = \"http://h/?a=b\"\n",
+                "nightjar.toml:2:12: telemetry.endpoint ends before ? and #",
+            ),
+            (
+                "[telemetry]\nheaders = [\"Host: h\"]\n",
+                "nightjar.toml:2:11: telemetry.headers: host is said by the server itself",
             ),
         ],
     );
