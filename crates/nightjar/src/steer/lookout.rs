@@ -94,9 +94,9 @@ const DISK_CRITICAL: u64 = 98;
 const MEMORY_CRITICAL: u64 = 95;
 /// How far below the threshold disk and memory must be, in percent.
 const MARGIN: u64 = 3;
-/// Days before its end at which a certificate is urgent.
 /// For how long a collector may be away: one that is started anew is no trouble.
 const AWAY: Duration = Duration::from_secs(60);
+/// Days before its end at which a certificate is urgent.
 const URGENT: u64 = 7;
 const DAY: u64 = 86_400;
 
