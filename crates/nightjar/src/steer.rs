@@ -296,8 +296,8 @@ impl Steer {
     /// are in the file.
     pub(crate) fn configured(self: &Arc<Self>, config: &Config, said: &Config, places: Places) {
         self.kept.taken_over(said, places);
-        let mut kept = self.config.write().unwrap_or_else(PoisonError::into_inner);
-        *kept = Arc::new(config.clone());
+        // Nobody who is called below may be kept from reading it.
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.clone());
         self.memory.store(budget(config), Ordering::Relaxed);
         self.seen.watch().configured(&config.limits);
         self.explorer.resize(config.limits.watched_topics);
