@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -16,6 +17,7 @@ from harness.steer import Steer
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPAN = "00f067aa0ba902b7"
 CONTEXT = f"00-{TRACE}-{SPAN}-01"
+HONORED = "traces = true\nhonor_traceparent = true\nclient_messages_per_second = 1000"
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def one(spans, name, client=None):
 
 def test_a_messages_way_is_told_as_spans_and_its_context_goes_on(running):
     with Collector() as collector:
-        server = running(collector.url, "traces = true")
+        server = running(collector.url, HONORED)
         with (
             Peer(server, V5, "by") as by,
             Peer(server, V5, "to") as to,
@@ -101,9 +103,22 @@ def test_a_messages_way_is_told_as_spans_and_its_context_goes_on(running):
     assert collector.resource["service.version"]
 
 
+def test_clients_do_not_decide_what_is_followed_unless_they_may(running):
+    with Collector() as collector:
+        server = running(collector.url, "traces = true\nmetrics_interval = 0")
+        with Peer(server, V5) as by, Peer(server, V5) as to:
+            to.subscribe("t", qos=1)
+            by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
+            assert users(to.message()) == {"traceparent": CONTEXT}
+        metrics = Steer(server).text("metrics")
+        assert "nightjar_telemetry_unfollowed_total 0" in metrics
+        server.stop()
+        assert collector.spans == []
+
+
 def test_only_what_is_sampled_is_followed_and_all_else_passes_untouched(running):
     with Collector() as collector:
-        server = running(collector.url, "traces = true")
+        server = running(collector.url, HONORED)
         with Peer(server, V5) as by, Peer(server, V5) as to:
             to.subscribe("t", qos=0)
             for pairs in (
@@ -127,8 +142,12 @@ def test_without_traces_contexts_pass_as_they_came(running):
             to.subscribe("t", qos=1)
             by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
             assert users(to.message()) == {"traceparent": CONTEXT}
-            taken = collector.until(lambda it: it.metrics.get("nightjar_messages_received_total"))
-            assert sum(point.as_int for point in taken.sum.data_points) >= 0
+
+            def received(it):
+                metric = it.metrics.get("nightjar_messages_received_total")
+                return metric and sum(point.as_int for point in metric.sum.data_points) == 1
+
+            collector.until(received)
         assert collector.spans == []
 
 
@@ -149,7 +168,7 @@ def test_one_of_so_many_is_sampled_whoever_published_it(running):
 
 def test_a_message_that_waits_and_comes_again_keeps_its_context(running):
     with Collector() as collector:
-        server = running(collector.url, "traces = true")
+        server = running(collector.url, HONORED)
         away = fresh_id()
         with Peer(server, V5, away, clean=True, expiry=3600) as to:
             to.subscribe("t", qos=2)
@@ -167,7 +186,7 @@ def test_a_message_that_waits_and_comes_again_keeps_its_context(running):
 def test_what_is_refused_or_dropped_fails_its_span(running):
     rule = '[[rule]]\ndeny = "publish"\ntopics = ["no"]\n[[rule]]\nallow = "all"\ntopics = ["#"]\n'
     with Collector() as collector:
-        server = running(collector.url, "traces = true", rule)
+        server = running(collector.url, f"{HONORED}\nsample_one_in = 1", rule)
         with Peer(server, V5) as by, Peer(server, V5, ReceiveMaximum=5, MaximumPacketSize=64) as to:
             to.subscribe("big", qos=0)
             by.publish("no", b"", 1, UserProperty=[("traceparent", CONTEXT)])
@@ -186,7 +205,7 @@ def test_what_is_refused_or_dropped_fails_its_span(running):
 
 def test_of_a_large_fan_out_only_so_many_deliveries_are_told(running):
     with Collector() as collector:
-        server = running(collector.url, "traces = true", before="workers = 1")
+        server = running(collector.url, HONORED, before="workers = 1")
         peers = [Peer(server, V311) for _ in range(70)]
         try:
             for peer in peers:
@@ -258,7 +277,7 @@ def test_all_metrics_are_sent_as_what_they_are(running):
 def test_a_collector_that_is_busy_is_asked_again(running):
     busy = [(503, {"Retry-After": "0"}), (429, {"Retry-After": "0"})]
     with Collector(busy) as collector:
-        server = running(collector.url, "traces = true\nmetrics_interval = 0")
+        server = running(collector.url, f"{HONORED}\nmetrics_interval = 0")
         with Peer(server, V5) as by:
             by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
             assert len(collector.trace(TRACE, 1)) == 1
@@ -274,26 +293,74 @@ def test_a_collector_that_is_busy_is_asked_again(running):
 
 def test_a_collector_that_says_nothing_holds_nobody_up(running):
     with hung() as url:
-        server = running(url, 'traces = true\nmetrics_interval = "1s"\ntimeout = "500ms"')
+        server = running(url, f'{HONORED}\nmetrics_interval = "1s"\ntimeout = "500ms"')
         with Peer(server, V5) as by:
             for number in range(200):
                 context = f"00-{TRACE}-{number + 1:016x}-01"
                 by.publish("t", b"", 1, UserProperty=[("traceparent", context)])
         server.until_events("telemetry does not reach the collector")
-        # The end does not wait for it either.
+        # The end waits for two seconds in all, and not for all that is left.
+        begun = time.monotonic()
         server.stop()
+        assert time.monotonic() - begun < 8
+
+
+def reloaded(server, old, new):
+    path = server.directory / "nightjar.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    before = len(server.events("configuration taken over"))
+    server.signal(signal.SIGHUP)
+    server.until_events("configuration taken over", before + 1)
+
+
+def test_a_reload_waits_for_nothing_that_is_still_to_be_sent(running):
+    # What is left at a change are all metrics, and those ask whoever is reloading.
+    with Collector() as collector, hung() as nobody:
+        server = running(collector.url, f'{HONORED}\nservice_name = "a"')
+        for old, new in [
+            ('"a"', '"b"'),
+            (collector.url, nobody),
+            ('"b"', '"c"'),
+            (nobody, collector.url),
+        ]:
+            reloaded(server, old, new)
+            assert "nightjar_connections" in Steer(server).text("metrics")
+        assert collector.until(lambda it: it.resource).get("service.name")
+        with Peer(server, V5) as by:
+            deadline = Deadline()
+            while not [span for span in collector.spans if span.trace_id.hex() == TRACE]:
+                assert not deadline.passed()
+                # Workers hear of it by mail.
+                by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
+        assert collector.resource["service.name"] == "c"
+
+
+def test_a_change_that_is_taken_back_leaves_no_alarm(running, tmp_path):
+    (tmp_path / "pki").mkdir()
+    authority = Authority(tmp_path / "pki")
+    issued = authority.issue("collector", names=["127.0.0.1"])
+    with Collector(issued=issued) as collector:
+        server = running(collector.url, f'{HONORED}\nmetrics_interval = 0\nca = "{authority.file}"')
+
+        def alarms():
+            return [alarm["name"] for alarm in Steer(server)("alarms")]
+
+        good = authority.file.read_text()
+        for text, told in [("nothing", ["telemetry_down"]), (good, [])]:
+            # The same name, and another content.
+            authority.file.write_text(text)
+            reloaded(server, "\n[telemetry]", "\n\n[telemetry]")
+            deadline = Deadline()
+            while alarms() != told:
+                assert not deadline.passed(), alarms()
 
 
 def test_a_reload_begins_and_ends_what_is_sent(running):
     with Collector() as collector:
-        server = running(collector.url, "traces = false\nmetrics_interval = 0")
-
-        def reload(old, new):
-            path = server.directory / "nightjar.toml"
-            path.write_text(path.read_text().replace(old, new))
-            before = len(server.events("configuration taken over"))
-            server.signal(signal.SIGHUP)
-            server.until_events("configuration taken over", before + 1)
+        more = "honor_traceparent = true\ntraces = false\nmetrics_interval = 0"
+        server = running(collector.url, more)
 
         with Peer(server, V5) as by, Peer(server, V5) as to:
             to.subscribe("t", qos=1)
@@ -303,13 +370,13 @@ def test_a_reload_begins_and_ends_what_is_sent(running):
                 return users(to.message())["traceparent"]
 
             assert context() == CONTEXT
-            reload("traces = false", "traces = true")
+            reloaded(server, "traces = false", "traces = true")
             deadline = Deadline()
             # Workers hear of it by mail.
             while context() == CONTEXT:
                 assert not deadline.passed()
             collector.trace(TRACE, 2)
-            reload("traces = true", "traces = false")
+            reloaded(server, "traces = true", "traces = false")
             deadline = Deadline()
             while context() != CONTEXT:
                 assert not deadline.passed()
@@ -320,13 +387,13 @@ def test_a_collector_by_tls_is_known_by_its_authority(running, tmp_path):
     authority = Authority(tmp_path / "pki")
     issued = authority.issue("collector", names=["127.0.0.1"])
     with Collector(issued=issued) as collector:
-        more = f'traces = true\nmetrics_interval = 0\nca = "{authority.file}"'
+        more = f'{HONORED}\nmetrics_interval = 0\nca = "{authority.file}"'
         server = running(collector.url, more)
         with Peer(server, V5) as by:
             by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
             collector.trace(TRACE, 1)
         # Without the authority nothing goes there (S79).
-        stranger = running(collector.url, "traces = true\nmetrics_interval = 0")
+        stranger = running(collector.url, f"{HONORED}\nmetrics_interval = 0")
         with Peer(stranger, V5) as by:
             by.publish("t", b"", 1, UserProperty=[("traceparent", CONTEXT)])
         (failed,) = stranger.until_events("telemetry does not reach the collector")

@@ -65,7 +65,7 @@ pub use event::{CloseReason, Denial, DropReason, Dropped, Event, EventSink, Want
 pub use listeners::{Knows, ListenerRules, Mount};
 pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
-pub use probe::{Probe, Step, Tracer, Watchers};
+pub use probe::{Asked, Mark, Probe, Step, Tracer, Watchers};
 pub use question::{Ask, Findings, Question};
 pub use shared::{BrokerConfig, Revoked, Shared};
 pub use worker::{Restore, Worker};

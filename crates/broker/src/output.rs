@@ -212,6 +212,7 @@ mod tests {
                 publisher: None,
                 expires: None,
                 durability: types::Durability::Memory,
+                followed: types::Followed::No,
             },
         ))
     }

@@ -6,9 +6,12 @@
 pub mod samples;
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use types::{ClientId, MessageParts, PacketId, Peer, QoS, ReasonCode, WorkerId};
+use types::{
+    ClientId, Followed, MessageParts, PacketId, Peer, QoS, ReasonCode, SessionKey, WorkerId,
+};
 
 use crate::event::DropReason;
 
@@ -23,13 +26,40 @@ pub trait Probe: Send + Sync {
 
 /// Follows messages from one server to the next by what travels with them (W3C Trace Context).
 ///
-/// It is the one that makes identifiers and looks at clocks: a worker does neither. What it marks has
-/// its mark in its properties from then on, whatever the message goes through: mail, queues, the
-/// store.
+/// It is the one that makes identifiers, throws dice and looks at clocks: a worker does none of that.
+/// A message that it marks is [`Followed`] from then on, whatever it goes through: mail, queues, the
+/// store. It is told the steps of these only: the rest costs a worker that it counts down.
 pub trait Tracer: Probe {
-    /// A message begins its way. If it is to be followed: the properties that it goes on with, in the
-    /// place of its own, in the encoding of MQTT 5.0. Its further steps are told as any others are.
-    fn mark(&self, step: &Step<'_>) -> Option<Arc<[u8]>>;
+    /// How many messages come in at a worker until one is chosen, that one included. `None`: none is.
+    /// Asked at first, and whenever one was chosen.
+    fn gap(&self, worker: WorkerId) -> Option<NonZeroU32>;
+
+    /// Whether it is asked of messages too that may bring a context.
+    fn honors_contexts(&self) -> bool;
+
+    /// A message begins its way. If it is to be followed: what it goes on with.
+    fn mark(&self, step: &Step<'_>, asked: Asked) -> Option<Mark>;
+
+    /// Whether any message that is followed waits for an acknowledgement at this worker.
+    fn awaits_any(&self, worker: WorkerId) -> bool;
+}
+
+/// Why a [`Tracer`] is asked whether a message is to be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// It was its turn ([`Tracer::gap`]).
+    Chosen,
+    /// Its publisher may publish it, and it has room for a context ([`Tracer::honors_contexts`]).
+    Brought,
+}
+
+/// What a message that is followed goes on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its properties, in the place of its own, in the encoding of MQTT 5.0.
+    pub properties: Arc<[u8]>,
+    /// What they have that its own had not.
+    pub followed: Followed,
 }
 
 /// Who watches.
@@ -40,7 +70,7 @@ pub struct Watchers {
     /// Told of messages as they are received: of all while they are few, then of a sample, each
     /// with the number of messages that it stands for.
     pub some: Option<Arc<dyn Probe>>,
-    /// Asked of every message whether it is to be followed, and then told of every step.
+    /// Asked of some messages whether they are to be followed, and then told of every step of those.
     pub traced: Option<Arc<dyn Tracer>>,
 }
 
@@ -61,6 +91,8 @@ pub struct Step<'a> {
     pub worker: WorkerId,
     /// Who sent it, or who is to have it; `None`: the server itself, or nobody in particular.
     pub client: Option<&'a ClientId>,
+    /// The session of that client, at this worker.
+    pub session: Option<SessionKey>,
     /// Where that client is connected from, unless it is away.
     pub peer: Option<Peer>,
     /// The topic, with the mount of a listener; `None` if it is not at hand any more.

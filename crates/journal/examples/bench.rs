@@ -147,6 +147,7 @@ fn produce(
                 publisher: None,
                 expires: None,
                 durability: Durability::Disk,
+                followed: types::Followed::No,
             };
             let message = handle.keep(&Message::new(Arc::clone(&topic), parts), now());
             let delivery = Delivery {

@@ -61,6 +61,7 @@ fn owe(handle: &mut dyn Store, session: StoredSession, number: u64, now: Time) -
         publisher: None,
         expires: None,
         durability: Durability::Disk,
+        followed: types::Followed::No,
     };
     let message = handle.keep(&Message::new(Arc::from("t"), parts), now);
     handle.append(Record::Owed {

@@ -7,12 +7,16 @@
 
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use auth::Policy;
 use broker::probe::samples::Samples;
-use broker::{BrokerConfig, Control, Mail, Shared, Watchers, Worker};
+use broker::{
+    Asked, BrokerConfig, Control, Mail, Mark, Probe, Shared, Step, Tracer, Watchers, Worker,
+};
 use codec::{Packet, Subscribe, SubscribeFiltersBuf, encode};
 use sim::guard::book;
 use sim::peer::{connect, publish};
@@ -41,6 +45,8 @@ struct Scenario {
     varied: bool,
     /// Somebody looks at the topics.
     watched: bool,
+    /// Somebody follows messages, and none of these.
+    traced: bool,
 }
 
 const PLAIN: Scenario = Scenario {
@@ -53,9 +59,10 @@ const PLAIN: Scenario = Scenario {
     rules: 0,
     varied: false,
     watched: false,
+    traced: false,
 };
 
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 14] = [
     Scenario {
         name: "p2p-qos0",
         ..PLAIN
@@ -73,6 +80,17 @@ const SCENARIOS: [Scenario; 12] = [
     Scenario {
         name: "p2p-qos0-watched",
         watched: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "p2p-qos0-traced",
+        traced: true,
+        ..PLAIN
+    },
+    Scenario {
+        name: "p2p-qos1-traced",
+        traced: true,
+        qos: QoS::AtLeastOnce,
         ..PLAIN
     },
     Scenario {
@@ -121,6 +139,34 @@ const SCENARIOS: [Scenario; 12] = [
     },
 ];
 
+/// Follows messages that are chosen or bring a context, of which there are none. Asked for more, it
+/// fails: what is not followed costs a worker its own countdown only.
+struct Nobody(AtomicBool);
+
+impl Probe for Nobody {
+    fn step(&self, step: &Step<'_>) {
+        panic!("nobody follows this: {step:?}");
+    }
+}
+
+impl Tracer for Nobody {
+    fn gap(&self, _: WorkerId) -> Option<NonZeroU32> {
+        Some(NonZeroU32::MAX)
+    }
+
+    fn honors_contexts(&self) -> bool {
+        true
+    }
+
+    fn mark(&self, step: &Step<'_>, _: Asked) -> Option<Mark> {
+        panic!("nobody follows this: {step:?}");
+    }
+
+    fn awaits_any(&self, _: WorkerId) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 struct Run {
     scenario: &'static Scenario,
     worker: Worker,
@@ -164,9 +210,11 @@ impl Run {
             config.policy = rules(scenario.rules);
         }
         let mut worker = Worker::new(WorkerId(0), Shared::new(config));
-        if scenario.watched {
+        if scenario.watched || scenario.traced {
+            let nobody: Arc<dyn Tracer> = Arc::new(Nobody(AtomicBool::new(false)));
             let watchers = Watchers {
-                some: Some(Samples::new(1)),
+                some: scenario.watched.then(|| Samples::new(1) as Arc<dyn Probe>),
+                traced: scenario.traced.then_some(nobody),
                 ..Watchers::default()
             };
             let watch = Mail::Control(Control::Watch(watchers));

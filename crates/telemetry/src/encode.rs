@@ -120,14 +120,14 @@ fn span(span: &Span) -> Json {
     let mut all = json!({
         "traceId": span.trace.to_string(),
         "spanId": span.id.to_string(),
-        // The low eight bits are those of the context; the next two say whether the parent is ours.
-        "flags": 1,
+        "flags": flags(span),
         "name": span.name,
         "kind": span.kind.number(),
         "startTimeUnixNano": span.start.to_string(),
         "endTimeUnixNano": span.end.to_string(),
         "attributes": attributes(&span.attributes),
         "events": span.events.iter().map(event).collect::<Json>(),
+        "droppedEventsCount": span.dropped_events,
     });
     if let Some(fields) = all.as_object_mut() {
         let mut put = |key: &str, value: Json| fields.insert(key.to_owned(), value);
@@ -142,6 +142,16 @@ fn span(span: &Span) -> Json {
         }
     }
     all
+}
+
+/// `SpanFlags`: the low eight bits are those of the context; of the next two, the first says that it is
+/// known whether the parent is another program's, and the second that it is.
+fn flags(span: &Span) -> u32 {
+    match (span.parent, span.is_remote) {
+        (None, _) => 0x001,
+        (Some(_), false) => 0x101,
+        (Some(_), true) => 0x301,
+    }
 }
 
 fn event(event: &Event) -> Json {
@@ -204,6 +214,7 @@ mod tests {
             trace: parent.trace,
             id: crate::SpanId::new(0xab).unwrap(),
             parent: Some(parent.span),
+            is_remote: true,
             state: "a=b".into(),
             name: "receive",
             kind: crate::span::Kind::Consumer,
@@ -219,6 +230,7 @@ mod tests {
                 name: "matched",
                 attributes: Vec::new(),
             }],
+            dropped_events: 3,
             error: Some("not authorized"),
         };
         let told = read(&sender().traces(std::slice::from_ref(&span)));
@@ -238,7 +250,7 @@ mod tests {
                 "spanId": "00000000000000ab",
                 "parentSpanId": "00f067aa0ba902b7",
                 "traceState": "a=b",
-                "flags": 1,
+                "flags": 0x301,
                 "name": "receive",
                 "kind": 5,
                 "startTimeUnixNano": "1",
@@ -249,6 +261,7 @@ mod tests {
                     { "key": "flag", "value": { "boolValue": true } },
                 ],
                 "events": [{ "timeUnixNano": "2", "name": "matched", "attributes": [] }],
+                "droppedEventsCount": 3,
                 "status": { "code": 2, "message": "not authorized" },
             })
         );
@@ -258,8 +271,18 @@ mod tests {
             error: None,
             ..span
         };
-        let told = read(&sender().traces(&[root]));
-        let told = told["resourceSpans"][0]["scopeSpans"][0]["spans"][0].clone();
+        let local = Span {
+            parent: Some(parent.span),
+            is_remote: false,
+            ..root.clone()
+        };
+        let told = read(&sender().traces(&[root, local]));
+        let spans = &told["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        assert_eq!(
+            (&spans[0]["flags"], &spans[1]["flags"]),
+            (&1.into(), &0x101.into())
+        );
+        let told = spans[0].clone();
         let fields = told.as_object().unwrap();
         assert!(
             ["parentSpanId", "traceState", "status"]

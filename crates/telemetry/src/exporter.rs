@@ -2,7 +2,7 @@
 //!
 //! Traces and metrics go their ways side by side, each one request at a time. What is refused for a
 //! while (429, 502, 503, 504, no answer) is sent again, at first after a second, then after twice as
-//! long each time, or when the collector says; what is refused for good is dropped and counted. Spans
+//! long each time, and not before the collector wants it; what is refused for good is dropped and counted. Spans
 //! that wait meanwhile wait in the [`Source`], which has a bound.
 
 use std::io;
@@ -14,9 +14,10 @@ use hyper::StatusCode;
 use hyper::body::Bytes;
 use serde_json::Value as Json;
 use tokio::sync::watch;
+use tokio::time::Instant as Due;
 
 use crate::encode::Sender;
-use crate::figures::{Figures, Signal};
+use crate::figures::{Figures, Health, Signal};
 use crate::metric::Metric;
 use crate::settings::{Problem, Settings};
 use crate::span::Span;
@@ -48,14 +49,15 @@ pub enum Notice {
     },
 }
 
-/// Sends, as long as it lives. Dropping it sends what there is, for at most twice [`LAST`].
+/// Sends, as long as it lives. Dropping it sends what there is, for at most [`LAST`] in all.
 #[derive(Debug)]
 pub struct Exporter {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Due>>,
+    health: [Arc<Health>; 2],
     thread: Option<JoinHandle<()>>,
 }
 
-/// How long the end waits for an answer.
+/// How long the end takes at most, however many requests are left.
 pub const LAST: Duration = Duration::from_secs(2);
 /// Most spans in a request.
 pub const BATCH: usize = 512;
@@ -63,10 +65,12 @@ pub const BATCH: usize = 512;
 const TICK: Duration = Duration::from_secs(1);
 /// The first pause before a request is made again.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest pause, whoever wants it.
+/// The longest pause, whoever wants it. A collector can only have one lengthened.
 const LONGEST: Duration = Duration::from_secs(60);
 /// After how long a request is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For so long a failure says something if nothing is sent after it.
+const MEMORY: Duration = Duration::from_secs(300);
 
 impl Exporter {
     /// Begins to send.
@@ -80,24 +84,39 @@ impl Exporter {
         figures: Arc<Figures>,
         notices: Arc<dyn Fn(Notice) + Send + Sync>,
     ) -> Result<Self, Problem> {
-        let (stop, stopped) = watch::channel(false);
+        Self::start_with(settings, source, (figures, notices), FIRST)
+    }
+
+    /// The same, with another first pause.
+    fn start_with(
+        settings: &Settings,
+        source: Arc<dyn Source>,
+        (figures, notices): (Arc<Figures>, Notices),
+        first: Duration,
+    ) -> Result<Self, Problem> {
+        let (stop, stopped) = watch::channel(None);
         let started = nanos(settings.started);
         let sender = Sender::new(&settings.resource, settings.version, started);
         let sender = Arc::new(sender);
-        let way = |signal: Signal, path: &str| {
+        // Metrics that are sent seldom fail seldom.
+        let rare = settings.metrics.unwrap_or_default().saturating_mul(2);
+        let health = [MEMORY, rare.max(MEMORY)].map(|memory| Arc::new(Health::new(memory)));
+        let [of_traces, of_metrics] = &health;
+        let way = |signal: Signal, health: &Arc<Health>, path: &str| {
             Ok(Way {
                 signal,
+                health: Arc::clone(health),
                 web: Web::new(settings, path)?,
                 sender: Arc::clone(&sender),
                 source: Arc::clone(&source),
                 figures: Arc::clone(&figures),
                 notices: Arc::clone(&notices),
                 stop: stopped.clone(),
-                first: FIRST,
+                first,
             })
         };
-        let traces = way(Signal::Traces, "/v1/traces")?;
-        let metrics = way(Signal::Metrics, "/v1/metrics")?;
+        let traces = way(Signal::Traces, of_traces, "/v1/traces")?;
+        let metrics = way(Signal::Metrics, of_metrics, "/v1/metrics")?;
         let system = |error: io::Error| Problem::new(format!("no thread: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -120,15 +139,27 @@ impl Exporter {
         let thread = thread.spawn(work).map_err(system)?;
         Ok(Self {
             stop,
+            health,
             thread: Some(thread),
         })
+    }
+
+    /// For how long nothing of a signal gets through. A failure that nothing was sent after is
+    /// forgotten after a while.
+    pub fn failing(&self, signal: Signal) -> Option<Duration> {
+        let [traces, metrics] = &self.health;
+        let health = match signal {
+            Signal::Traces => traces,
+            Signal::Metrics => metrics,
+        };
+        health.failing(Instant::now())
     }
 }
 
 impl Drop for Exporter {
     fn drop(&mut self) {
         // Who does not listen any more has ended.
-        let _ended = self.stop.send(true);
+        let _ended = self.stop.send(Some(Due::now() + LAST));
         if let Some(thread) = self.thread.take() {
             // A panic on it has been told by the hook.
             drop(thread.join());
@@ -136,15 +167,20 @@ impl Drop for Exporter {
     }
 }
 
+/// Who is told.
+type Notices = Arc<dyn Fn(Notice) + Send + Sync>;
+
 /// One signal on its way.
 struct Way {
     signal: Signal,
+    health: Arc<Health>,
     web: Web,
     sender: Arc<Sender>,
     source: Arc<dyn Source>,
     figures: Arc<Figures>,
-    notices: Arc<dyn Fn(Notice) + Send + Sync>,
-    stop: watch::Receiver<bool>,
+    notices: Notices,
+    /// When all ends, once that is known.
+    stop: watch::Receiver<Option<Due>>,
     /// The first pause before a request is made again.
     first: Duration,
 }
@@ -172,14 +208,14 @@ impl Way {
 
     /// Sends what waits now.
     async fn send_all_spans(&mut self) {
-        loop {
+        while !self.is_over() {
             let spans = self.source.spans(BATCH);
             if spans.is_empty() {
                 return;
             }
             let body = self.sender.traces(&spans);
             let is_taken = self.deliver(body, spans.len()).await;
-            if !is_taken && self.is_stopped() {
+            if !is_taken && self.stop.borrow().is_some() {
                 return;
             }
         }
@@ -200,13 +236,14 @@ impl Way {
         let _taken = self.deliver(body, values).await;
     }
 
-    fn is_stopped(&self) -> bool {
-        *self.stop.borrow()
+    /// Whether the time that the end has is over.
+    fn is_over(&self) -> bool {
+        self.stop.borrow().is_some_and(|due| due <= Due::now())
     }
 
     /// Waits; whether to go on then.
     async fn rest(&mut self, time: Duration) -> bool {
-        let stopped = self.stop.wait_for(|is_stopped| *is_stopped);
+        let stopped = self.stop.wait_for(|due| due.is_some());
         tokio::time::timeout(time, stopped).await.is_err()
     }
 
@@ -228,7 +265,7 @@ impl Way {
                 Outcome::Later(wait, why) => (wait, why),
             };
             self.failed(why);
-            let wait = wait.unwrap_or_else(|| spread(pause)).min(LONGEST);
+            let wait = wait.unwrap_or_default().max(spread(pause)).min(LONGEST);
             pause = pause.saturating_mul(2).min(LONGEST);
             if begun.elapsed().saturating_add(wait) > PATIENCE || !self.rest(wait).await {
                 break;
@@ -238,13 +275,13 @@ impl Way {
         false
     }
 
-    /// The end of the server does not wait for long.
+    /// All requests of the end together have [`LAST`].
     async fn attempt_in_time(&self, body: Bytes) -> Outcome {
         let mut stop = self.stop.clone();
         let late = async {
-            // Who stops it may be gone: the same.
-            let _gone = stop.wait_for(|is_stopped| *is_stopped).await.is_err();
-            tokio::time::sleep(LAST).await;
+            // Who stops it may be gone: the same, at once.
+            let due = stop.wait_for(|due| due.is_some()).await.map(|due| *due);
+            tokio::time::sleep_until(due.ok().flatten().unwrap_or_else(Due::now)).await;
         };
         tokio::select! {
             outcome = self.attempt(body) => outcome,
@@ -273,14 +310,18 @@ impl Way {
         let rejected = rejected.min(items);
         figure.send(items.saturating_sub(rejected));
         figure.drop(rejected);
-        if figure.recover() {
+        if items > 0 && rejected == items {
+            return self.failed("all of it was rejected".into());
+        }
+        if self.health.recover() {
             let signal = self.signal;
             (self.notices)(Notice::Recovered { signal });
         }
     }
 
     fn failed(&self, why: String) {
-        if self.figures.of(self.signal).fail() {
+        self.figures.of(self.signal).fail();
+        if self.health.fail(Instant::now()) {
             let signal = self.signal;
             (self.notices)(Notice::Failed { signal, why });
         }

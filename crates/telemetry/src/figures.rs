@@ -1,7 +1,7 @@
 //! What was sent, and what was not.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What is sent.
@@ -39,8 +39,6 @@ pub struct Figure {
     sent: AtomicU64,
     dropped: AtomicU64,
     failures: AtomicU64,
-    /// Since when nothing gets through.
-    failing: Mutex<Option<Instant>>,
 }
 
 impl Figures {
@@ -50,12 +48,6 @@ impl Figures {
             Signal::Traces => &self.traces,
             Signal::Metrics => &self.metrics,
         }
-    }
-
-    /// For how long nothing of one of them has got through.
-    pub fn failing(&self) -> Option<Duration> {
-        let times = Signal::ALL.map(|signal| self.of(signal).failing());
-        times.into_iter().flatten().max()
     }
 }
 
@@ -75,12 +67,6 @@ impl Figure {
         self.failures.load(Relaxed)
     }
 
-    /// For how long nothing has got through.
-    pub fn failing(&self) -> Option<Duration> {
-        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.map(|since| since.elapsed())
-    }
-
     /// There was no room for so many.
     pub fn drop(&self, count: u64) {
         self.dropped.fetch_add(count, Relaxed);
@@ -90,18 +76,74 @@ impl Figure {
         self.sent.fetch_add(count, Relaxed);
     }
 
-    /// A request failed; whether the one before did not.
-    pub(crate) fn fail(&self) -> bool {
+    pub(crate) fn fail(&self) {
         self.failures.fetch_add(1, Relaxed);
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = failing.is_none();
-        failing.get_or_insert_with(Instant::now);
-        is_first
+    }
+}
+
+/// Whether requests of one signal get through. It is one exporter's: what follows on it begins anew.
+#[derive(Debug)]
+pub(crate) struct Health {
+    /// For so long a failure that no other request followed on says anything.
+    memory: Duration,
+    failing: Mutex<Option<Failing>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    first: Instant,
+    last: Instant,
+}
+
+impl Health {
+    pub(crate) fn new(memory: Duration) -> Self {
+        Self {
+            memory,
+            failing: Mutex::default(),
+        }
     }
 
-    /// A request was taken, or nothing is asked any more; whether the one before was not.
+    /// From the first failure to the last one, if all between failed and the last is not long ago.
+    pub(crate) fn failing(&self, now: Instant) -> Option<Duration> {
+        let failing = (*self.lock())?;
+        let is_known = now.saturating_duration_since(failing.last) <= self.memory;
+        is_known.then(|| failing.last.saturating_duration_since(failing.first))
+    }
+
+    /// A request failed; whether it is the first.
+    pub(crate) fn fail(&self, now: Instant) -> bool {
+        let mut failing = self.lock();
+        let first = failing.map_or(now, |failing| failing.first);
+        failing.replace(Failing { first, last: now }).is_none()
+    }
+
+    /// A request was taken; whether the one before was not.
     pub(crate) fn recover(&self) -> bool {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.take().is_some()
+        self.lock().take().is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_is_no_trouble_and_is_forgotten() {
+        let minute = Duration::from_secs(60);
+        let health = Health::new(minute * 5);
+        let begun = Instant::now();
+        assert!(health.failing(begun).is_none());
+        assert!(health.fail(begun));
+        // Nothing was sent since: nothing is known.
+        assert_eq!(health.failing(begun + minute * 4), Some(Duration::ZERO));
+        assert_eq!(health.failing(begun + minute * 6), None);
+        assert!(!health.fail(begun + minute));
+        assert_eq!(health.failing(begun + minute * 2), Some(minute));
+        assert!(health.recover() && !health.recover());
+        assert_eq!(health.failing(begun + minute * 2), None);
     }
 }

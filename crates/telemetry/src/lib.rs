@@ -18,7 +18,7 @@
 //! | [`metric`] | [`Metric`]: numbers as they are now |
 //! | [`settings`] | [`Settings`]: where to, and as whom |
 //! | [`exporter`] | [`Exporter`]: the thread that sends, and tries again |
-//! | [`figures`] | [`Figures`]: what was sent, and what was not |
+//! | [`figures`] | [`Figures`]: what was sent, and what was not; whether it gets through |
 //! | `encode` | requests as JSON |
 //! | `web` | the way to the collector |
 

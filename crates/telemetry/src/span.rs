@@ -14,6 +14,8 @@ pub struct Span {
     pub id: SpanId,
     /// The one that it belongs to.
     pub parent: Option<SpanId>,
+    /// Whether that one is another program's.
+    pub is_remote: bool,
     /// `tracestate`, as it came; empty without.
     pub state: Box<str>,
     /// What was done, in few words that many spans share.
@@ -28,6 +30,8 @@ pub struct Span {
     pub attributes: Vec<(&'static str, Value)>,
     /// What happened meanwhile, in order.
     pub events: Vec<Event>,
+    /// How many more happened than are told.
+    pub dropped_events: u32,
     /// Why it failed, if it did.
     pub error: Option<&'static str>,
 }

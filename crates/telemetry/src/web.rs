@@ -84,28 +84,30 @@ impl Web {
 
     /// Sends JSON. The error says what failed, without anything that was sent.
     pub(crate) async fn post(&self, json: Bytes) -> Result<Reply, String> {
-        let answer = tokio::time::timeout(self.timeout, self.ask(json)).await;
-        answer.unwrap_or_else(|_| Err("no answer in time".into()))
-    }
-
-    async fn ask(&self, json: Bytes) -> Result<Reply, String> {
         let mut request = Request::new(Full::new(json));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
-        let response = self.client.request(request).await;
+        let response = tokio::time::timeout(self.timeout, self.client.request(request)).await;
         let (head, body) = response
+            .map_err(|_| "no answer in time")?
             .map_err(|error| said("no answer", &error))?
             .into_parts();
-        let body = Limited::new(body, LONGEST).collect().await;
-        let body = body.map_err(|error| said("the answer broke off or is too long", &*error))?;
+        // The status is the answer. What cannot be read behind it changes nothing: to send again what
+        // was taken would be to have it twice.
+        let rest = Limited::new(body, LONGEST).collect();
+        let rest = tokio::time::timeout(self.timeout.min(PATIENCE), rest).await;
+        let body = match rest {
+            Ok(Ok(body)) => body.to_bytes().into(),
+            Ok(Err(_)) | Err(_) => Vec::new(),
+        };
         let wait = head.headers.get(RETRY_AFTER);
         // The other form is a date, which needs clocks that agree.
         let seconds = wait.and_then(|it| it.to_str().ok()?.trim().parse().ok());
         Ok(Reply {
             status: head.status,
             retry_after: seconds.map(Duration::from_secs),
-            body: body.to_bytes().into(),
+            body,
         })
     }
 }
@@ -199,6 +201,8 @@ fn said(what: &str, error: &dyn std::error::Error) -> String {
 }
 
 const IDLE: Duration = Duration::from_secs(90);
+/// How long the words behind an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Longest answer, in bytes.
 const LONGEST: usize = 64 * 1024;
 

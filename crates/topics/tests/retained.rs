@@ -403,6 +403,7 @@ fn message(topic: &str, payload: &[u8], expires: Option<u64>) -> Arc<Message> {
         publisher: None,
         expires: expires.map(Time::from_millis),
         durability: Durability::Disk,
+        followed: types::Followed::No,
     };
     Arc::new(Message::new(Arc::from(topic), parts))
 }

@@ -43,7 +43,7 @@ pub use ids::{
     Ticket, WorkerId,
 };
 pub use limits::Limits;
-pub use message::{Message, MessageParts};
+pub use message::{Followed, Message, MessageParts};
 pub use options::{RetainHandling, SubscriptionOptions};
 pub use peer::Peer;
 pub use qos::QoS;

@@ -21,7 +21,35 @@ pub struct Message {
     publisher: Option<SessionRef>,
     expires: Option<Time>,
     durability: Durability,
+    followed: Followed,
     reference: OnceLock<MessageRef>,
+}
+
+/// Whether a message is followed on its way (distributed tracing), and what that did to its properties.
+///
+/// It is decided once, where the message comes in, and goes wherever the message goes: nobody has to
+/// look for it in the properties, and no client can say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Followed {
+    /// Nobody follows it.
+    #[default]
+    No,
+    /// It is followed, and its publisher's context gave way to ours.
+    Renewed,
+    /// It is followed, and our context was put behind its properties: the last [`Followed::ADDED`]
+    /// bytes of them. Who has no room for these gets the message without.
+    Added,
+}
+
+impl Followed {
+    /// Bytes of a context that was added: the user property `traceparent`.
+    pub const ADDED: usize = 71;
+
+    /// Whether anybody follows it.
+    #[inline]
+    pub fn is_on(self) -> bool {
+        self != Self::No
+    }
 }
 
 /// What a [`Message`] is made of.
@@ -41,6 +69,23 @@ pub struct MessageParts<'a> {
     pub expires: Option<Time>,
     /// What its acknowledgement promises.
     pub durability: Durability,
+    /// Whether somebody follows it.
+    pub followed: Followed,
+}
+
+impl MessageParts<'_> {
+    /// The same without what the server added to follow it; `None` if it added nothing.
+    pub fn bare(self) -> Option<Self> {
+        if self.followed != Followed::Added {
+            return None;
+        }
+        let length = self.properties.len().checked_sub(Followed::ADDED)?;
+        Some(Self {
+            properties: self.properties.get(..length)?,
+            followed: Followed::No,
+            ..self
+        })
+    }
 }
 
 impl Message {
@@ -57,6 +102,7 @@ impl Message {
             publisher: parts.publisher,
             expires: parts.expires,
             durability: parts.durability,
+            followed: parts.followed,
             reference: OnceLock::new(),
         }
     }
@@ -72,6 +118,7 @@ impl Message {
             publisher: self.publisher,
             expires: self.expires,
             durability: self.durability,
+            followed: self.followed,
         }
     }
 
@@ -118,6 +165,11 @@ impl Message {
     /// What the acknowledgement of the message promises.
     pub fn durability(&self) -> Durability {
         self.durability
+    }
+
+    /// Whether somebody follows the message.
+    pub fn followed(&self) -> Followed {
+        self.followed
     }
 
     /// What the store calls the message, once it has it.
@@ -167,6 +219,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_added_to_a_message_can_be_left_out() {
+        let added = [&[1_u8, 1][..], &[0x26; Followed::ADDED]].concat();
+        let parts = MessageParts {
+            properties: &added,
+            payload: b"xy",
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            publisher: None,
+            expires: None,
+            durability: Durability::Memory,
+            followed: Followed::Added,
+        };
+        let message = Message::new(Arc::from("t"), parts);
+        let bare = message.anew().parts().bare().unwrap();
+        assert_eq!((bare.properties, bare.payload), (&[1, 1][..], &b"xy"[..]));
+        assert!(bare.bare().is_none() && message.followed().is_on());
+        let renewed = MessageParts {
+            followed: Followed::Renewed,
+            ..parts
+        };
+        assert!(renewed.bare().is_none());
+    }
+
+    #[test]
     fn expiry_counts_down_and_rounds_up() {
         let start = Time::from_millis(5);
         let message = Message::new(
@@ -179,6 +255,7 @@ mod tests {
                 publisher: None,
                 expires: Some(start + Duration::from_secs(10)),
                 durability: Durability::Memory,
+                followed: crate::Followed::No,
             },
         );
         assert_eq!(message.remaining_expiry(start), Some(10));

@@ -144,6 +144,7 @@ mod tests {
         Step {
             worker: WorkerId(0),
             client: None,
+            session: None,
             peer: None,
             topic: Some(topic),
             message: Some(MessageParts {
@@ -154,6 +155,7 @@ mod tests {
                 publisher: None,
                 expires: None,
                 durability: Durability::Memory,
+                followed: types::Followed::No,
             }),
             properties: &[],
             weight: 2,

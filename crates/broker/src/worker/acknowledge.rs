@@ -26,7 +26,7 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
-        if self.watch.is_every {
+        if self.watch.tells_acknowledged(self.id) {
             self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubAck);
         }
         if let Some(client) = self.clients.at_mut(key)
@@ -43,7 +43,7 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
-        if self.watch.is_every {
+        if self.watch.tells_acknowledged(self.id) {
             self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubRec);
         }
         self.take_pubrec(key, id, ack.packet_id, ack.reason.is_error(), now);
@@ -120,7 +120,7 @@ impl Worker {
         let Some(key) = self.session_of(id) else {
             return Flow::Gone;
         };
-        if self.watch.is_every {
+        if self.watch.tells_acknowledged(self.id) {
             self.tell_acknowledged(key, ack.packet_id, Acknowledgement::PubComp);
         }
         if let Some(client) = self.clients.at_mut(key)

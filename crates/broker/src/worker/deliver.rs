@@ -176,7 +176,7 @@ impl Worker {
         conn.touch(conn_id, &mut self.touched);
         if let Err(why) = written {
             self.give_up_copy(key, copy.packet_id, why.reason(), fanout);
-        } else if self.watch.is_every {
+        } else if self.watch.tells(fanout.parts.followed) {
             self.tell_sent(key, copy, fanout);
         }
     }
@@ -209,7 +209,7 @@ impl Worker {
         reason: DropReason,
         fanout: &Fanout<'_>,
     ) {
-        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        let about = About::of(fanout.route.topic(), &fanout.parts);
         self.give_up(key, packet_id, reason, about, fanout.parts.payload.len());
     }
 
@@ -220,9 +220,7 @@ impl Worker {
         reason: DropReason,
         outbound: &Outbound,
     ) {
-        let message = outbound.body.message();
-        let properties = message.map_or(&[][..], |message| message.properties());
-        let about = About::of(message.map(|message| message.topic()), properties);
+        let about = About::outbound(outbound);
         self.give_up(key, packet_id, reason, about, outbound.body.size());
     }
 
@@ -263,7 +261,7 @@ impl Worker {
 
     /// Puts a message into a session's queue; what has to go for it is counted.
     pub(super) fn enqueue(&mut self, key: SessionKey, mut outbound: Outbound) {
-        if self.watch.is_every {
+        if self.watch.tells_outbound(&outbound) {
             self.tell_queued(key, &outbound);
         }
         if outbound.number.is_some() && !self.has_memory_for(outbound.body.size()) {
@@ -283,7 +281,7 @@ impl Worker {
             watch.lost(
                 shared,
                 id,
-                Lost::of(&lost, DropReason::QueueFull, name, peer),
+                Lost::of(&lost, DropReason::QueueFull, (key, name), peer),
             );
             owing.lost.extend(session.zip(lost.number));
         });
@@ -418,7 +416,7 @@ impl Worker {
                     false => DropReason::TooOld,
                 };
                 let peer = conn.and_then(|conn| Some(conns.at(conn)?.info.peer));
-                watch.lost(shared, id, Lost::of(&late, reason, name, peer));
+                watch.lost(shared, id, Lost::of(&late, reason, (key, name), peer));
                 owing.lost.extend(session.zip(late.number));
             })
     }
@@ -483,7 +481,7 @@ impl Worker {
         }
         if let Err(why) = self.write_outbound(conn, packet_id, outbound, false, now) {
             self.give_up_outbound(key, packet_id, why.reason(), outbound);
-        } else if self.watch.is_every {
+        } else if self.watch.tells_outbound(outbound) {
             self.tell_outbound_sent(key, packet_id, outbound, false);
         }
     }
@@ -505,7 +503,7 @@ impl Worker {
         } else {
             match self.write_outbound(conn, Some(packet_id), outbound, true, now) {
                 Ok(()) => {
-                    if self.watch.is_every {
+                    if self.watch.tells_outbound(outbound) {
                         self.tell_outbound_sent(key, Some(packet_id), outbound, true);
                     }
                     return;

@@ -14,7 +14,7 @@ use types::{
 };
 
 use super::Worker;
-use super::publish::{Way, Whom, reason_of};
+use super::publish::{Way, Whom, reason_of, with_mark};
 use super::subscribe::Place;
 use crate::conn::Conn;
 use crate::errand::{Done, Errand, NotDone, Publication, Reply, Task};
@@ -79,6 +79,7 @@ impl Worker {
             publisher: None,
             expires: expiry.map(|expiry| now + expiry),
             durability: way.durability,
+            followed: types::Followed::No,
         };
         let whom = Whom {
             receipt,
@@ -88,10 +89,7 @@ impl Worker {
             true => self.tell_own_arrival(None, way.route.topic(), parts),
             false => None,
         };
-        let parts = MessageParts {
-            properties: marked.as_deref().unwrap_or(parts.properties),
-            ..parts
-        };
+        let parts = with_mark(parts, marked.as_ref());
         let taken = self
             .refusal(&way, (qos, retain), receipt)
             .and_then(|()| self.go_beyond(|it| it.publish_parts(&way.route, parts, whom, now)));

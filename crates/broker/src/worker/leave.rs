@@ -15,7 +15,7 @@ use types::{
 
 use super::Worker;
 use super::receive::Flow;
-use super::watch::Lost;
+use super::watch::{About, Lost};
 use crate::conn::{Claims, Conn, Open, Phase, Will};
 use crate::event::{CloseReason, DropReason, Event};
 use crate::metrics::{Counter, Gauge};
@@ -339,6 +339,7 @@ impl Worker {
             }),
             expires: expiry.map(|expiry| now + expiry),
             durability: will.durability,
+            followed: types::Followed::No,
         };
         self.publish_message(topic, parts, now);
     }
@@ -371,9 +372,9 @@ impl Worker {
             let lost = Lost {
                 reason: DropReason::SessionEnded,
                 client: Some(&client.id),
+                session: Some(key),
                 peer: None,
-                topic: None,
-                properties: &[],
+                about: About::topic(None),
                 qos: None,
                 messages: count,
                 size: client.session.queued_bytes(),

@@ -10,18 +10,20 @@ use protocol::Violation;
 use store::Room;
 use topics::Route;
 use types::{
-    Action, Body, ConnId, Durability, Message, MessageParts, PacketId, QoS, ReasonCode, SessionKey,
-    SessionRef, Time, TopicName, WorkerId,
+    Action, Body, ConnId, Durability, Followed, Message, MessageParts, PacketId, QoS, ReasonCode,
+    SessionKey, SessionRef, Time, TopicName, WorkerId,
 };
 
 use super::Worker;
 use super::receive::Flow;
+use super::watch::About;
 use super::write::{Content, HeadCache, SHARE_FROM};
 use crate::conn::{Conn, LastTopic};
 use crate::event::DropReason;
 use crate::mail::{Mail, Receipt, Skip};
 use crate::memory::DELIVERY_BYTES;
 use crate::metrics::Counter;
+use crate::probe::Mark;
 use crate::retained::{Kept, Publisher};
 use crate::shared::Mailbox;
 
@@ -251,10 +253,12 @@ impl Worker {
                 receipt.begun = self.begun(session, publish.packet_id, way.durability);
             }
         }
-        if self.watch.is_on
-            && let Some(arrival) = self.watch.arrival()
-        {
-            self.tell_received(session, way.route.topic(), publish, arrival);
+        if self.watch.is_on {
+            let properties = publish.properties.forward_bytes.map_or(0, <[u8]>::len);
+            let arrival = self.watch.arrival(properties, way.allowed);
+            // What a message before left behind, if it broke off, is not this one's.
+            self.watch.marked =
+                arrival.and_then(|it| self.tell_received(session, way.route.topic(), publish, it));
         }
         let refused = skip.clone();
         let whom = Whom { receipt, skip };
@@ -399,13 +403,13 @@ impl Worker {
                 &properties
             }
         };
-        let marked = match self.watch.is_every {
+        let marked = match self.watch.tells_marked() {
             true => self.tell_authorized(way.session, way.route.topic()),
             false => None,
         };
         let expiry = publish.properties.message_expiry;
         let parts = MessageParts {
-            properties: marked.as_deref().unwrap_or(forward),
+            properties: marked.as_ref().map_or(forward, |mark| &mark.properties),
             payload: publish.payload,
             qos: publish.qos,
             retain: publish.retain,
@@ -415,6 +419,7 @@ impl Worker {
             }),
             expires: expiry.map(|seconds| now + Duration::from_secs(u64::from(seconds))),
             durability: way.durability,
+            followed: marked.as_ref().map_or(Followed::No, |mark| mark.followed),
         };
         self.publish_parts(&way.route, parts, whom, now)
     }
@@ -515,7 +520,7 @@ impl Worker {
     /// Delivers here, and by mail to the other workers. Whether there was any recipient.
     fn deliver_route(&mut self, fanout: &mut Fanout<'_>) -> bool {
         let route = fanout.route;
-        if self.watch.is_every {
+        if self.watch.tells(fanout.parts.followed) {
             self.tell_routed(fanout);
         }
         if route.is_empty() {
@@ -579,13 +584,8 @@ impl Worker {
         // It may have expired on the way here (MQTT-3.3.2-5).
         if message.is_expired(now) {
             let (qos, size) = (message.qos(), message.payload().len());
-            self.lost(
-                DropReason::Expired,
-                None,
-                Some(route.topic()),
-                Some(qos),
-                size,
-            );
+            let about = About::of(route.topic(), &message.parts());
+            self.lost_of(DropReason::Expired, None, about, Some(qos), size);
         } else {
             for recipient in route.recipients(self.id) {
                 self.deliver_to(recipient, &mut fanout);
@@ -670,7 +670,7 @@ impl Worker {
             let session = Some(way.session);
             self.lost(refused.drop, session, Some(topic), Some(publish.qos), size);
         }
-        if self.watch.is_every {
+        if self.watch.tells_marked() {
             self.tell_answered(way.session, way.route.topic(), reason_of(&taken));
         }
         let Some(packet_id) = publish.packet_id else {
@@ -725,10 +725,7 @@ impl Worker {
             true => self.tell_own_arrival(session, route.topic(), parts),
             false => None,
         };
-        let parts = MessageParts {
-            properties: marked.as_deref().unwrap_or(parts.properties),
-            ..parts
-        };
+        let parts = with_mark(parts, marked.as_ref());
         let taken = self.publish_parts(&route, parts, Whom::default(), now);
         let reason = reason_of(&taken);
         if let Err(refused) = taken {
@@ -738,6 +735,18 @@ impl Worker {
         if marked.is_some() {
             self.tell_done(session, route.topic(), marked, reason);
         }
+    }
+}
+
+/// A message with what it goes on with, if it is followed.
+pub(super) fn with_mark<'a>(parts: MessageParts<'a>, mark: Option<&'a Mark>) -> MessageParts<'a> {
+    match mark {
+        Some(mark) => MessageParts {
+            properties: &mark.properties,
+            followed: mark.followed,
+            ..parts
+        },
+        None => parts,
     }
 }
 

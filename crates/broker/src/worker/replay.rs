@@ -13,6 +13,7 @@ use types::{Body, Limits, MessageRef, SessionKey, SubscriptionFilter, Time, Topi
 
 use super::Worker;
 use super::deliver::PUMP_UP_TO;
+use super::watch::About;
 use crate::client::{Client, Replay};
 use crate::conn::Conn;
 use crate::event::DropReason;
@@ -170,7 +171,8 @@ impl Worker {
             if !self.stands(&kept, message.topic()) {
                 let size = message.payload().len();
                 let (reason, qos) = (DropReason::NotAuthorized, Some(message.qos()));
-                self.lost(reason, Some(key), Some(message.topic()), qos, size);
+                let about = About::of(message.topic(), &message.parts());
+                self.lost_of(reason, Some(key), about, qos, size);
                 continue;
             }
             let outbound = Outbound {

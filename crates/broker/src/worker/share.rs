@@ -206,7 +206,7 @@ impl Worker {
         why: DropReason,
     ) {
         let (topic, size) = (message.topic(), message.payload().len());
-        let about = About::of(Some(topic), message.properties());
+        let about = About::of(topic, &message.parts());
         self.lost_of(why, None, about, Some(message.qos()), size);
         if origin.passed {
             self.record_arrived(message.reference(), group);

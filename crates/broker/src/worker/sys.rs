@@ -264,6 +264,7 @@ impl Worker {
             publisher: None,
             expires: None,
             durability: Durability::Memory,
+            followed: types::Followed::No,
         };
         self.publish_message(topic, parts, self.last_turn);
     }

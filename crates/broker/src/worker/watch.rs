@@ -1,17 +1,20 @@
 //! What is told of messages: steps to who watches, losses to who keeps them.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::Publish;
 use protocol::Outbound;
-use types::{ClientId, MessageParts, PacketId, Peer, QoS, ReasonCode, SessionKey, Time, WorkerId};
+use types::{
+    ClientId, Followed, MessageParts, PacketId, Peer, QoS, ReasonCode, SessionKey, Time, WorkerId,
+};
 
 use super::Worker;
 use super::publish::Fanout;
 use super::write::Copy;
 use crate::event::{DropReason, Dropped};
-use crate::probe::{Acknowledgement, Step, Watchers, What};
+use crate::probe::{Acknowledgement, Asked, Mark, Step, Watchers, What};
 use crate::shared::Shared;
 
 /// Messages of which each is told as a sample, in each [`WINDOW`].
@@ -32,13 +35,40 @@ const LOSSES: u32 = 16;
 pub(super) struct Watch {
     /// Somebody does.
     pub(super) is_on: bool,
-    /// Somebody follows each message, and is told of each of its steps.
-    pub(super) is_every: bool,
+    /// Somebody is told of steps: of all, or of those of messages that are followed.
+    pub(super) is_stepwise: bool,
+    /// Of all.
+    is_every: bool,
     watchers: Watchers,
     /// What the message at hand goes on with, if it is followed.
-    pub(super) marked: Option<Arc<[u8]>>,
+    pub(super) marked: Option<Mark>,
+    turns: Turns,
     samples: Samples,
     losses: Losses,
+}
+
+/// Whose turn it is to be asked whether it is to be followed.
+#[derive(Debug, Default)]
+struct Turns {
+    /// How many messages come until one is chosen; `None`: none is.
+    left: Option<NonZeroU32>,
+    /// From so many bytes of properties on a message may bring a context that counts.
+    brought_from: Option<usize>,
+}
+
+impl Turns {
+    /// Why it is asked of this message, if it is.
+    #[inline]
+    fn next(&mut self, properties: usize, allowed: bool) -> Option<Asked> {
+        if let Some(left) = self.left {
+            self.left = NonZeroU32::new(left.get().wrapping_sub(1));
+            if self.left.is_none() {
+                return Some(Asked::Chosen);
+            }
+        }
+        let may_bring = allowed && self.brought_from.is_some_and(|from| properties >= from);
+        may_bring.then_some(Asked::Brought)
+    }
 }
 
 /// How many samples are taken.
@@ -96,6 +126,8 @@ impl Samples {
 pub(super) struct Arrival {
     /// How many it stands for, if it is a sample.
     sampled: Option<u32>,
+    /// Why it is asked whether it is to be followed, if it is.
+    asked: Option<Asked>,
 }
 
 /// How many losses of this turn were told.
@@ -139,10 +171,9 @@ pub(super) struct Lost<'a> {
     pub(super) reason: DropReason,
     /// Who should have had it, or, if that is nobody in particular, who sent it.
     pub(super) client: Option<&'a ClientId>,
+    pub(super) session: Option<SessionKey>,
     pub(super) peer: Option<Peer>,
-    pub(super) topic: Option<&'a Arc<str>>,
-    /// Its properties, if they are at hand.
-    pub(super) properties: &'a [u8],
+    pub(super) about: About<'a>,
     pub(super) qos: Option<QoS>,
     /// How many they are.
     pub(super) messages: u64,
@@ -155,15 +186,15 @@ impl<'a> Lost<'a> {
     pub(super) fn of(
         outbound: &'a Outbound,
         reason: DropReason,
-        client: &'a ClientId,
+        (key, client): (SessionKey, &'a ClientId),
         peer: Option<Peer>,
     ) -> Self {
         Self {
             reason,
             client: Some(client),
+            session: Some(key),
             peer,
-            topic: outbound.body.message().map(|message| message.topic()),
-            properties: properties(outbound),
+            about: About::outbound(outbound),
             qos: Some(outbound.qos),
             messages: 1,
             size: outbound.body.size(),
@@ -177,24 +208,56 @@ pub(super) struct About<'a> {
     topic: Option<&'a Arc<str>>,
     message: Option<MessageParts<'a>>,
     properties: &'a [u8],
+    followed: Followed,
 }
 
 impl<'a> About<'a> {
-    /// Its topic and its properties.
-    pub(super) fn of(topic: Option<&'a Arc<str>>, properties: &'a [u8]) -> Self {
+    /// Only its topic.
+    pub(super) fn topic(topic: Option<&'a Arc<str>>) -> Self {
         Self {
             topic,
             message: None,
-            properties,
+            properties: &[],
+            followed: Followed::No,
+        }
+    }
+
+    /// Its topic and its properties.
+    pub(super) fn of(topic: &'a Arc<str>, parts: &MessageParts<'a>) -> Self {
+        Self {
+            topic: Some(topic),
+            message: None,
+            properties: parts.properties,
+            followed: parts.followed,
         }
     }
 
     /// All of it.
     fn all(topic: &'a Arc<str>, message: MessageParts<'a>) -> Self {
         Self {
-            topic: Some(topic),
             message: Some(message),
-            properties: message.properties,
+            ..Self::of(topic, &message)
+        }
+    }
+
+    /// A message that is at hand for its publisher.
+    fn marked(topic: &'a Arc<str>, mark: Option<&'a Mark>) -> Self {
+        let about = Self::topic(Some(topic));
+        match mark {
+            Some(mark) => Self {
+                properties: &mark.properties,
+                followed: mark.followed,
+                ..about
+            },
+            None => about,
+        }
+    }
+
+    /// One that waits, as far as it is in memory.
+    pub(super) fn outbound(outbound: &'a Outbound) -> Self {
+        match outbound.body.message() {
+            Some(message) => Self::of(message.topic(), &message.parts()),
+            None => Self::topic(None),
         }
     }
 }
@@ -202,12 +265,44 @@ impl<'a> About<'a> {
 impl Watch {
     /// Whether it is told that a message comes in, while somebody watches. Asked once for each.
     #[inline]
-    pub(super) fn arrival(&mut self) -> Option<Arrival> {
+    pub(super) fn arrival(&mut self, properties: usize, allowed: bool) -> Option<Arrival> {
         let sampled = match &self.watchers.some {
             Some(_) => self.samples.weight(),
             None => None,
         };
-        (self.is_every || sampled.is_some()).then_some(Arrival { sampled })
+        let asked = self.turns.next(properties, allowed);
+        let is_told = self.is_every || sampled.is_some() || asked.is_some();
+        is_told.then_some(Arrival { sampled, asked })
+    }
+
+    /// Whether somebody is told of the steps of such a message.
+    #[inline]
+    pub(super) fn tells(&self, followed: Followed) -> bool {
+        self.is_stepwise && (self.is_every || followed.is_on())
+    }
+
+    /// The same of the message that is at hand for its publisher.
+    #[inline]
+    pub(super) fn tells_marked(&self) -> bool {
+        self.is_stepwise && (self.is_every || self.marked.is_some())
+    }
+
+    /// The same of one that waits.
+    #[inline]
+    pub(super) fn tells_outbound(&self, outbound: &Outbound) -> bool {
+        let is_followed = || {
+            let message = outbound.body.message();
+            message.is_some_and(|message| message.followed().is_on())
+        };
+        self.is_stepwise && (self.is_every || is_followed())
+    }
+
+    /// Whether somebody is told of acknowledgements.
+    #[inline]
+    pub(super) fn tells_acknowledged(&self, worker: WorkerId) -> bool {
+        let tracer = &self.watchers.traced;
+        let is_awaited = || tracer.as_ref().is_some_and(|it| it.awaits_any(worker));
+        self.is_stepwise && (self.is_every || is_awaited())
     }
 
     pub(super) fn end_turn(&mut self, now: Time) {
@@ -228,52 +323,56 @@ impl Watch {
                 worker,
                 reason: lost.reason,
                 client: lost.client,
-                topic: lost.topic.map(|topic| &**topic),
+                topic: lost.about.topic.map(|topic| &**topic),
                 qos: lost.qos,
                 size: lost.size,
                 count: u64::from(weight).saturating_mul(lost.messages),
             });
         }
-        self.watchers.step(&Step {
+        let step = Step {
             worker,
             client: lost.client,
+            session: lost.session,
             peer: lost.peer,
-            topic: lost.topic,
+            topic: lost.about.topic,
             message: None,
-            properties: lost.properties,
+            properties: lost.about.properties,
             weight: 1,
             what: What::Dropped(lost.reason),
-        });
+        };
+        self.watchers.step(&step, lost.about.followed.is_on());
     }
 }
 
 impl Watchers {
-    fn step(&self, step: &Step<'_>) {
+    fn step(&self, step: &Step<'_>, is_followed: bool) {
         if let Some(probe) = &self.every {
             probe.step(step);
         }
-        if let Some(tracer) = &self.traced {
+        if let Some(tracer) = self.traced.as_ref().filter(|_| is_followed) {
             tracer.step(step);
         }
     }
 }
 
-/// The properties of a message that waits, if it is in memory.
-fn properties(outbound: &Outbound) -> &[u8] {
-    let message = outbound.body.message();
-    message.map_or(&[], |message| message.properties())
-}
-
 impl Worker {
     /// Somebody watches, or nobody any more.
     pub(super) fn on_watch(&mut self, watchers: Watchers) {
-        self.watch.is_every = watchers.every.is_some() || watchers.traced.is_some();
-        self.watch.is_on = self.watch.is_every || watchers.some.is_some();
+        let tracer = watchers.traced.as_ref();
+        self.watch.turns = Turns {
+            left: tracer.and_then(|tracer| tracer.gap(self.id)),
+            brought_from: tracer
+                .filter(|tracer| tracer.honors_contexts())
+                .map(|_| Followed::ADDED),
+        };
+        self.watch.is_every = watchers.every.is_some();
+        self.watch.is_stepwise = self.watch.is_every || tracer.is_some();
+        self.watch.is_on = self.watch.is_stepwise || watchers.some.is_some();
         self.watch.watchers = watchers;
     }
 
     /// A client's message came in, and nothing has refused it yet. What it goes on with, if it is
-    /// followed, is at hand until it is answered.
+    /// followed, is to be at hand until it is answered.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_received(
@@ -282,7 +381,7 @@ impl Worker {
         topic: &Arc<str>,
         publish: &Publish<'_>,
         arrival: Arrival,
-    ) {
+    ) -> Option<Mark> {
         let parts = MessageParts {
             properties: publish.properties.forward_bytes.unwrap_or_default(),
             payload: publish.payload,
@@ -291,16 +390,16 @@ impl Worker {
             publisher: None,
             expires: None,
             durability: types::Durability::Memory,
+            followed: types::Followed::No,
         };
         let what = What::Received {
             packet_id: publish.packet_id,
             dup: publish.dup,
         };
-        self.watch.marked = self.tell_of_arrival(Some(session), topic, parts, what, arrival);
+        self.tell_of_arrival(Some(session), topic, parts, what, arrival)
     }
 
-    /// A message that no packet brought begins its way. The properties that it goes on with, if it is
-    /// followed.
+    /// A message that no packet brought begins its way. What it goes on with, if it is followed.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_own_arrival(
@@ -308,8 +407,8 @@ impl Worker {
         session: Option<SessionKey>,
         topic: &Arc<str>,
         message: MessageParts<'_>,
-    ) -> Option<Arc<[u8]>> {
-        let arrival = self.watch.arrival()?;
+    ) -> Option<Mark> {
+        let arrival = self.watch.arrival(message.properties.len(), true)?;
         let what = What::Received {
             packet_id: None,
             dup: false,
@@ -317,23 +416,24 @@ impl Worker {
         self.tell_of_arrival(session, topic, message, what, arrival)
     }
 
-    /// A message begins its way. The properties that it goes on with, if it is followed.
+    /// A message begins its way. What it goes on with, if it is followed.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell_of_arrival(
-        &self,
+    fn tell_of_arrival(
+        &mut self,
         session: Option<SessionKey>,
         topic: &Arc<str>,
         message: MessageParts<'_>,
         what: What,
         arrival: Arrival,
-    ) -> Option<Arc<[u8]>> {
+    ) -> Option<Mark> {
         let weight = arrival.sampled;
         let watchers = &self.watch.watchers;
         let client = session.and_then(|session| self.clients.at(session));
         let mut step = Step {
             worker: self.id,
             client: client.map(|client| &client.id),
+            session,
             peer: client
                 .and_then(|client| self.conns.at(client.conn?))
                 .map(|conn| conn.info.peer),
@@ -350,7 +450,13 @@ impl Worker {
         if let Some(probe) = &watchers.every {
             probe.step(&step);
         }
-        watchers.traced.as_ref()?.mark(&step)
+        let (tracer, asked) = (watchers.traced.as_ref()?, arrival.asked?);
+        let mark = tracer.mark(&step, asked);
+        if asked == Asked::Chosen {
+            let gap = tracer.gap(self.id);
+            self.watch.turns.left = gap;
+        }
+        mark
     }
 
     /// A message went a step that only who watches every one hears of. `session` is that of who
@@ -359,35 +465,28 @@ impl Worker {
     #[inline(never)]
     fn tell_step(&self, session: Option<SessionKey>, about: About<'_>, what: What) {
         let watchers = &self.watch.watchers;
-        if watchers.every.is_none() && watchers.traced.is_none() {
-            return;
-        }
         let client = session.and_then(|session| self.clients.at(session));
         let conn = client.and_then(|client| self.conns.at(client.conn?));
-        watchers.step(&Step {
+        let step = Step {
             worker: self.id,
             client: client.map(|client| &client.id),
+            session,
             peer: conn.map(|conn| conn.info.peer),
             topic: about.topic,
             message: about.message,
             properties: about.properties,
             weight: 1,
             what,
-        });
+        };
+        watchers.step(&step, about.followed.is_on());
     }
 
-    /// A client's message was found to be allowed. The properties that it goes on with, if it is
-    /// followed.
+    /// A client's message was found to be allowed. What it goes on with, if it is followed.
     #[cold]
     #[inline(never)]
-    pub(super) fn tell_authorized(
-        &self,
-        session: SessionKey,
-        topic: &Arc<str>,
-    ) -> Option<Arc<[u8]>> {
+    pub(super) fn tell_authorized(&self, session: SessionKey, topic: &Arc<str>) -> Option<Mark> {
         let marked = self.watch.marked.clone();
-        let properties = marked.as_deref().unwrap_or_default();
-        let about = About::of(Some(topic), properties);
+        let about = About::marked(topic, marked.as_ref());
         self.tell_step(Some(session), about, What::Authorized);
         marked
     }
@@ -401,7 +500,7 @@ impl Worker {
             groups: fanout.route.groups().len(),
         };
         let publisher = fanout.parts.publisher.map(|publisher| publisher.key);
-        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        let about = About::of(fanout.route.topic(), &fanout.parts);
         self.tell_step(publisher, about, what);
     }
 
@@ -415,7 +514,7 @@ impl Worker {
         reason: ReasonCode,
     ) {
         let marked = self.watch.marked.take();
-        let about = About::of(Some(topic), marked.as_deref().unwrap_or_default());
+        let about = About::marked(topic, marked.as_ref());
         self.tell_step(Some(session), about, What::Answered(reason));
     }
 
@@ -426,7 +525,7 @@ impl Worker {
         &self,
         session: Option<SessionKey>,
         topic: &Arc<str>,
-        marked: Option<Arc<[u8]>>,
+        marked: Option<Mark>,
         reason: ReasonCode,
     ) {
         let (Some(tracer), Some(marked)) = (&self.watch.watchers.traced, marked) else {
@@ -436,16 +535,18 @@ impl Worker {
         tracer.step(&Step {
             worker: self.id,
             client: client.map(|client| &client.id),
+            session,
             peer: None,
             topic: Some(topic),
             message: None,
-            properties: &marked,
+            properties: &marked.properties,
             weight: 1,
             what: What::Answered(reason),
         });
     }
 
-    /// A client acknowledges a message.
+    /// A client acknowledges a message. Who follows messages is told unless it is known that nobody
+    /// follows this one: not every session keeps what it waits for.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_acknowledged(
@@ -457,8 +558,13 @@ impl Worker {
         let client = self.clients.at(key);
         let message = client.and_then(|client| client.session.inflight_message(packet_id));
         let what = What::Acknowledged { packet_id, by };
-        let properties = message.map_or(&[][..], |message| message.properties());
-        let about = About::of(message.map(|message| message.topic()), properties);
+        let about = match message {
+            Some(message) => About::of(message.topic(), &message.parts()),
+            None => About {
+                followed: Followed::Renewed,
+                ..About::topic(None)
+            },
+        };
         self.tell_step(Some(key), about, what);
     }
 
@@ -500,8 +606,7 @@ impl Worker {
     #[cold]
     #[inline(never)]
     pub(super) fn tell_queued(&self, key: SessionKey, outbound: &Outbound) {
-        let topic = outbound.body.message().map(|message| message.topic());
-        let about = About::of(topic, properties(outbound));
+        let about = About::outbound(outbound);
         self.tell_step(Some(key), about, What::Queued { qos: outbound.qos });
     }
 
@@ -509,10 +614,7 @@ impl Worker {
     #[cold]
     #[inline(never)]
     pub(super) fn lost_outbound(&mut self, why: DropReason, key: SessionKey, outbound: &Outbound) {
-        let about = About::of(
-            outbound.body.message().map(|message| message.topic()),
-            properties(outbound),
-        );
+        let about = About::outbound(outbound);
         let size = outbound.body.size();
         self.lost_of(why, Some(key), about, Some(outbound.qos), size);
     }
@@ -527,7 +629,7 @@ impl Worker {
         qos: QoS,
         fanout: &Fanout<'_>,
     ) {
-        let about = About::of(Some(fanout.route.topic()), fanout.parts.properties);
+        let about = About::of(fanout.route.topic(), &fanout.parts);
         let size = fanout.parts.payload.len();
         self.lost_of(reason, Some(key), about, Some(qos), size);
     }
@@ -544,7 +646,7 @@ impl Worker {
         qos: Option<QoS>,
         size: usize,
     ) {
-        self.lost_of(reason, session, About::of(topic, &[]), qos, size);
+        self.lost_of(reason, session, About::topic(topic), qos, size);
     }
 
     /// The same of a message whose properties are at hand.
@@ -563,9 +665,9 @@ impl Worker {
         let lost = Lost {
             reason,
             client: client.map(|client| &client.id),
+            session,
             peer: conn.map(|conn| conn.info.peer),
-            topic: about.topic,
-            properties: about.properties,
+            about,
             qos,
             messages: 1,
             size,

@@ -100,6 +100,20 @@ pub(super) fn write_publish(
         open.link.aliases_out.forget(content.topic);
         encoded = head(cache, to, content, copy, AliasUse::None, now);
     }
+    if encoded.is_err()
+        && let Some(parts) = content.parts.bare()
+    {
+        // Nobody is to miss a message because it is followed.
+        let use_of_alias = match use_of_alias {
+            AliasUse::Introduce(_) => AliasUse::None,
+            known => known,
+        };
+        let bare = Content { parts, ..*content };
+        cache.key = None;
+        encoded = head(cache, to, &bare, copy, use_of_alias, now);
+        // The next one may have room.
+        cache.key = None;
+    }
     encoded?;
     let buffer = conn.output.buffer(pool);
     buffer.extend_from_slice(&cache.head);

@@ -62,6 +62,7 @@ fn message(topic: &str, payload: &[u8]) -> Message {
             publisher: None,
             expires: None,
             durability: Durability::Disk,
+            followed: types::Followed::No,
         },
     )
 }

@@ -222,6 +222,7 @@ impl Import {
             publisher: None,
             expires: fields.optional("expires")?.map(Time::from_millis),
             durability: fields.durability()?,
+            followed: types::Followed::No,
         };
         if !self.messages.insert(reference.0) {
             return Err(format!("message {:016x} a second time", reference.0));

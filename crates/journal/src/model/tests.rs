@@ -149,6 +149,7 @@ impl Fed {
             publisher: None,
             expires: None,
             durability: Durability::Disk,
+            followed: types::Followed::No,
         };
         let body = Message::new(Arc::from("t"), parts);
         let mut out = Vec::new();

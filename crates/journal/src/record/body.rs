@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use types::{Message, MessageParts, MessageRef, QoS};
+use types::{Followed, Message, MessageParts, MessageRef, QoS};
 
 use super::bytes::{Fault, Reader, bytes_len, put_bytes, put_u64, put_varint};
 use super::{BodyItem, StoreClock, durability_bits, durability_from_bits, flag, kind};
@@ -43,7 +43,8 @@ pub fn encode_body(reference: MessageRef, message: &Message, clock: StoreClock, 
         parts.qos.bits()
             | if parts.retain { flag::RETAIN } else { 0 }
             | if expires.is_some() { flag::THIRD } else { 0 }
-            | durability_bits(parts.durability) << 4,
+            | durability_bits(parts.durability) << 4
+            | followed_bits(parts.followed),
     );
     if let Some(expires) = expires {
         put_u64(out, expires);
@@ -93,11 +94,32 @@ pub fn decode_body(
         publisher: None,
         expires: body.expires.map(|millis| clock.time(millis)),
         durability: durability_from_bits((body.flags & flag::DURABILITY) >> 4).ok_or(Damaged)?,
+        followed: followed_from_bits(body.flags),
     };
     let topic = std::str::from_utf8(body.topic).map_err(|_| Damaged)?;
     let message = Message::new(Arc::from(topic), parts);
     message.reference_or(|| reference);
     Ok(message)
+}
+
+/// Bits 6 and 7; what an older version wrote is not followed.
+fn followed_bits(followed: Followed) -> u8 {
+    match followed {
+        Followed::No => 0,
+        Followed::Renewed => flag::FOLLOWED,
+        Followed::Added => flag::FOLLOWED | flag::CONTEXT_ADDED,
+    }
+}
+
+fn followed_from_bits(flags: u8) -> Followed {
+    match (
+        flags & flag::FOLLOWED != 0,
+        flags & flag::CONTEXT_ADDED != 0,
+    ) {
+        (false, _) => Followed::No,
+        (true, false) => Followed::Renewed,
+        (true, true) => Followed::Added,
+    }
 }
 
 /// What a replay must know of a message.

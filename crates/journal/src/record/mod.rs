@@ -417,6 +417,10 @@ mod flag {
     /// A body or a will expires; a delivery has a packet identifier.
     pub(super) const THIRD: u8 = 0x08;
     pub(super) const DURABILITY: u8 = 0x30;
+    /// Of a body: somebody follows the message.
+    pub(super) const FOLLOWED: u8 = 0x40;
+    /// Of a body that is followed: a context was put behind its properties.
+    pub(super) const CONTEXT_ADDED: u8 = 0x80;
     pub(super) const IDS: u8 = 0x10;
     pub(super) const GROUP: u8 = 0x20;
     /// Of a delivery in a queue: PUBREC has arrived.

@@ -478,6 +478,11 @@ impl Sample {
             publisher: None,
             expires: self.time,
             durability: self.durability,
+            followed: match self.bytes.len() % 3 {
+                0 => types::Followed::No,
+                1 => types::Followed::Renewed,
+                _ => types::Followed::Added,
+            },
         };
         let message = Message::new(Arc::from(self.client.as_str()), parts);
         message.reference_or(|| self.message);
@@ -599,6 +604,7 @@ proptest! {
         let parts = MessageParts {
             properties: &[], payload: &payload, qos: QoS::AtLeastOnce, retain: false,
             publisher: None, expires: None, durability: Durability::Disk,
+            followed: types::Followed::No,
         };
         let message = Message::new(Arc::from("t"), parts);
         let mut out = Vec::new();

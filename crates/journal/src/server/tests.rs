@@ -54,6 +54,7 @@ fn owe(handle: &mut Handle, session: StoredSession, number: u64) -> MessageRef {
         publisher: None,
         expires: None,
         durability: Durability::Disk,
+        followed: types::Followed::No,
     };
     let message = handle.keep(&Message::new(Arc::from("t"), parts), Time::ZERO);
     let delivery = store::Delivery {

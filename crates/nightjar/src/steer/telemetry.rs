@@ -17,6 +17,7 @@ mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use admin::alarms::Severity;
@@ -42,8 +43,29 @@ pub(crate) struct Telemetry {
 struct State {
     /// What the API does, once there is an API.
     traffic: Arc<Traffic>,
-    wanted: config::Telemetry,
+    wanted: Wish,
     sending: Sent,
+    /// What was sending before, while it sends what it has left.
+    ending: Vec<JoinHandle<()>>,
+}
+
+/// What is wanted.
+#[derive(Default, PartialEq)]
+struct Wish {
+    config: config::Telemetry,
+    /// The file of authorities as it was: another one may have the same name.
+    authorities: Option<Vec<u8>>,
+}
+
+impl Wish {
+    fn of(config: &config::Telemetry) -> Self {
+        let file = config.ca.as_ref();
+        Self {
+            config: config.clone(),
+            // What cannot be read is told by who needs it.
+            authorities: file.and_then(|file| std::fs::read(file).ok()),
+        }
+    }
 }
 
 /// What sends, and what it sends of messages.
@@ -66,22 +88,28 @@ impl Telemetry {
     }
 
     /// Sends what is wanted, and nothing else. If that cannot be, all stays as it is, an alarm is
-    /// raised, and the log says why.
+    /// raised, and the log says why. What was sending before is not waited for.
     pub(super) fn configure(&self, steer: &Arc<Steer>, wanted: &config::Telemetry) {
         let mut state = self.lock();
-        if state.wanted == *wanted {
-            return;
-        }
         let bell = steer.seen.bell();
+        let wish = Wish::of(wanted);
+        if state.wanted == wish {
+            // What could not be taken over meanwhile is not wanted any more.
+            drop(state);
+            return bell.clear(COLLECTOR, SETTINGS);
+        }
         match self.begin(steer, wanted, &state.traffic) {
             Ok((exporter, follower)) => {
                 let tracer = follower.clone().map(|it| it as Arc<dyn Tracer>);
                 self.watching.traced(tracer);
-                // What the one before has not sent yet, it sends now.
                 let before = std::mem::replace(&mut state.sending, Sent(exporter, follower));
-                state.wanted = wanted.clone();
+                state.wanted = wish;
                 drop(state);
-                before.end();
+                let ending = before.end_aside();
+                let mut state = self.lock();
+                state.ending.retain(|thread| !thread.is_finished());
+                state.ending.extend(ending);
+                drop(state);
                 bell.clear(COLLECTOR, SETTINGS);
             }
             Err(problem) => {
@@ -95,21 +123,34 @@ impl Telemetry {
     /// The server ends: what is left is sent.
     pub(super) fn end(&self) {
         self.watching.traced(None);
-        let last = std::mem::take(&mut self.lock().sending);
+        let mut state = self.lock();
+        let (last, before) = (
+            std::mem::take(&mut state.sending),
+            std::mem::take(&mut state.ending),
+        );
+        // What is left are figures too, and these ask here.
+        drop(state);
         last.end();
+        for thread in before {
+            // A panic on it has been told by the hook.
+            drop(thread.join());
+        }
     }
 
     /// For how long nothing gets through.
     pub(super) fn failing(&self) -> Option<Duration> {
-        let is_on = self.lock().sending.0.is_some();
-        self.figures.failing().filter(|_| is_on)
+        let state = self.lock();
+        let exporter = state.sending.0.as_ref()?;
+        let times = Signal::ALL.map(|signal| exporter.failing(signal));
+        times.into_iter().flatten().max()
     }
 
     /// What was sent and what was not; none if nothing is sent.
     pub(super) fn counts(&self) -> Vec<TelemetryCounts> {
-        if self.lock().sending.0.is_none() {
+        let state = self.lock();
+        let Some(exporter) = &state.sending.0 else {
             return Vec::new();
-        }
+        };
         let count = |signal: Signal| {
             let figure = self.figures.of(signal);
             TelemetryCounts {
@@ -117,7 +158,7 @@ impl Telemetry {
                 sent: figure.sent(),
                 dropped: figure.dropped(),
                 failures: figure.failures(),
-                is_failing: figure.failing().is_some(),
+                is_failing: exporter.failing(signal).is_some(),
             }
         };
         Signal::ALL.map(count).into()
@@ -125,7 +166,7 @@ impl Telemetry {
 
     /// Messages that were to be followed and are not; `None` if none are.
     pub(super) fn unfollowed(&self) -> Option<u64> {
-        let is_on = self.lock().wanted.traces;
+        let is_on = self.lock().wanted.config.traces;
         is_on.then(|| self.unfollowed.load(Relaxed))
     }
 
@@ -141,7 +182,10 @@ impl Telemetry {
         let follower = wanted.traces.then(|| {
             let wanted = Wanted {
                 one_in: wanted.sample_one_in,
+                honors_contexts: wanted.honor_traceparent,
+                of_client: wanted.client_messages_per_second,
                 most: wanted.messages_per_second,
+                spans: wanted.spans_per_second,
             };
             let figures = Arc::clone(&self.figures);
             let unfollowed = Arc::clone(&self.unfollowed);
@@ -164,7 +208,18 @@ impl Telemetry {
 }
 
 impl Sent {
-    /// Sends what is left. Not under the lock: what is left are figures too, and these ask here.
+    /// Sends what is left on a thread of its own: who reads a configuration does not wait for a
+    /// collector, and what is left are figures too, which ask for locks that he may have.
+    fn end_aside(self) -> Option<JoinHandle<()>> {
+        self.0.as_ref()?;
+        let thread = std::thread::Builder::new().name("telemetry-end".into());
+        let spawned = thread.spawn(move || self.end());
+        // What it had is dropped with it, and that ends it: on a system without room for a thread.
+        let told = spawned.inspect_err(|error| warn!(%error, "telemetry: what is left is lost"));
+        told.ok()
+    }
+
+    /// Sends what is left, for at most [`telemetry::exporter::LAST`].
     fn end(self) {
         let Self(exporter, follower) = self;
         if let Some(follower) = follower {

@@ -17,6 +17,7 @@ fn outbound(text: &str, qos: QoS) -> Outbound {
         publisher: None,
         expires: None,
         durability: Durability::Memory,
+        followed: types::Followed::No,
     };
     let message = Arc::new(Message::new(Arc::from("t"), parts));
     Outbound {

@@ -95,6 +95,7 @@ impl Source for Stock {
             trace: TraceId::new(1).unwrap(),
             id: SpanId::new(2).unwrap(),
             parent: None,
+            is_remote: false,
             state: Box::default(),
             name: "receive",
             kind: crate::span::Kind::Consumer,
@@ -102,6 +103,7 @@ impl Source for Stock {
             end: 2,
             attributes: Vec::new(),
             events: Vec::new(),
+            dropped_events: 0,
             error: None,
         };
         vec![span; taken]
@@ -112,6 +114,12 @@ struct Bench {
     figures: Arc<Figures>,
     notices: Receiver<Notice>,
     exporter: Exporter,
+}
+
+impl Bench {
+    fn traces(&self) -> &crate::figures::Figure {
+        self.figures.of(Signal::Traces)
+    }
 }
 
 fn settings(url: &str) -> Settings {
@@ -132,11 +140,14 @@ fn bench(settings: &Settings, spans: usize) -> Bench {
     let figures = Arc::new(Figures::default());
     let (tell, notices) = channel();
     let tell = Mutex::new(tell);
-    let exporter = Exporter::start(
+    let exporter = Exporter::start_with(
         settings,
         Arc::new(Stock(Mutex::new(spans))),
-        Arc::clone(&figures),
-        Arc::new(move |notice| drop(tell.lock().unwrap().send(notice))),
+        (
+            Arc::clone(&figures),
+            Arc::new(move |notice| drop(tell.lock().unwrap().send(notice))),
+        ),
+        Duration::from_millis(100),
     );
     Bench {
         figures,
@@ -173,7 +184,7 @@ fn spans_go_in_batches_and_the_end_sends_the_rest() {
 }
 
 #[test]
-fn what_is_refused_for_a_while_is_sent_again_when_the_collector_says() {
+fn what_is_refused_for_a_while_is_sent_again() {
     let collector = Collector::new(&[
         "503 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n",
         "429 Slow\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n",
@@ -195,7 +206,7 @@ fn what_is_refused_for_a_while_is_sent_again_when_the_collector_says() {
         (traces.sent(), traces.dropped(), traces.failures()),
         (3, 0, 2)
     );
-    assert_eq!(bench.figures.failing(), None);
+    assert_eq!(bench.exporter.failing(signal), None);
 }
 
 #[test]
@@ -206,14 +217,17 @@ fn what_is_refused_for_good_is_counted_and_not_sent_again() {
     ]);
     for _ in 0..2 {
         let bench = bench(&settings(&collector.url), 2);
-        drop(bench.exporter);
         assert_eq!(spans(&collector.request().1), 2);
+        let failed = bench.notices.recv_timeout(Duration::from_secs(20));
+        assert!(matches!(failed, Ok(Notice::Failed { .. })), "{failed:?}");
+        assert!(bench.exporter.failing(Signal::Traces).is_some());
+        assert!(bench.exporter.failing(Signal::Metrics).is_none());
+        drop(bench.exporter);
         let traces = bench.figures.of(Signal::Traces);
         assert_eq!(
             (traces.sent(), traces.dropped(), traces.failures()),
             (0, 2, 1)
         );
-        assert!(bench.figures.failing().is_some());
     }
     assert!(collector.requests.try_recv().is_err());
 }
@@ -235,6 +249,88 @@ fn what_the_collector_took_only_in_part_is_counted() {
         (rejected(b""), rejected(b"{\"partialSuccess\":null}")),
         (0, 0)
     );
+}
+
+#[test]
+fn a_collector_that_rejects_all_of_it_has_failed() {
+    let collector = Collector::new(&[
+        "200 OK\r\ncontent-length: 38\r\n\r\n{\"partialSuccess\":{\"rejectedSpans\":5}} ",
+    ]);
+    let bench = bench(&settings(&collector.url), 5);
+    let told = bench.notices.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(matches!(told, Notice::Failed { .. }), "{told:?}");
+    assert!(bench.exporter.failing(Signal::Traces).is_some());
+    let traces = bench.traces();
+    assert_eq!(
+        (traces.sent(), traces.dropped(), traces.failures()),
+        (0, 5, 1)
+    );
+}
+
+#[test]
+fn the_status_is_the_answer_whatever_is_behind_it() {
+    for answer in [
+        // It breaks off, is too long, makes no sense, or never ends.
+        "200 OK\r\ncontent-length: 99999999\r\n\r\n{",
+        "200 OK\r\ncontent-length: 4\r\n\r\nwhat",
+    ] {
+        let collector = Collector::new(&[answer]);
+        let bench = bench(&settings(&collector.url), 3);
+        assert_eq!(spans(&collector.request().1), 3);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while bench.traces().sent() < 3 {
+            assert!(Instant::now() < deadline, "{answer}");
+            std::thread::yield_now();
+        }
+        assert_eq!(bench.traces().failures(), 0);
+        assert!(collector.requests.try_recv().is_err());
+    }
+}
+
+#[test]
+fn a_collector_can_lengthen_a_pause_and_not_shorten_it() {
+    let collector = Collector::new(&["503 Busy\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"; 4]);
+    let begun = Instant::now();
+    let _bench = bench(&settings(&collector.url), 1);
+    for _ in 0..5 {
+        assert_eq!(spans(&collector.request().1), 1);
+    }
+    // At least half of 100, 200, 400 and 800 ms.
+    assert!(begun.elapsed() >= Duration::from_millis(750));
+}
+
+/// Answers each request only after a while.
+fn slow(pause: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                while read(&mut stream).is_some() {
+                    let (_never, wait) = channel::<()>();
+                    // What a slow one does.
+                    assert!(wait.recv_timeout(pause).is_err());
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                    if stream.write_all(answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+#[test]
+fn the_end_has_one_deadline_for_all_that_is_left() {
+    let bench = bench(&settings(&slow(LAST * 3 / 4)), BATCH * 10);
+    let begun = Instant::now();
+    drop(bench.exporter);
+    assert!(begun.elapsed() < LAST * 2, "{:?}", begun.elapsed());
+    let traces = bench.figures.of(Signal::Traces);
+    assert_eq!(traces.sent(), BATCH as u64);
+    assert_eq!(traces.dropped(), BATCH as u64 * 9);
 }
 
 #[test]
@@ -263,7 +359,7 @@ fn an_end_does_not_wait_for_a_collector_that_is_not_there() {
     let bench = bench(&settings(&url), BATCH * 2);
     let begun = Instant::now();
     drop(bench.exporter);
-    assert!(begun.elapsed() < LAST * 4);
+    assert!(begun.elapsed() < LAST * 2, "{:?}", begun.elapsed());
     assert!(bench.figures.of(Signal::Traces).dropped() > 0);
 }
 

@@ -49,6 +49,7 @@ fn message(number: u64) -> Message {
         publisher: None,
         expires: None,
         durability: Durability::Disk,
+        followed: types::Followed::No,
     };
     Message::new(Arc::from("t"), parts)
 }

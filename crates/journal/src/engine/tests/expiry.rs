@@ -12,6 +12,7 @@ fn until(topic: &str, expires: Time) -> Message {
             publisher: None,
             expires: Some(expires),
             durability: Durability::Disk,
+            followed: types::Followed::No,
         },
     )
 }

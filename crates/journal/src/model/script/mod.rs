@@ -227,6 +227,7 @@ impl History {
             publisher: None,
             expires: (step.c.is_multiple_of(5)).then(|| self.now + Duration::from_millis(300)),
             durability: Durability::Disk,
+            followed: types::Followed::No,
         };
         let message = Message::new(Arc::from(topic(step.a)), parts);
         self.messages.push(reference);

@@ -11,6 +11,7 @@ impl Fed {
             publisher: None,
             expires,
             durability: Durability::Disk,
+            followed: types::Followed::No,
         };
         let body = Message::new(Arc::from("t"), parts);
         let mut out = Vec::new();

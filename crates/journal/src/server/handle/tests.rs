@@ -35,6 +35,7 @@ fn message(payload: &[u8]) -> Message {
         publisher: None,
         expires: None,
         durability: Durability::Disk,
+        followed: types::Followed::No,
     };
     Message::new("t".into(), parts)
 }

@@ -14,8 +14,6 @@ pub(super) enum Carried<'a> {
     /// A context.
     One {
         context: Context,
-        /// `tracestate`; empty without, or if it is too long.
-        state: &'a str,
         /// `traceparent` as it stands there.
         text: &'a str,
     },
@@ -23,8 +21,10 @@ pub(super) enum Carried<'a> {
 
 const PARENT: &str = "traceparent";
 const STATE: &str = "tracestate";
-/// Most bytes of `tracestate` that go into a span.
+/// Most bytes of `tracestate` that go into a span, and most members (W3C Trace Context, 3.3.1.5 and
+/// 3.3.1.1).
 const LONGEST_STATE: usize = 512;
+const MEMBERS: usize = 32;
 /// The identifier of User Property (MQTT 5.0, 2.2.2.2).
 const USER_PROPERTY: u8 = 0x26;
 
@@ -38,27 +38,65 @@ impl<'a> Carried<'a> {
         let Ok(forward) = codec::publish::parse_forward(properties) else {
             return Self::Nothing;
         };
-        let (mut found, mut state) = (None, "");
+        let mut found = None;
         for (key, value) in forward.user.iter() {
             if key == PARENT && found.replace(value).is_some() {
                 return Self::Broken;
-            }
-            if key == STATE && value.len() <= LONGEST_STATE {
-                state = value;
             }
         }
         let Some(text) = found else {
             return Self::Nothing;
         };
         match Context::parse(text) {
-            Some(context) => Self::One {
-                context,
-                state,
-                text,
-            },
+            Some(context) => Self::One { context, text },
             None => Self::Broken,
         }
     }
+}
+
+/// `tracestate` of a message, for its spans: several are one, in order. Empty without, and if it is not
+/// as it has to be (W3C Trace Context, 3.3.1): the message itself keeps it as it came.
+pub(super) fn state(properties: &[u8]) -> Box<str> {
+    let Ok(forward) = codec::publish::parse_forward(properties) else {
+        return Box::default();
+    };
+    let found = forward.user.iter().filter(|(key, _)| *key == STATE);
+    let all = found.flat_map(|(_, value)| value.split(','));
+    let all = all.map(|member| member.trim_matches([' ', '\t']));
+    let mut members: Vec<(&str, &str)> = Vec::new();
+    let mut length = 0_usize;
+    for member in all.filter(|member| !member.is_empty()) {
+        let Some((key, value)) = member.split_once('=') else {
+            return Box::default();
+        };
+        let is_there = members.iter().any(|(known, _)| *known == key);
+        length = length.saturating_add(member.len()).saturating_add(1);
+        if is_there
+            || members.len() == MEMBERS
+            || length > LONGEST_STATE.saturating_add(1)
+            || !is_key(key)
+            || !is_value(value)
+        {
+            return Box::default();
+        }
+        members.push((key, value));
+    }
+    let members = members.iter().map(|(key, value)| format!("{key}={value}"));
+    members.collect::<Vec<_>>().join(",").into()
+}
+
+/// 3.3.1.3.1.
+fn is_key(key: &str) -> bool {
+    let is_letter =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-*/@".contains(&byte);
+    let begins = key.starts_with(|one: char| one.is_ascii_lowercase() || one.is_ascii_digit());
+    begins && key.len() <= 256 && key.bytes().all(is_letter) && key.matches('@').count() <= 1
+}
+
+/// 3.3.1.3.2.
+fn is_value(value: &str) -> bool {
+    let is_letter = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b',' && byte != b'=';
+    !value.is_empty() && value.len() <= 256 && value.bytes().all(is_letter)
 }
 
 /// The same properties with another context: in the place of the one that is there, or at the end.
@@ -127,15 +165,10 @@ mod tests {
         ]
         .concat();
         let found = Carried::of(&all);
-        let Carried::One {
-            context: one,
-            state,
-            text,
-        } = found
-        else {
+        let Carried::One { context: one, text } = found else {
             panic!("{found:?}");
         };
-        assert_eq!((one, state, text), (context(ONE), "x=y", ONE));
+        assert_eq!((one, text, &*state(&all)), (context(ONE), ONE, "x=y"));
         assert_eq!(Carried::of(&pair("Traceparent", ONE)), Carried::Nothing);
         assert_eq!(Carried::of(&[]), Carried::Nothing);
     }
@@ -149,6 +182,39 @@ mod tests {
         }
         // Never from a client: it was checked as it came.
         assert_eq!(Carried::of(&[0xff; 99]), Carried::Nothing);
+    }
+
+    #[test]
+    fn a_state_is_joined_and_left_out_if_it_is_none() {
+        let told = |values: &[&str]| {
+            let all: Vec<u8> = values.iter().flat_map(|value| pair(STATE, value)).collect();
+            state(&all)
+        };
+        assert_eq!(
+            &*told(&["a=1, b@c=2 ", "", "d_*/-=x y,"]),
+            "a=1,b@c=2,d_*/-=x y"
+        );
+        let many: Vec<String> = (0..33).map(|number| format!("k{number}=v")).collect();
+        assert_eq!(told(&[&many[..32].join(",")]).matches('=').count(), 32);
+        let long = format!("a={}", "x".repeat(257));
+        let longest = |length: usize| format!("a={},b={}", "x".repeat(250), "y".repeat(length));
+        assert_eq!(told(&[&longest(257)]).len(), 0);
+        assert_eq!(told(&[&longest(255)]).len(), 0 + 2 + 250 + 1 + 2 + 255);
+        let full = format!("{},c=", longest(254));
+        assert_eq!(told(&[&format!("{full}z")]).len(), 0);
+        for wrong in [
+            &many.join(","),
+            &long,
+            "a",
+            "=b",
+            "A=1",
+            "a=",
+            "a=b=c",
+            "a=\u{e9}",
+        ] {
+            assert_eq!(&*told(&[wrong]), "", "{wrong}");
+        }
+        assert_eq!(&*told(&["a=1", "a=2"]), "");
     }
 
     #[test]
@@ -168,5 +234,6 @@ mod tests {
         assert_eq!(pairs(&new), [("a", "b"), (PARENT, OTHER)]);
         let new = replaced(&[], None, context(OTHER)).unwrap();
         assert_eq!(&*new, pair(PARENT, OTHER));
+        assert_eq!(new.len(), types::Followed::ADDED);
     }
 }

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use telemetry::span::{Event, Kind};
 use telemetry::{Context, Span, SpanId, Value};
-use types::PacketId;
+use types::{PacketId, SessionKey};
 
 /// Most messages that are received at once: one, and what its arrival brings about.
 const RECEIVING: usize = 16;
 /// Most deliveries of a worker that wait for an acknowledgement.
-const OPEN: usize = 8192;
+const OPEN: usize = 4096;
 /// Most messages whose deliveries are counted.
 const COUNTED: usize = 4096;
 /// Most deliveries of a message that are told, at each worker.
 pub(super) const DELIVERIES: u32 = 64;
+/// Most events of a span. More are counted.
+const EVENTS: usize = 16;
+/// Most letters of a text. The rest is cut off.
+const LETTERS: usize = 256;
+/// Most clients whose messages are counted in one second.
+const ASKING: usize = 1024;
 /// After so long a delivery is told as it is.
 const LONGEST: u64 = 300 * SECOND;
 /// How often it is looked for such.
@@ -22,18 +28,25 @@ pub(super) const SWEEP: u64 = 5 * SECOND;
 /// In nanoseconds.
 const SECOND: u64 = 1_000_000_000;
 
-/// Who is to have which message: a keyed hash of the client, and the span by which it was received.
-type Which = (u64, SpanId);
+/// Who is to have which message: a session, and the span by which it was received. Nobody else's
+/// message has that span, since a message that is followed has one that was made here.
+type Which = (SessionKey, SpanId);
 
 /// What one worker is about.
 #[derive(Default)]
 pub(super) struct Place {
     receiving: Vec<Span>,
     open: HashMap<Which, Delivery>,
-    /// Deliveries by client and packet identifier.
-    by_packet: HashMap<(u64, PacketId), SpanId>,
+    /// Deliveries by session and packet identifier.
+    by_packet: HashMap<(SessionKey, PacketId), SpanId>,
     counted: HashMap<SpanId, u32>,
+    /// The second that counts, and how many messages of which session were followed in it because the
+    /// client asked for it.
+    second: u64,
+    asked: HashMap<SessionKey, u32>,
     swept: u64,
+    /// Nothing begins any more.
+    pub(super) is_over: bool,
     /// Spans that have ended.
     pub(super) ended: Vec<Span>,
     /// Deliveries that nobody hears of, because there is no room for them.
@@ -47,29 +60,56 @@ struct Delivery {
 
 /// A delivery that begins.
 pub(super) struct New<'a> {
-    /// A keyed hash of who is to have it.
-    pub(super) client: u64,
+    /// Who is to have it.
+    pub(super) session: SessionKey,
     /// What the message carries.
     pub(super) context: Context,
-    pub(super) state: &'a str,
+    /// `tracestate`, if it is needed.
+    pub(super) state: &'a dyn Fn() -> Box<str>,
     pub(super) id: SpanId,
     pub(super) at: u64,
+    /// Whether another span may begin now.
+    pub(super) has_room: &'a dyn Fn() -> bool,
 }
 
 impl Place {
+    /// Whether another message of a client may be followed in this second because it asks for it.
+    pub(super) fn may_ask(&mut self, session: SessionKey, at: u64, most: u32) -> bool {
+        let second = at / SECOND;
+        if self.second != second {
+            self.second = second;
+            self.asked.clear();
+        }
+        if self.asked.len() >= ASKING && !self.asked.contains_key(&session) {
+            return false;
+        }
+        let count = self.asked.entry(session).or_default();
+        *count = count.saturating_add(1);
+        *count <= most
+    }
+
     /// A message is received; its span begins.
     pub(super) fn receive(&mut self, span: Span) {
         if self.receiving.len() >= RECEIVING {
             // What broke off halfway; a connection's panic does that.
-            self.ended.append(&mut self.receiving);
+            self.end_receiving(span.start, |_| true);
         }
         self.receiving.push(span);
+    }
+
+    /// What is received and does not come to its end is told as it is.
+    fn end_receiving(&mut self, at: u64, is_over: impl Fn(&Span) -> bool) {
+        for mut span in self.receiving.extract_if(.., |span| is_over(span)) {
+            span.end = at;
+            span.attributes.push(unfinished());
+            self.ended.push(span);
+        }
     }
 
     /// Something happens to a message while it is received.
     pub(super) fn received(&mut self, id: SpanId, event: Event) -> Option<&mut Span> {
         let span = self.receiving.iter_mut().find(|span| span.id == id)?;
-        span.events.push(event);
+        note(span, event);
         Some(span)
     }
 
@@ -96,7 +136,7 @@ impl Place {
 
     /// The delivery of a message to a client: the one that goes on, or a new one if it is to be told.
     fn delivery(&mut self, new: &New<'_>, about: impl FnOnce(&mut Span)) -> Option<&mut Delivery> {
-        let which = (new.client, new.context.span);
+        let which = (new.session, new.context.span);
         if !self.open.contains_key(&which) {
             if self.counted.len() >= COUNTED {
                 self.counted.clear();
@@ -106,7 +146,7 @@ impl Place {
             if *count > DELIVERIES {
                 return None;
             }
-            if self.open.len() >= OPEN {
+            if self.open.len() >= OPEN || !(new.has_room)() {
                 self.lost = self.lost.saturating_add(1);
                 return None;
             }
@@ -114,13 +154,15 @@ impl Place {
                 trace: new.context.trace,
                 id: new.id,
                 parent: Some(new.context.span),
-                state: new.state.into(),
+                is_remote: false,
+                state: (new.state)(),
                 name: "send",
                 kind: Kind::Producer,
                 start: new.at,
                 end: new.at,
                 attributes: Vec::new(),
                 events: Vec::new(),
+                dropped_events: 0,
                 error: None,
             };
             about(&mut span);
@@ -133,7 +175,7 @@ impl Place {
     /// A message waits for a client.
     pub(super) fn queued(&mut self, new: &New<'_>, about: impl FnOnce(&mut Span)) {
         if let Some(delivery) = self.delivery(new, about) {
-            delivery.span.events.push(event("queued", new.at));
+            note(&mut delivery.span, event("queued", new.at));
         }
     }
 
@@ -143,43 +185,58 @@ impl Place {
         new: &New<'_>,
         packet: Option<PacketId>,
         dup: bool,
-        about: impl FnOnce(&mut Span),
+        about: impl Fn(&mut Span),
     ) {
-        let Some(delivery) = self.delivery(new, about) else {
+        let Some(delivery) = self.delivery(new, &about) else {
             return;
         };
+        // What was queued first had neither a packet identifier nor, maybe, a connection.
+        if delivery.packet.is_none() {
+            delivery.span.attributes.clear();
+            about(&mut delivery.span);
+        }
         let mut sent = event("sent", new.at);
         sent.attributes.push(("nightjar.dup", dup.into()));
-        delivery.span.events.push(sent);
+        note(&mut delivery.span, sent);
         let before = std::mem::replace(&mut delivery.packet, packet);
-        let (client, span) = (new.client, new.context.span);
+        let which = (new.session, new.context.span);
         if let Some(before) = before.filter(|_| before != packet) {
-            self.by_packet.remove(&(client, before));
+            self.forget_packet(which, before);
         }
-        match packet {
-            Some(packet) => {
-                self.by_packet.insert((client, packet), span);
-            }
-            None => self.end((client, span), new.at, None),
+        let Some(packet) = packet else {
+            return self.end(which, new.at, None);
+        };
+        let before = self.by_packet.insert((which.0, packet), which.1);
+        if let Some(before) = before.filter(|before| *before != which.1) {
+            // Its identifier is free again, and nobody told how it ended.
+            self.end_unfinished((which.0, before), new.at);
+        }
+    }
+
+    /// A delivery has this packet identifier no more, unless another one has it by now.
+    fn forget_packet(&mut self, (session, span): Which, packet: PacketId) {
+        let key = (session, packet);
+        if self.by_packet.get(&key) == Some(&span) {
+            self.by_packet.remove(&key);
         }
     }
 
     /// A client says that it has a message; whether that is all.
     pub(super) fn acknowledged(
         &mut self,
-        client: u64,
+        session: SessionKey,
         packet: PacketId,
         at: u64,
         (by, is_all): (&'static str, bool),
     ) {
-        let Some(span) = self.by_packet.get(&(client, packet)).copied() else {
+        let Some(span) = self.by_packet.get(&(session, packet)).copied() else {
             return;
         };
-        if let Some(delivery) = self.open.get_mut(&(client, span)) {
-            delivery.span.events.push(event(by, at));
+        if let Some(delivery) = self.open.get_mut(&(session, span)) {
+            note(&mut delivery.span, event(by, at));
         }
         if is_all {
-            self.end((client, span), at, None);
+            self.end((session, span), at, None);
         }
     }
 
@@ -191,7 +248,7 @@ impl Place {
         about: impl FnOnce(&mut Span),
     ) {
         if self.delivery(new, about).is_some() {
-            self.end((new.client, new.context.span), new.at, Some(why));
+            self.end((new.session, new.context.span), new.at, Some(why));
         }
     }
 
@@ -205,7 +262,7 @@ impl Place {
             return;
         };
         if let Some(packet) = delivery.packet {
-            self.by_packet.remove(&(which.0, packet));
+            self.forget_packet(which, packet);
         }
         delivery.span.end = at;
         if let Some(why) = error {
@@ -225,26 +282,39 @@ impl Place {
         let old = self.open.iter().filter(|(_, one)| is_old(one));
         let old: Vec<Which> = old.map(|(which, _)| *which).collect();
         for which in old {
-            if let Some(delivery) = self.open.get_mut(&which) {
-                let unfinished: Value = true.into();
-                let attributes = &mut delivery.span.attributes;
-                attributes.push(("nightjar.unfinished", unfinished));
-            }
-            self.end(which, at, None);
+            self.end_unfinished(which, at);
         }
+        self.end_receiving(at, |span| at.saturating_sub(span.start) >= LONGEST);
     }
 
-    /// The server ends, or follows nothing any more: everything is told as it is.
+    /// The server ends, or follows nothing any more: everything is told as it is, and nothing begins.
     pub(super) fn finish(&mut self, at: u64) {
-        self.swept = 0;
+        self.is_over = true;
         let all: Vec<Which> = self.open.keys().copied().collect();
         for which in all {
-            if let Some(delivery) = self.open.get_mut(&which) {
-                let attributes = &mut delivery.span.attributes;
-                attributes.push(("nightjar.unfinished", true.into()));
-            }
-            self.end(which, at, None);
+            self.end_unfinished(which, at);
         }
+        self.end_receiving(at, |_| true);
+    }
+
+    fn end_unfinished(&mut self, which: Which, at: u64) {
+        if let Some(delivery) = self.open.get_mut(&which) {
+            delivery.span.attributes.push(unfinished());
+        }
+        self.end(which, at, None);
+    }
+}
+
+fn unfinished() -> (&'static str, Value) {
+    ("nightjar.unfinished", true.into())
+}
+
+/// Something happened in a span.
+fn note(span: &mut Span, event: Event) {
+    if span.events.len() < EVENTS {
+        span.events.push(event);
+    } else {
+        span.dropped_events = span.dropped_events.saturating_add(1);
     }
 }
 
@@ -257,7 +327,13 @@ pub(super) fn event(name: &'static str, at: u64) -> Event {
     }
 }
 
-/// A topic or a name of a client, which others have too.
+/// A topic or a name of a client: as others have it, or cut off if it is long. A span is not to hold
+/// more of them in memory than it tells.
 pub(super) fn text(text: &Arc<str>) -> Value {
-    Arc::clone(text).into()
+    if text.len() <= LETTERS {
+        return Arc::clone(text).into();
+    }
+    let end = text.floor_char_boundary(LETTERS);
+    let begin = text.get(..end).unwrap_or_default();
+    format!("{begin}...").into()
 }

@@ -31,6 +31,7 @@ fn step<'a>(client: &'a ClientId, topic: &'a Arc<str>, payload: &'a [u8]) -> Ste
     Step {
         worker: WorkerId(0),
         client: Some(client),
+        session: None,
         peer: Some(types::Peer::Net(
             "192.0.2.7:4711".parse().expect("an address"),
         )),
@@ -43,6 +44,7 @@ fn step<'a>(client: &'a ClientId, topic: &'a Arc<str>, payload: &'a [u8]) -> Ste
             publisher: None,
             expires: None,
             durability: Durability::Memory,
+            followed: types::Followed::No,
         }),
         properties: &[],
         weight: 1,
