@@ -4,9 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use broker::probe::What;
-use broker::{
-    Asked, BrokerConfig, Control, DropReason, Mark, Probe, Step, Tracer, Watchers,
-};
+use broker::{Asked, BrokerConfig, Control, DropReason, Mark, Probe, Step, Tracer, Watchers};
 use codec::{Packet, UserPropertiesBuf};
 use sim::peer::{connect, publish};
 use sim::{Peer, Universe};
@@ -33,6 +31,7 @@ impl Scribe {
             traced: Some(Arc::clone(&scribe) as Arc<dyn Tracer>),
             ..Watchers::default()
         }));
+        universe.settle();
         scribe
     }
 
@@ -138,7 +137,11 @@ fn a_context_counts_only_if_it_may() {
     packet.properties.forward.user = user.as_borrowed();
     by.send(&mut universe, &Packet::Publish(packet));
     let told = scribe.told();
-    assert_eq!(told.first().map(String::as_str), Some("Brought"), "{told:?}");
+    assert_eq!(
+        told.first().map(String::as_str),
+        Some("Brought"),
+        "{told:?}"
+    );
     // No room for a context: nobody looks.
     by.publish(&mut universe, "t", b"x", QoS::AtLeastOnce, 2);
     assert!(scribe.told().is_empty());
@@ -164,7 +167,11 @@ fn nobody_misses_a_message_because_it_is_followed() {
     assert_eq!(contexts(&mut universe, &mut tight), [[""; 0]]);
     assert_eq!(contexts(&mut universe, &mut wide), [[CONTEXT]]);
     let told = scribe.told();
-    assert_eq!(told.iter().filter(|it| *it == "sent").count(), 2, "{told:?}");
+    assert_eq!(
+        told.iter().filter(|it| *it == "sent").count(),
+        2,
+        "{told:?}"
+    );
     // One more is too much, followed or not.
     by.publish(&mut universe, "t", &[b'x'; 41], QoS::AtLeastOnce, 2);
     assert!(contexts(&mut universe, &mut tight).is_empty());

@@ -255,10 +255,12 @@ impl Worker {
         }
         if self.watch.is_on {
             let properties = publish.properties.forward_bytes.map_or(0, <[u8]>::len);
-            let arrival = self.watch.arrival(properties, way.allowed);
-            // What a message before left behind, if it broke off, is not this one's.
-            self.watch.marked =
-                arrival.and_then(|it| self.tell_received(session, way.route.topic(), publish, it));
+            if let Some(arrival) = self.watch.arrival(properties, way.allowed) {
+                self.tell_received(session, way.route.topic(), publish, arrival);
+            } else if self.watch.marked.is_some() {
+                // What a message before left behind, as it broke off, is not this one's.
+                self.watch.marked = None;
+            }
         }
         let refused = skip.clone();
         let whom = Whom { receipt, skip };

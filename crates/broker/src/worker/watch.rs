@@ -48,12 +48,21 @@ pub(super) struct Watch {
 }
 
 /// Whose turn it is to be asked whether it is to be followed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turns {
     /// How many messages come until one is chosen; `None`: none is.
     left: Option<NonZeroU32>,
     /// From so many bytes of properties on a message may bring a context that counts.
-    brought_from: Option<usize>,
+    brought_from: usize,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            left: None,
+            brought_from: usize::MAX,
+        }
+    }
 }
 
 impl Turns {
@@ -66,8 +75,7 @@ impl Turns {
                 return Some(Asked::Chosen);
             }
         }
-        let may_bring = allowed && self.brought_from.is_some_and(|from| properties >= from);
-        may_bring.then_some(Asked::Brought)
+        (allowed && properties >= self.brought_from).then_some(Asked::Brought)
     }
 }
 
@@ -363,7 +371,7 @@ impl Worker {
             left: tracer.and_then(|tracer| tracer.gap(self.id)),
             brought_from: tracer
                 .filter(|tracer| tracer.honors_contexts())
-                .map(|_| Followed::ADDED),
+                .map_or(usize::MAX, |_| Followed::ADDED),
         };
         self.watch.is_every = watchers.every.is_some();
         self.watch.is_stepwise = self.watch.is_every || tracer.is_some();
@@ -372,7 +380,7 @@ impl Worker {
     }
 
     /// A client's message came in, and nothing has refused it yet. What it goes on with, if it is
-    /// followed, is to be at hand until it is answered.
+    /// followed, is at hand until it is answered.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_received(
@@ -381,7 +389,7 @@ impl Worker {
         topic: &Arc<str>,
         publish: &Publish<'_>,
         arrival: Arrival,
-    ) -> Option<Mark> {
+    ) {
         let parts = MessageParts {
             properties: publish.properties.forward_bytes.unwrap_or_default(),
             payload: publish.payload,
@@ -396,7 +404,7 @@ impl Worker {
             packet_id: publish.packet_id,
             dup: publish.dup,
         };
-        self.tell_of_arrival(Some(session), topic, parts, what, arrival)
+        self.watch.marked = self.tell_of_arrival(Some(session), topic, parts, what, arrival);
     }
 
     /// A message that no packet brought begins its way. What it goes on with, if it is followed.

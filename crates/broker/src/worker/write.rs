@@ -100,21 +100,9 @@ pub(super) fn write_publish(
         open.link.aliases_out.forget(content.topic);
         encoded = head(cache, to, content, copy, AliasUse::None, now);
     }
-    if encoded.is_err()
-        && let Some(parts) = content.parts.bare()
-    {
-        // Nobody is to miss a message because it is followed.
-        let use_of_alias = match use_of_alias {
-            AliasUse::Introduce(_) => AliasUse::None,
-            known => known,
-        };
-        let bare = Content { parts, ..*content };
-        cache.key = None;
-        encoded = head(cache, to, &bare, copy, use_of_alias, now);
-        // The next one may have room.
-        cache.key = None;
+    if encoded.is_err() {
+        bare_head(cache, to, content, copy, use_of_alias, now)?;
     }
-    encoded?;
     let buffer = conn.output.buffer(pool);
     buffer.extend_from_slice(&cache.head);
     match content.shared.filter(|_| payload.len() >= SHARE_FROM) {
@@ -177,6 +165,33 @@ fn head(
         *place = id.get().to_be_bytes();
     }
     if cache.head.len().saturating_add(content.parts.payload.len()) > to.room {
+        return Err(Unwritten::TooLarge);
+    }
+    Ok(())
+}
+
+/// The same without what the server added to follow the message: nobody is to miss it for that.
+#[cold]
+#[inline(never)]
+fn bare_head(
+    cache: &mut HeadCache,
+    to: To<'_>,
+    content: &Content<'_>,
+    copy: Copy<'_>,
+    use_of_alias: AliasUse,
+    now: Time,
+) -> Result<(), Unwritten> {
+    let parts = content.parts.bare().ok_or(Unwritten::TooLarge)?;
+    let use_of_alias = match use_of_alias {
+        AliasUse::Introduce(_) => AliasUse::None,
+        known => known,
+    };
+    let bare = Content { parts, ..*content };
+    // The next one may have room.
+    cache.key = None;
+    let encoded = encode_head(cache, to, &bare, copy, use_of_alias, now);
+    encoded.map_err(|_| Unwritten::TooLarge)?;
+    if cache.head.len().saturating_add(parts.payload.len()) > to.room {
         return Err(Unwritten::TooLarge);
     }
     Ok(())
