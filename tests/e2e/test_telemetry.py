@@ -342,7 +342,8 @@ def test_a_change_that_is_taken_back_leaves_no_alarm(running, tmp_path):
     authority = Authority(tmp_path / "pki")
     issued = authority.issue("collector", names=["127.0.0.1"])
     with Collector(issued=issued) as collector:
-        server = running(collector.url, f'{HONORED}\nmetrics_interval = 0\nca = "{authority.file}"')
+        more = f'{HONORED}\nmetrics_interval = 0\nca = "{authority.file}"'
+        server = running(collector.url, more)
 
         def alarms():
             return [alarm["name"] for alarm in Steer(server)("alarms")]
@@ -351,7 +352,7 @@ def test_a_change_that_is_taken_back_leaves_no_alarm(running, tmp_path):
         for text, told in [("nothing", ["telemetry_down"]), (good, [])]:
             # The same name, and another content.
             authority.file.write_text(text)
-            reloaded(server, "\n[telemetry]", "\n\n[telemetry]")
+            server.signal(signal.SIGHUP)
             deadline = Deadline()
             while alarms() != told:
                 assert not deadline.passed(), alarms()
