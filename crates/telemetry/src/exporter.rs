@@ -158,8 +158,9 @@ impl Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
+        let now = Due::now();
         // Who does not listen any more has ended.
-        let _ended = self.stop.send(Some(Due::now() + LAST));
+        let _ended = self.stop.send(Some(now.checked_add(LAST).unwrap_or(now)));
         if let Some(thread) = self.thread.take() {
             // A panic on it has been told by the hook.
             drop(thread.join());
