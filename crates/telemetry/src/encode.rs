@@ -206,11 +206,10 @@ mod tests {
         serde_json::from_slice(bytes).unwrap()
     }
 
-    #[test]
-    fn a_span_is_told_with_what_is_known_of_it() {
+    fn span_with_all() -> Span {
         let parent =
             Context::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
-        let span = Span {
+        Span {
             trace: parent.trace,
             id: crate::SpanId::new(0xab).unwrap(),
             parent: Some(parent.span),
@@ -232,7 +231,12 @@ mod tests {
             }],
             dropped_events: 3,
             error: Some("not authorized"),
-        };
+        }
+    }
+
+    #[test]
+    fn a_span_is_told_with_what_is_known_of_it() {
+        let span = span_with_all();
         let told = read(&sender().traces(std::slice::from_ref(&span)));
         let scope = &told["resourceSpans"][0]["scopeSpans"][0];
         assert_eq!(
@@ -265,6 +269,12 @@ mod tests {
                 "status": { "code": 2, "message": "not authorized" },
             })
         );
+    }
+
+    #[test]
+    fn what_a_span_does_not_have_is_not_told() {
+        let span = span_with_all();
+        let parent = span.parent;
         let root = Span {
             parent: None,
             state: Box::default(),
@@ -272,7 +282,7 @@ mod tests {
             ..span
         };
         let local = Span {
-            parent: Some(parent.span),
+            parent,
             is_remote: false,
             ..root.clone()
         };
