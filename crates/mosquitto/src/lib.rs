@@ -1,4 +1,5 @@
-//! The configuration of Mosquitto 2.0 and 2.1, read as Mosquitto reads it, as a configuration of ours.
+//! What belongs to a Mosquitto: its configuration, read as Mosquitto reads it, as one of ours, and its
+//! database, as it was written.
 //!
 //! **Never:** no file but those that the configuration names is read, and none is written; no
 //! socket, no clock, no logging; nothing that it says is passed over: an option is honoured, or its
@@ -17,6 +18,7 @@
 //! | `gather` | what the lines say, listener by listener |
 //! | `translate` | what that is here |
 //! | `render` | the same as a file of ours |
+//! | [`db`] | `mosquitto.db`: retained messages, sessions, queues |
 
 #![deny(
     clippy::unwrap_used,
@@ -37,6 +39,7 @@
 )]
 
 mod acl;
+pub mod db;
 mod gather;
 mod options;
 mod read;
