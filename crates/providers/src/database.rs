@@ -35,13 +35,16 @@ impl Database {
             return Verdict::Unknown;
         };
         let (access, name) = (Arc::clone(&self.access), Box::<str>::from(name));
+        let client = question.client_id.clone();
         let found = match (question.purpose, &question.password) {
             (Purpose::Admit, Some(password)) => {
                 let password = password.clone();
-                hashing.run(move || verify(&access, &name, &password)).await
+                hashing
+                    .run(move || verify(&access, &name, &client, &password))
+                    .await
             }
             (Purpose::Admit, None) => return Verdict::Unknown,
-            (Purpose::Refresh, _) => hashing.run(move || look_up(&access, &name)).await,
+            (Purpose::Refresh, _) => hashing.run(move || look_up(&access, &name, &client)).await,
         };
         found.unwrap_or_else(Verdict::Failed)
     }
@@ -55,7 +58,7 @@ impl Database {
     }
 }
 
-fn verify(access: &Access, name: &str, password: &Secret) -> Verdict {
+fn verify(access: &Access, name: &str, client: &str, password: &Secret) -> Verdict {
     let user = match access.stored(name) {
         Ok(Some(user)) => user,
         Ok(None) => return Verdict::Unknown,
@@ -69,22 +72,27 @@ fn verify(access: &Access, name: &str, password: &Secret) -> Verdict {
         Err(error) => Verdict::Failed(format!("the user's password: {error}").into()),
         Ok(hash) if !hash.verify(password.reveal()) => Verdict::Wrong("wrong password".into()),
         // Only now: who does not know the password learns nothing by the time that this takes.
-        Ok(_) => look_up_again(access, name, &user),
+        Ok(_) => look_up_again(access, name, client, &user),
     }
 }
 
 /// Hashing took its time: who was changed meanwhile is not let in by what was there before.
-fn look_up_again(access: &Access, name: &str, before: &StoredUser) -> Verdict {
+fn look_up_again(access: &Access, name: &str, client: &str, before: &StoredUser) -> Verdict {
     match access.stored(name) {
-        Ok(Some(user)) if user.credentials.hash == before.credentials.hash => shown(name, &user),
+        Ok(Some(user)) if user.credentials.hash == before.credentials.hash => {
+            shown(name, client, &user)
+        }
         Ok(_) => Verdict::Wrong("the password was changed meanwhile".into()),
         Err(error) => Verdict::Failed(error.to_string().into()),
     }
 }
 
-fn shown(name: &str, user: &StoredUser) -> Verdict {
+fn shown(name: &str, client: &str, user: &StoredUser) -> Verdict {
     if user.disabled {
         return Verdict::Wrong("the user is disabled".into());
+    }
+    if !user.may_use(client) {
+        return Verdict::Wrong(ANOTHER.into());
     }
     Verdict::Known(Known {
         superuser: user.superuser,
@@ -94,13 +102,16 @@ fn shown(name: &str, user: &StoredUser) -> Verdict {
 }
 
 /// What a user has who is in.
-pub(crate) fn look_up(access: &Access, name: &str) -> Verdict {
+pub(crate) fn look_up(access: &Access, name: &str, client: &str) -> Verdict {
     match access.stored(name) {
-        Ok(Some(user)) => shown(name, &user),
+        Ok(Some(user)) => shown(name, client, &user),
         Ok(None) => Verdict::Unknown,
         Err(error) => Verdict::Failed(error.to_string().into()),
     }
 }
+
+/// Why a user is not let in who is bound to a client identifier.
+pub(crate) const ANOTHER: &str = "the user may only use another client identifier";
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -260,6 +271,31 @@ pub(crate) mod tests {
         };
         access.put_user("ann", edit).unwrap();
         admitted(bench(&access).ask(login("ann", "correct horse")));
+    }
+
+    #[test]
+    fn s25_a_user_who_is_bound_to_a_client_identifier_uses_no_other() {
+        let (_folder, access) = access();
+        let client = login("ann", "one").client_id;
+        let bound = |client: &str| UserEdit {
+            client_id: Some(client.into()),
+            ..with_password("one")
+        };
+        access.put_user("ann", bound("another")).unwrap();
+        let bench = bench(&access);
+        let (_, why) = refusal(bench.ask(login("ann", "one")));
+        assert_eq!(
+            &*why,
+            "users: the user may only use another client identifier"
+        );
+        // Who does not know the password does not learn that there is such a bond.
+        let (_, why) = refusal(bench.ask(login("ann", "two")));
+        assert_eq!(&*why, "users: wrong password");
+        access.put_user("ann", bound(&client)).unwrap();
+        let ann = admitted(bench.ask(login("ann", "one")));
+        access.put_user("ann", bound("another")).unwrap();
+        refusal(bench.refresh(&ann));
+        assert!(access.put_user("ann", bound("")).is_err());
     }
 
     #[test]

@@ -164,9 +164,14 @@ impl Provider {
     }
 
     /// What it says to the next step of an enhanced authentication.
-    pub(crate) async fn converse(&self, enhanced: Enhanced, hashing: &Hashing) -> Verdict {
+    pub(crate) async fn converse(
+        &self,
+        question: &Question,
+        enhanced: Enhanced,
+        hashing: &Hashing,
+    ) -> Verdict {
         match self {
-            Self::Scram(scram) => scram.converse(enhanced, hashing).await,
+            Self::Scram(scram) => scram.converse(question, enhanced, hashing).await,
             _ => Verdict::Unknown,
         }
     }

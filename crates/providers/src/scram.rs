@@ -73,19 +73,27 @@ impl Scram {
         let (Some(name), None) = (question.username.clone(), self.quick(question)) else {
             return Verdict::Unknown;
         };
-        let access = Arc::clone(&self.access);
-        let found = hashing.run(move || database::look_up(&access, &name)).await;
+        let (access, client) = (Arc::clone(&self.access), question.client_id.clone());
+        let found = hashing
+            .run(move || database::look_up(&access, &name, &client))
+            .await;
         found.unwrap_or_else(Verdict::Failed)
     }
 
     /// The next message.
-    pub(crate) async fn converse(&self, enhanced: Enhanced, hashing: &Hashing) -> Verdict {
+    pub(crate) async fn converse(
+        &self,
+        question: &Question,
+        enhanced: Enhanced,
+        hashing: &Hashing,
+    ) -> Verdict {
         let Enhanced { data, exchange, .. } = enhanced;
         let access = Arc::clone(&self.access);
         let said = match exchange.map(|Exchange(exchange)| exchange.downcast::<Conversation>()) {
             None => hashing.run(move || begin(&access, data.reveal())).await,
             Some(Ok(conversation)) => {
-                let end = move || end(&access, *conversation, data.reveal());
+                let client = question.client_id.clone();
+                let end = move || end(&access, &client, *conversation, data.reveal());
                 hashing.run(end).await
             }
             Some(Err(_)) => return Verdict::Failed("a conversation of somebody else".into()),
@@ -148,7 +156,7 @@ fn pretence(access: &Access, user: &str) -> Verifier {
 
 /// Answers the client's last message, by what the database says now: the client took the time in
 /// between, as long as it liked (S48, S61).
-fn end(access: &Access, conversation: Conversation, message: &[u8]) -> Verdict {
+fn end(access: &Access, client: &str, conversation: Conversation, message: &[u8]) -> Verdict {
     let answer = match conversation.verify(message) {
         Ok(answer) => answer,
         Err(why) => return Verdict::Wrong(why.into()),
@@ -161,6 +169,7 @@ fn end(access: &Access, conversation: Conversation, message: &[u8]) -> Verdict {
     match stored {
         None => Verdict::Wrong("the password was changed meanwhile".into()),
         Some(stored) if stored.disabled => Verdict::Wrong("the user is disabled".into()),
+        Some(stored) if !stored.may_use(client) => Verdict::Wrong(database::ANOTHER.into()),
         Some(stored) => Verdict::Known(Known {
             superuser: stored.superuser,
             is_known: true,

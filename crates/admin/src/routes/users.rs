@@ -87,6 +87,7 @@ pub(super) async fn create(
     record.secret("password");
     check::name("user_id", &user.user_id).map_err(Refusal::bad)?;
     password(&user.password)?;
+    client_id(user.client_id.as_deref())?;
     check::names("groups", &user.groups)?;
     check::names("roles", &user.roles)?;
     let user = state.wait(move |state| state.server().users().create_user(user, &record));
@@ -112,6 +113,7 @@ pub(super) async fn change(
         password(new)?;
         record.secret("password");
     }
+    client_id(change.client_id.as_deref())?;
     check::names("groups", change.groups.as_deref().unwrap_or_default())?;
     check::names("roles", change.roles.as_deref().unwrap_or_default())?;
     let user = state.wait(move |state| {
@@ -222,6 +224,14 @@ pub(super) async fn import(
     });
     let (imported, ()) = tokio::join!(imported, receive);
     Ok(Json(imported?))
+}
+
+/// Empty is none.
+fn client_id(id: Option<&str>) -> Result<(), Refusal> {
+    match id {
+        None | Some("") => Ok(()),
+        Some(id) => check::name("client_id", id).map_err(Refusal::bad),
+    }
 }
 
 fn password(password: &Password) -> Result<(), Refusal> {

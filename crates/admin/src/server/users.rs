@@ -68,6 +68,9 @@ pub struct User {
     pub is_superuser: bool,
     /// Is not let in, whatever the password.
     pub disabled: bool,
+    /// The only client identifier that may be used with the password; without it any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
     /// Groups that the user is in.
     pub groups: Vec<String>,
     /// Roles that the user has beside those of the groups.
@@ -92,6 +95,9 @@ pub struct NewUser {
     /// Is not let in.
     #[serde(default)]
     pub disabled: bool,
+    /// The only client identifier that may be used with the password; without it, or empty, any.
+    #[serde(default)]
+    pub client_id: Option<String>,
     /// Groups that the user is in.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -110,6 +116,8 @@ pub struct UserChange {
     pub is_superuser: Option<bool>,
     /// Is not let in.
     pub disabled: Option<bool>,
+    /// The only client identifier that may be used with the password; empty: any.
+    pub client_id: Option<String>,
     /// All groups that the user is in from now on.
     pub groups: Option<Vec<String>>,
     /// All roles that the user has from now on.

@@ -185,6 +185,7 @@ impl Users for Fake {
             user_id: user.user_id,
             is_superuser: user.is_superuser,
             disabled: user.disabled,
+            client_id: user.client_id,
             groups: user.groups,
             roles: user.roles,
             created_at: Stamp::from_millis(0),
@@ -208,6 +209,7 @@ impl Users for Fake {
         let after = User {
             is_superuser: change.is_superuser.unwrap_or(before.is_superuser),
             disabled: change.disabled.unwrap_or(before.disabled),
+            client_id: change.client_id.or(before.client_id.clone()),
             groups: change.groups.unwrap_or(before.groups.clone()),
             roles: change.roles.unwrap_or(before.roles.clone()),
             ..before.clone()
@@ -256,6 +258,7 @@ impl Users for Fake {
                 user_id: entry.user_id,
                 is_superuser: entry.is_superuser,
                 disabled: entry.disabled,
+                client_id: None,
                 groups: entry.groups,
                 roles: entry.roles,
                 created_at: Stamp::from_millis(0),

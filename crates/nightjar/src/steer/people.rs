@@ -77,6 +77,7 @@ impl Users for Steer {
             roles: new.roles,
             superuser: new.is_superuser,
             disabled: new.disabled,
+            client_id: new.client_id.filter(|id| !id.is_empty()),
         };
         let changes = self.doors.access().changes(&agree);
         let made = changes.edit_user(&name, |before| match before {
@@ -97,6 +98,7 @@ impl Users for Steer {
         let agree = noted(record, shown);
         let new_password = change.password.is_some();
         let disabled = change.disabled == Some(true);
+        let bound = change.client_id.as_deref().is_some_and(|id| !id.is_empty());
         let changes = self.doors.access().changes(&agree);
         let made = changes.edit_user(user_id, |before| {
             let before = before.ok_or(AccessError::Missing)?;
@@ -108,11 +110,15 @@ impl Users for Steer {
                 roles: change.roles.unwrap_or(before.roles.clone()),
                 superuser: change.is_superuser.unwrap_or(before.superuser),
                 disabled: change.disabled.unwrap_or(before.disabled),
+                client_id: match change.client_id {
+                    Some(id) => Some(id).filter(|id| !id.is_empty()),
+                    None => before.client_id.clone(),
+                },
             })
         });
         made.map_err(|error| failure(error, &user(user_id)))?;
         // Who proved that he is this user can do so no more.
-        match new_password || disabled {
+        match new_password || disabled || bound {
             true => self.end_users([Arc::from(user_id)].into())?,
             false => self.refresh_user(user_id)?,
         }
@@ -201,6 +207,7 @@ fn edit(entry: ImportedUser) -> Result<(String, UserEdit), Failure> {
         roles: entry.roles,
         superuser: entry.is_superuser,
         disabled: entry.disabled,
+        client_id: None,
     };
     Ok((entry.user_id, edit))
 }
@@ -223,6 +230,7 @@ fn shown(user: access::User) -> User {
         user_id: user.name,
         is_superuser: user.superuser,
         disabled: user.disabled,
+        client_id: user.client_id,
         groups: user.groups,
         roles: user.roles,
         created_at: seconds(user.created),

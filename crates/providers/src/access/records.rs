@@ -25,6 +25,8 @@ pub struct User {
     pub superuser: bool,
     /// Is not let in by password, and has no groups and roles.
     pub disabled: bool,
+    /// The only client identifier that may be used with the password; `None`: any.
+    pub client_id: Option<String>,
     /// Whether there is a password. Without one the user is only a name with groups and roles, for
     /// who is let in by something else.
     pub has_password: bool,
@@ -49,6 +51,8 @@ pub struct UserEdit {
     pub superuser: bool,
     /// As [`User::disabled`].
     pub disabled: bool,
+    /// As [`User::client_id`].
+    pub client_id: Option<String>,
 }
 
 /// What becomes of a password.
@@ -181,6 +185,8 @@ pub(crate) struct StoredUser {
     pub(crate) superuser: bool,
     #[serde(default)]
     pub(crate) disabled: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
     created: u64,
     changed: u64,
 }
@@ -204,6 +210,7 @@ impl StoredUser {
     ) -> Result<Self, AccessError> {
         check_names(&edit.groups, "groups")?;
         check_names(&edit.roles, "roles")?;
+        edit.client_id.as_deref().map_or(Ok(()), check_name)?;
         let kept = || before.map(|it| it.credentials.clone()).unwrap_or_default();
         Ok(Self {
             credentials: credentials.unwrap_or_else(kept),
@@ -211,9 +218,17 @@ impl StoredUser {
             roles: edit.roles,
             superuser: edit.superuser,
             disabled: edit.disabled,
+            client_id: edit.client_id,
             created: before.map_or(now, |it| it.created),
             changed: now,
         })
+    }
+
+    /// Whether the user may use this client identifier.
+    pub(crate) fn may_use(&self, client_id: &str) -> bool {
+        self.client_id
+            .as_deref()
+            .is_none_or(|only| only == client_id)
     }
 
     /// What is left when secrets need not be kept.
@@ -231,6 +246,7 @@ impl StoredUser {
             roles: self.roles.clone(),
             superuser: self.superuser,
             disabled: self.disabled,
+            client_id: self.client_id.clone(),
             has_password: self.credentials.hash.is_some(),
             has_scram: self.credentials.scram.is_some(),
             created: self.created,

@@ -132,7 +132,7 @@ impl Step {
         enhanced: Enhanced,
         place: Place,
     ) -> Asked {
-        let work = self.provider.converse(enhanced, &inner.hashing);
+        let work = self.provider.converse(question, enhanced, &inner.hashing);
         self.within(inner, place, question, Tally::Asked, work)
             .await
     }

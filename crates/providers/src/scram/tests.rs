@@ -229,11 +229,19 @@ fn s48_a_change_holds_for_who_has_begun_to_log_in() {
     let renewed = |access: &Access| {
         access.put_user("ann", with_password("pencil")).unwrap();
     };
-    let ways: [&dyn Fn(&Access); 3] = [&disabled, &removed, &renewed];
+    let bound = |access: &Access| {
+        let edit = UserEdit {
+            client_id: Some("another".into()),
+            ..root()
+        };
+        access.put_user("ann", keep(edit)).unwrap();
+    };
+    let ways: [&dyn Fn(&Access); 4] = [&disabled, &removed, &renewed, &bound];
     for (change, why) in ways.map(change).into_iter().zip([
         "scram: the user is disabled",
         "scram: the password was changed meanwhile",
         "scram: the password was changed meanwhile",
+        "scram: the user may only use another client identifier",
     ]) {
         assert_eq!(&*refusal(change).1, why);
     }

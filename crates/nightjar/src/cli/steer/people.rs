@@ -110,6 +110,9 @@ struct Belongs {
     /// Roles beside those of the groups, the same
     #[arg(long, value_name = "NAME")]
     role: Option<Vec<String>>,
+    /// The only client identifier that may be used with the password; "" for any
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -204,12 +207,16 @@ fn show_user(way: &Way, name: &str) -> Result<(), Failure> {
     way.show(&user, |user| {
         format!(
             "name       {}\ngroups     {}\nroles      {}\nsuperuser  {}\nenabled    {}\n\
-             created    {}\nchanged    {}\n",
+             client     {}\ncreated    {}\nchanged    {}\n",
             word(user, "user_id"),
             word(user, "groups"),
             word(user, "roles"),
             word(user, "is_superuser"),
             enabled(user),
+            match word(user, "client_id").as_str() {
+                "" => "any",
+                only => only,
+            },
             time(user, "created_at"),
             time(user, "changed_at"),
         )
@@ -228,6 +235,7 @@ fn add_user(
         "password": password::new(&format!("Password of {name}"))?.to_text()?,
         "is_superuser": superuser,
         "disabled": disabled,
+        "client_id": belongs.client_id,
         "groups": names(belongs.group).unwrap_or_default(),
         "roles": names(belongs.role).unwrap_or_default(),
     });
@@ -249,6 +257,7 @@ fn set_user(
             body.insert(key.into(), value);
         }
     };
+    put("client_id", belongs.client_id.map(Value::from));
     put("groups", names(belongs.group).map(Value::from));
     put("roles", names(belongs.role).map(Value::from));
     put("is_superuser", superuser.map(Value::from));
@@ -258,8 +267,8 @@ fn set_user(
         put("password", Some(new.to_text()?.into()));
     }
     if body.is_empty() {
-        let words = "nothing to change: name --password, --group, --role, --superuser, --enable \
-                     or --disable";
+        let words = "nothing to change: name --password, --group, --role, --client-id, \
+                     --superuser, --enable or --disable";
         return Err(Failure::new(words));
     }
     let user = way.ask("PUT", &one(USERS, name), Some(&body.into()))?;
