@@ -239,7 +239,9 @@ pub(crate) const KNOWN: &[Known] = &[
     option(
         "persistence_file",
         Server,
-        Noted("the store is a folder of its own; an existing mosquitto.db is not touched"),
+        Noted(
+            "the store is a folder of its own; an existing mosquitto.db is not touched: `nightjar migrate --from-db` brings it along",
+        ),
     ),
     option(
         "persistence_location",
@@ -573,7 +575,7 @@ pub(crate) const KNOWN: &[Known] = &[
         Refused(
             "plugins are libraries for Mosquitto. Its own are known: acl_file and password_file are \
              honoured, persist_sqlite is `persistence true`, and dynamic_security lets nobody in \
-             until its users are moved",
+             until `nightjar migrate --from-dynsec` has brought its users along",
         ),
     ),
     option(

@@ -66,9 +66,9 @@ impl Gathered {
                 let option = line.name.strip_prefix("auth_opt_");
                 let option = option.or(line.name.strip_prefix("plugin_opt_"));
                 let file = match (plugin.kind, option) {
-                    (Kind::Acl, Some("acl_file")) | (Kind::Passwords, Some("password_file")) => {
-                        line.text()?
-                    }
+                    (Kind::Acl, Some("acl_file"))
+                    | (Kind::Passwords, Some("password_file"))
+                    | (Kind::DynamicSecurity, Some("config_file")) => line.text()?,
                     // Of what is not honoured as a whole.
                     (Kind::DynamicSecurity | Kind::Persistence, _) | (_, None) => {
                         return Ok(Taken::Yes);
@@ -130,14 +130,20 @@ impl Gathered {
                     });
                     continue;
                 }
-                Kind::DynamicSecurity => self.notes.push(crate::Note {
-                    place: Some(place),
-                    weight: Weight::Differs,
-                    text: "dynamic_security: its users, groups and roles are not read in this \
-                           version; whom it would let in is refused until you make users with \
-                           `nightjar user`, and nobody may do anything without a role"
-                        .into(),
-                }),
+                Kind::DynamicSecurity => {
+                    let file = plugin.file.as_ref().map(|(file, _)| file.as_str());
+                    self.notes.push(crate::Note {
+                        place: Some(place),
+                        weight: Weight::Differs,
+                        text: format!(
+                            "dynamic_security: its file is not read at a start; bring its users, \
+                             groups and roles along once, before the first start: `nightjar migrate \
+                             --from-dynsec {} --config mosquitto.conf` with this file. Until \
+                             then nobody is let in, and nobody may do anything without a role",
+                            file.unwrap_or("dynamic-security.json")
+                        ),
+                    });
+                }
                 Kind::Acl | Kind::Passwords => {}
             }
             for target in &plugin.targets {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use config::{
-    Authentication, ByCertificate, Method, Passwords, Permission, Place, Rule, RuleAction, UserFrom,
+    Authentication, ByCertificate, Granted, Method, Passwords, Permission, Place, Rule, RuleAction,
+    UserFrom,
 };
 
 use super::Work;
@@ -149,6 +150,15 @@ impl Work<'_> {
                 (None, Some(_)) => is_closed = true,
                 (None, None) => open.extend(door.names.iter().cloned()),
             }
+        }
+        if is_closed {
+            // The plugin looks at filters as a whole, where an acl_file looks at messages alone.
+            self.config.access.granted = Granted::Covered;
+        }
+        if is_closed && !files.is_empty() {
+            let text = "acl_file beside dynamic_security: a subscription that no line allows is \
+                        denied, where Mosquitto grants it and delivers nothing";
+            self.note(None, Weight::Differs, text.to_owned());
         }
         let is_one = files.len() == 1 && open.is_empty() && !is_closed;
         let without_acl = files.is_empty() && !is_closed;

@@ -349,7 +349,8 @@ fn invalid(error: impl Display) -> Failure {
     ))
 }
 
-fn create_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder for its owner alone, and those above it; one that is there stays as it is.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
