@@ -1,0 +1,570 @@
+//! Packets of one side into packets of the other, without I/O.
+//!
+//! Packet identifiers are the same on both sides, for each direction: what this server sends as
+//! PUBLISH 7 goes out as PUBLISH 7, and the other server's PUBACK 7 comes back as the bridge's. The
+//! other direction goes by the other server's identifiers. So nothing is acknowledged to one side
+//! before the other has it; what is on its way stands in the two sessions and nowhere else; and QoS 2
+//! stays exactly once whichever of the three is killed, as long as both sessions live.
+//!
+//! If one of the sessions is gone while the other is there, identifiers that the other one holds as
+//! received (QoS 2) mean nothing any more, and would swallow new messages that come by them. They
+//! are released before anything else is sent: those that are known, or all after a restart, when
+//! nothing is known ([`Memory`]). What was on its way may then arrive twice, but is not lost.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `hello` | CONNECT, SUBSCRIBE, and what the servers answer |
+//! | `outward` | packets of this server |
+//! | `inward` | packets of the other server |
+//! | `receipts` | sets of packet identifiers |
+//! | `rate` | how much may go out in which time |
+
+mod hello;
+mod inward;
+mod outward;
+mod rate;
+mod receipts;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use codec::{Ack, Frame, Packet, encode, frame};
+use types::{PacketId, ProtocolVersion, QoS, ReasonCode, Time};
+
+use self::rate::Bucket;
+use self::receipts::Receipts;
+use crate::figures::{Dropped, Figures};
+use crate::settings::Settings;
+
+/// One of the two servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This one.
+    Local,
+    /// The other one.
+    Remote,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Local => "this server",
+            Self::Remote => "the other server",
+        })
+    }
+}
+
+/// What is known, from one connection to the next, of identifiers that the sessions may hold as
+/// received.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// This server may hold them.
+    local: Receipts,
+    /// The other server may.
+    remote: Receipts,
+}
+
+impl Memory {
+    /// Nothing is known: the process has just started.
+    pub fn unknown() -> Self {
+        Self {
+            local: Receipts::unknown(),
+            remote: Receipts::unknown(),
+        }
+    }
+}
+
+/// Why a relay is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The link to a side ended without a word.
+    Closed(Side),
+    /// A side took its leave.
+    Disconnected(Side, ReasonCode, String),
+    /// A side does not let the bridge in.
+    Refused(Side, ReasonCode, String),
+    /// A side sent what makes no sense.
+    Protocol(Side, String),
+    /// A side takes no more messages for now. What it refused is sent again later.
+    Full(Side),
+    /// Nothing was heard of the other server.
+    Silent,
+    /// The other server sends more at once than it may and than can be kept.
+    TooMuch,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |text: &str| match text {
+            "" => String::new(),
+            text => format!(" ({})", text.chars().take(MOST_WORDS).collect::<String>()),
+        };
+        match self {
+            Self::Closed(side) => write!(f, "{side} closed the connection"),
+            Self::Disconnected(side, reason, text) => {
+                let reason = reason.as_str();
+                write!(f, "{side} disconnected the bridge: {reason}{}", said(text))
+            }
+            Self::Refused(side, reason, text) => {
+                let reason = reason.as_str();
+                write!(f, "{side} refuses the bridge: {reason}{}", said(text))
+            }
+            Self::Protocol(side, what) => write!(f, "{side} sent what it must not: {what}"),
+            Self::Full(side) => write!(f, "{side} takes no more messages for now: quota exceeded"),
+            Self::Silent => f.write_str("the other server does not answer"),
+            Self::TooMuch => f.write_str("the other server sends more than can be taken"),
+        }
+    }
+}
+
+/// How far the connections have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// The other server has not answered CONNECT.
+    Connect,
+    /// It has not answered all SUBSCRIBE.
+    Subscribe,
+    /// A link to this server is needed.
+    NeedsLocal,
+    /// This server has not answered CONNECT.
+    ConnectLocal,
+    /// It has not answered all SUBSCRIBE.
+    SubscribeLocal,
+    /// All goes both ways.
+    Open,
+}
+
+/// Bytes from and to one side.
+#[derive(Debug, Default)]
+struct Pipe {
+    /// The beginning of a packet.
+    input: Vec<u8>,
+    output: Vec<u8>,
+    /// Bytes of `output` that were written.
+    written: usize,
+    /// SUBACK and UNSUBACK that are due.
+    answers: usize,
+}
+
+impl Pipe {
+    fn pending(&self) -> usize {
+        self.output.len().saturating_sub(self.written)
+    }
+}
+
+/// PUBLISH packets that must wait.
+#[derive(Debug, Default)]
+struct Held {
+    packets: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, packet: &[u8]) {
+        self.bytes = self.bytes.saturating_add(packet.len());
+        self.packets.push_back(packet.to_vec());
+    }
+
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let packet = self.packets.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(packet.len());
+        Some(packet)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+}
+
+/// What the other server has said that it takes.
+#[derive(Clone, Copy, Debug)]
+struct Takes {
+    qos: QoS,
+    retain: bool,
+    packet_size: u32,
+    receive_maximum: u16,
+}
+
+/// One connection to each of the two servers, and all that goes from one to the other.
+///
+/// The link to the other server is there from the beginning; the one to this server is to be opened
+/// when [`Relay::needs_local`] says so. The relay is over when [`Relay::end`] says why: then both
+/// links are to be closed, after what [`Relay::output`] still has.
+#[derive(Debug)]
+pub struct Relay {
+    settings: Arc<Settings>,
+    figures: Arc<Figures>,
+    stage: Stage,
+    local: Pipe,
+    remote: Pipe,
+    takes: Takes,
+    remote_present: bool,
+    /// Largest packet that this server takes.
+    local_packet_size: u32,
+    memory: Memory,
+    /// Packets of QoS 1 and 2 that are on their way.
+    outbound: Receipts,
+    inbound: Receipts,
+    /// Of QoS 2 here, sent as QoS 1.
+    lowered: Receipts,
+    /// PUBCOMP is to be said to the side that sends PUBREL, and not to ask the other.
+    finishing_local: Receipts,
+    finishing_remote: Receipts,
+    /// PUBCOMP of a side that is an answer to a PUBREL of our own.
+    swept_local: Receipts,
+    swept_remote: Receipts,
+    /// Packets of the other server that wait: for this server, or for room there.
+    held_in: Held,
+    /// Messages that wait until the rates are kept.
+    held_out: Held,
+    messages: Option<Bucket>,
+    bytes: Option<Bucket>,
+    /// Filters that no rule has any more, at this server and at the other.
+    stale: (Vec<String>, Vec<String>),
+    keep_alive: Duration,
+    /// When something was last written to the other server, and heard from it.
+    sent: Time,
+    heard: Time,
+    pinged: Option<Time>,
+    since: Time,
+    last_message: Time,
+    end: Option<End>,
+}
+
+/// What a relay begins with.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The password for the other server.
+    pub password: Option<zeroize::Zeroizing<Vec<u8>>>,
+    /// Whether to set the bit that says that a bridge asks; only for MQTT 3.
+    pub says_bridge: bool,
+    /// What the relay before this one knew.
+    pub memory: Memory,
+    /// Filters that no rule has any more: at this server, and at the other.
+    pub stale: (Vec<String>, Vec<String>),
+}
+
+impl Relay {
+    /// A relay with a link to the other server. CONNECT is to be written.
+    pub fn new(
+        settings: Arc<Settings>,
+        figures: Arc<Figures>,
+        beginning: Beginning,
+        now: Time,
+    ) -> Self {
+        let takes = Takes {
+            qos: QoS::ExactlyOnce,
+            retain: true,
+            packet_size: settings.packet_size,
+            receive_maximum: settings.inflight.max(1),
+        };
+        let bucket = |rate: Option<types::limits::Rate>| rate.map(|rate| Bucket::new(rate, now));
+        let mut relay = Self {
+            stage: Stage::Connect,
+            local: Pipe::default(),
+            remote: Pipe::default(),
+            takes,
+            remote_present: false,
+            local_packet_size: settings.bounds.packet_size,
+            memory: beginning.memory,
+            outbound: Receipts::none(),
+            inbound: Receipts::none(),
+            lowered: Receipts::none(),
+            finishing_local: Receipts::none(),
+            finishing_remote: Receipts::none(),
+            swept_local: Receipts::none(),
+            swept_remote: Receipts::none(),
+            held_in: Held::default(),
+            held_out: Held::default(),
+            messages: bucket(settings.outflow.messages),
+            bytes: bucket(settings.outflow.bytes),
+            stale: beginning.stale,
+            keep_alive: Duration::from_secs(settings.keep_alive.into()),
+            sent: now,
+            heard: now,
+            pinged: None,
+            since: now,
+            last_message: now,
+            end: None,
+            settings,
+            figures,
+        };
+        let password = beginning.password.as_ref().map(|it| it.as_slice());
+        relay.connect_remote(password, beginning.says_bridge);
+        relay
+    }
+
+    /// Whether a link to this server is needed now.
+    pub fn needs_local(&self) -> bool {
+        self.stage == Stage::NeedsLocal && self.end.is_none()
+    }
+
+    /// That link is there.
+    pub fn handle_local_open(&mut self) {
+        if self.stage == Stage::NeedsLocal {
+            self.stage = Stage::ConnectLocal;
+            self.connect_local();
+        }
+    }
+
+    /// Bytes of a side.
+    pub fn handle_bytes(&mut self, side: Side, bytes: &[u8], now: Time) {
+        if side == Side::Remote {
+            self.heard = now;
+            self.pinged = None;
+        }
+        let pipe = self.pipe(side);
+        pipe.input.extend_from_slice(bytes);
+        let input = std::mem::take(&mut pipe.input);
+        let used = self.take(side, &input, now);
+        let pipe = self.pipe(side);
+        pipe.input = input;
+        pipe.input.drain(..used.min(pipe.input.len()));
+        self.settle();
+    }
+
+    /// A link has ended.
+    pub fn handle_closed(&mut self, side: Side) {
+        self.finish(End::Closed(side));
+    }
+
+    /// What is to be written to a side.
+    pub fn output(&self, side: Side) -> &[u8] {
+        let pipe = match side {
+            Side::Local => &self.local,
+            Side::Remote => &self.remote,
+        };
+        pipe.output.get(pipe.written..).unwrap_or_default()
+    }
+
+    /// So many bytes of it were written.
+    pub fn handle_written(&mut self, side: Side, count: usize, now: Time) {
+        if side == Side::Remote {
+            self.sent = now;
+        }
+        let pipe = self.pipe(side);
+        pipe.written = pipe.written.saturating_add(count);
+        if pipe.written >= pipe.output.len() {
+            pipe.output.clear();
+            pipe.output.shrink_to(KEPT_OUTPUT);
+            pipe.written = 0;
+        } else if pipe.written > COMPACT_ABOVE {
+            pipe.output.drain(..pipe.written);
+            pipe.written = 0;
+        }
+    }
+
+    /// Whether a side is to be read from. The other server always is, so that it always takes what
+    /// is sent to it; this one is not while that does not keep up, or a rate is to be kept.
+    pub fn wants(&self, side: Side) -> bool {
+        match side {
+            Side::Remote => true,
+            Side::Local => {
+                self.remote.pending() < HIGH_WATER && self.held_out.bytes < MOST_HELD_OUT
+            }
+        }
+    }
+
+    /// The time of [`Relay::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.release_out(now);
+        if self.stage < Stage::Open && now.since(self.since) >= CONNECT_DEADLINE {
+            return self.finish(End::Silent);
+        }
+        if self.keep_alive.is_zero() || self.stage == Stage::Connect {
+            return;
+        }
+        if let Some(pinged) = self.pinged {
+            if now.since(pinged) >= self.patience() {
+                self.finish(End::Silent);
+            }
+        } else if now >= self.ping_at() {
+            self.pinged = Some(now);
+            self.write(Side::Remote, &Packet::PingReq);
+        }
+        self.settle();
+    }
+
+    /// When [`Relay::handle_timeout`] is due.
+    pub fn poll_timeout(&mut self, now: Time) -> Option<Time> {
+        let deadline = (self.stage < Stage::Open).then(|| self.since + CONNECT_DEADLINE);
+        let alive = match self.pinged {
+            _ if self.keep_alive.is_zero() || self.stage == Stage::Connect => None,
+            Some(pinged) => Some(pinged + self.patience()),
+            None => Some(self.ping_at()),
+        };
+        let rate = match self.held_out.is_empty() {
+            true => None,
+            false => self.may_send_at(now).or(Some(now)),
+        };
+        [deadline, alive, rate].into_iter().flatten().min()
+    }
+
+    /// Whether all goes both ways.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+
+    /// Whether the other server has let the bridge in.
+    pub fn was_admitted(&self) -> bool {
+        self.stage > Stage::Connect
+    }
+
+    /// When the last message went over.
+    pub fn last_message(&self) -> Time {
+        self.last_message
+    }
+
+    /// Whether nothing is on its way that has not been acknowledged.
+    pub fn is_idle(&self) -> bool {
+        self.outbound.len() == 0 && self.inbound.len() == 0 && self.held_out.is_empty()
+    }
+
+    /// Why the relay is over; `None` if it is not.
+    pub fn end(&self) -> Option<&End> {
+        self.end.as_ref()
+    }
+
+    /// Takes leave of both sides in good order.
+    pub fn leave(&mut self) {
+        self.say_state(b"0");
+        for side in [Side::Remote, Side::Local] {
+            let has_link = side == Side::Remote || self.stage > Stage::NeedsLocal;
+            if has_link && self.stage > Stage::Connect {
+                let bye = codec::Disconnect::new(ReasonCode::Success);
+                self.write(side, &Packet::Disconnect(bye));
+            }
+        }
+    }
+
+    /// What the next relay should know.
+    pub fn into_memory(self) -> Memory {
+        self.memory
+    }
+
+    fn take(&mut self, side: Side, input: &[u8], now: Time) -> usize {
+        let mut used = 0_usize;
+        while self.end.is_none() {
+            let rest = input.get(used..).unwrap_or_default();
+            match frame(rest, self.largest(side)) {
+                Ok(Frame::Incomplete { .. }) => break,
+                Ok(Frame::Complete { total_len, .. }) => {
+                    let packet = rest.get(..total_len).unwrap_or_default();
+                    self.handle_packet(side, packet, now);
+                    used = used.saturating_add(total_len);
+                }
+                Err(error) => self.finish(End::Protocol(side, error.to_string())),
+            }
+        }
+        used
+    }
+
+    /// A whole packet, with its header.
+    fn handle_packet(&mut self, side: Side, bytes: &[u8], now: Time) {
+        let (first_byte, body) = match frame(bytes, u32::MAX) {
+            Ok(Frame::Complete {
+                first_byte,
+                header_len,
+                ..
+            }) => (first_byte, bytes.get(header_len..).unwrap_or_default()),
+            _ => return,
+        };
+        match codec::decode(self.version(side), first_byte, body) {
+            Ok(packet) => match side {
+                Side::Local => self.handle_local(packet, bytes, now),
+                Side::Remote => self.handle_remote(packet, bytes, now),
+            },
+            Err(error) => self.finish(End::Protocol(side, error.to_string())),
+        }
+    }
+
+    fn version(&self, side: Side) -> ProtocolVersion {
+        match side {
+            Side::Local => ProtocolVersion::V5,
+            Side::Remote => self.settings.version,
+        }
+    }
+
+    /// Larger packets end the connection.
+    fn largest(&self, side: Side) -> u32 {
+        match side {
+            Side::Local => u32::MAX,
+            Side::Remote => self.settings.bounds.packet_size.max(LARGEST_FOREIGN),
+        }
+    }
+
+    fn pipe(&mut self, side: Side) -> &mut Pipe {
+        match side {
+            Side::Local => &mut self.local,
+            Side::Remote => &mut self.remote,
+        }
+    }
+
+    /// Writes a packet of our own making, which has bounds.
+    fn write(&mut self, side: Side, packet: &Packet<'_>) {
+        let version = self.version(side);
+        if let Err(error) = encode(packet, version, &mut self.pipe(side).output) {
+            self.finish(End::Protocol(side, error.to_string()));
+        }
+    }
+
+    fn acknowledge(&mut self, side: Side, make: fn(Ack<'static>) -> Packet<'static>, id: PacketId) {
+        self.write(side, &make(Ack::new(id, ReasonCode::Success)));
+    }
+
+    /// Passes an answer on, with its reason but not with its words.
+    fn pass(&mut self, side: Side, make: fn(Ack<'static>) -> Packet<'static>, ack: &Ack<'_>) {
+        self.write(side, &make(Ack::new(ack.packet_id, ack.reason)));
+    }
+
+    fn drop_message(&self, why: Dropped) {
+        self.figures.count_dropped(why);
+    }
+
+    fn finish(&mut self, end: End) {
+        self.end.get_or_insert(end);
+    }
+
+    fn settle(&self) {
+        self.figures
+            .set_inflight(self.outbound.len(), self.inbound.len());
+    }
+
+    fn patience(&self) -> Duration {
+        let half = self.keep_alive.checked_div(2).unwrap_or_default();
+        half.max(SHORTEST_PATIENCE)
+    }
+
+    /// The other server must hear from us in time, and we from it.
+    fn ping_at(&self) -> Time {
+        let quiet = self.sent.min(self.heard);
+        let early = self.keep_alive.mul_f32(0.8);
+        quiet + early
+    }
+}
+
+/// Above so many bytes that the other server has not taken, nothing is read from this one.
+const HIGH_WATER: usize = 1024 * 1024;
+/// Above so many bytes that this server has not taken, QoS 0 is dropped.
+const MOST_TO_LOCAL: usize = 4 * 1024 * 1024;
+/// Most bytes that wait for the rates to be kept.
+const MOST_HELD_OUT: usize = 256 * 1024;
+/// Most bytes of the other server that wait for this one.
+const MOST_HELD_IN: usize = 16 * 1024 * 1024;
+/// A packet of the other server that is larger than this server takes is read and dropped, if it is
+/// no larger than this.
+const LARGEST_FOREIGN: u32 = 16 * 1024 * 1024;
+/// Memory that an output without bytes may keep.
+const KEPT_OUTPUT: usize = 64 * 1024;
+/// Written bytes above this are moved out of the way.
+const COMPACT_ABOVE: usize = 256 * 1024;
+/// Longest time from the link to the other server until all goes both ways.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// No server is given less time to answer.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
+/// Longest words of a server that are repeated.
+const MOST_WORDS: usize = 200;
