@@ -586,8 +586,8 @@ async fn prime(pair: Pair, settings: &Settings) -> io::Result<()> {
         let options = SubscriptionOptions {
             no_local: !filter.starts_with("$share/"),
             retain_as_published: settings.retains,
-            // Sent when the other server is there.
-            retain_handling: RetainHandling::SendIfNew,
+            // They are sent when the other server is there.
+            retain_handling: RetainHandling::DoNotSend,
             ..SubscriptionOptions::plain(qos)
         };
         list.push(filter, options).map_err(invalid)?;

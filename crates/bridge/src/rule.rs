@@ -269,8 +269,8 @@ mod tests {
         for name in ["", "a/+", "#", "a\u{1}", "a\0"] {
             assert_eq!(all.inward(name), None, "{name:?}");
         }
-        // The rest may be empty, and is then no topic.
-        let whole = rule(Direction::In, "#", "", "a");
-        assert_eq!(whole.inward("b"), None);
+        // The level above is matched, but has not the prefix.
+        let below = rule(Direction::In, "#", "", "a/");
+        assert_eq!(below.inward("a"), None);
     }
 }

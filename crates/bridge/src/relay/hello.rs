@@ -113,10 +113,15 @@ impl Relay {
         self.stage = Stage::SubscribeLocal;
         self.sweep(connack.session_present);
         let retains = self.settings.retains;
+        // A server that knows nothing of the bridge has none of the retained messages.
+        let retain_handling = match self.remote_present {
+            true => RetainHandling::SendIfNew,
+            false => RetainHandling::Send,
+        };
         let options = |qos| SubscriptionOptions {
             no_local: true,
             retain_as_published: retains,
-            retain_handling: RetainHandling::SendIfNew,
+            retain_handling,
             ..SubscriptionOptions::plain(qos)
         };
         let stale = std::mem::take(&mut self.stale.0);

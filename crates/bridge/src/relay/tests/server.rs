@@ -328,7 +328,7 @@ impl Server {
             };
             let mut id = None;
             if message.qos > QoS::AtMostOnce {
-                if session.inflight.len() >= window {
+                if session.inflight.len() >= window.min(60) {
                     return;
                 }
                 session.last = session.last % 64 + 1;
