@@ -6,6 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`worker`] | [`Worker`], the core that an event loop drives; one file for each concern |
+//! | [`spools`] | [`Spools`]: sessions that have limits of their own |
 //! | [`shared`] | [`Shared`]: what all workers read: index, retained messages, gauges |
 //! | [`mail`] | what workers say to each other |
 //! | [`durability`] | which class of durability holds for a message |
@@ -56,6 +57,7 @@ mod rates;
 pub mod retained;
 pub mod shared;
 mod slots;
+pub mod spools;
 mod timers;
 pub mod worker;
 
@@ -68,4 +70,5 @@ pub use metrics::{Counter, Metrics, Totals};
 pub use probe::{Asked, Mark, Probe, Step, Tracer, Watchers};
 pub use question::{Ask, Findings, Question};
 pub use shared::{BrokerConfig, Revoked, Shared};
+pub use spools::Spools;
 pub use worker::{Restore, Worker};

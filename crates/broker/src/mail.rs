@@ -18,6 +18,7 @@ use crate::errand::Errand;
 use crate::event::CloseReason;
 use crate::probe::Watchers;
 use crate::question::Ask;
+use crate::spools::Spools;
 
 /// One piece of mail. What is on its way counts against `limits.mailbox_bytes`, except for
 /// [`Mail::Control`], [`Mail::Ask`], [`Mail::Errand`] and [`Mail::Answer`], which who sends them
@@ -132,6 +133,8 @@ pub enum Control {
     },
     /// These watch messages from now on, and nobody else.
     Watch(Watchers),
+    /// These sessions have limits of their own from now on.
+    Spools(Arc<Spools>),
 }
 
 /// Which clients are meant.
@@ -175,6 +178,7 @@ impl fmt::Debug for Control {
             Self::Publish { .. } => "Publish",
             Self::Reload { .. } => "Reload",
             Self::Watch(_) => "Watch",
+            Self::Spools(_) => "Spools",
         })
     }
 }

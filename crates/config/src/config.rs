@@ -1,6 +1,7 @@
 //! What a server can be told, and what holds when it is told nothing.
 
 mod authentication;
+mod bridge;
 mod certificate;
 mod listener;
 mod network;
@@ -18,6 +19,7 @@ pub use authentication::{
     Algorithm, Authentication, ByCertificate, Http, Jwt, Ldap, Location, Method, MongoDb,
     OnFailure, PasswordHash, Passwords, Redis, Sql, TokenIn, UserFrom,
 };
+pub use bridge::{Bridge, BridgeStart, BridgeTopic, BridgeVersion, Notifications, bridge_address};
 pub use certificate::{Acme, Certificate, CertificateFiles, CertificateOrigin, Challenge};
 pub use listener::{Address, ClientCertificate, Listener, Mode, Protocol, TlsVersion};
 pub use network::Network;
@@ -66,6 +68,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// What is acknowledged when, by topic; one `[[topic]]` each.
     pub topics: Vec<TopicRule>,
+    /// Connections to other servers; one `[[bridge]]` each.
+    pub bridges: Vec<Bridge>,
     /// Permissions beside the rules.
     pub access: Access,
     /// The dashboard, and the API of the same port.
@@ -366,6 +370,7 @@ impl Default for Config {
                 ..Listener::new(Address::default())
             }],
             certificates: Vec::new(),
+            bridges: Vec::new(),
             authentication: Vec::new(),
             rules: Vec::new(),
             topics: Vec::new(),

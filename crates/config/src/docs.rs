@@ -17,6 +17,7 @@ const LIMITS_SOURCE: &str = include_str!("../../types/src/limits.rs");
 const SOURCES: &[&str] = &[
     include_str!("config.rs"),
     include_str!("config/authentication.rs"),
+    include_str!("config/bridge.rs"),
     include_str!("config/certificate.rs"),
     include_str!("config/listener.rs"),
     include_str!("config/rule.rs"),
@@ -183,6 +184,7 @@ fn list_row(list: &List, sort: Option<&Sort>, column: &Column, config: &Config) 
         ("rule", name) => ("Rule", name),
         ("listener", name) => ("Listener", name),
         ("topic", name) => ("TopicRule", name),
+        ("bridge", name) => ("Bridge", name),
         ("certificate", name) if sort.is_none() => ("Certificate", name),
         ("authentication", name) if sort.is_none() => ("Authentication", name),
         (_, name) => (sort_owner(list, sort.unwrap()), name),

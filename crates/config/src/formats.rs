@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use types::{TopicFilter, TopicName};
 
-use crate::config::Network;
+use crate::config::{BridgeTopic, Network, bridge_address};
 
 /// What rules, logs and other keys call something.
 pub(crate) fn name(text: &str) -> Result<(), &'static str> {
@@ -59,6 +59,32 @@ pub(crate) fn socket_address(text: &str) -> Result<(), &'static str> {
 
 pub(crate) fn network(text: &str) -> Result<(), &'static str> {
     Network::parse(text).map(|_| ())
+}
+
+/// Where another server is.
+pub(crate) fn bridge_host(text: &str) -> Result<(), &'static str> {
+    bridge_address(text, 1883).map(|_| ()).ok_or(
+        "is no address; write a host or an IP address, perhaps with a port, such as \
+         \"mqtt.example.com:1883\" or \"[::1]:1883\"",
+    )
+}
+
+/// What goes over a bridge.
+pub(crate) fn bridge_line(text: &str) -> Result<(), &'static str> {
+    let line = BridgeTopic::parse(text)?;
+    let share = line.filter.strip_prefix("$share/");
+    let bare = share.map_or(Some(line.filter), |rest| Some(rest.split_once('/')?.1));
+    let bare = bare.ok_or("has a shared subscription without a filter")?;
+    let fits = |prefix: &str| TopicFilter::parse(&[prefix, bare].concat(), u16::MAX).is_ok();
+    match fits(line.local) && fits(line.remote) {
+        true => Ok(()),
+        false => Err("is no filter with these prefixes"),
+    }
+}
+
+/// Who somebody is.
+pub(crate) fn client_id(text: &str) -> Result<(), &'static str> {
+    mqtt_text(text)
 }
 
 /// The beginning of a topic is a topic itself (MQTT 5.0, 4.7.3).

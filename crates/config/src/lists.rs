@@ -4,9 +4,10 @@
 //! | module | owns |
 //! |---|---|
 //! | `entry` | how entries are read |
-//! | `listener`, `certificate`, `authentication`, `rule`, `topic` | a list each |
+//! | `listener`, `certificate`, `authentication`, `rule`, `topic`, `bridge` | a list each |
 
 mod authentication;
+mod bridge;
 mod certificate;
 mod entry;
 mod listener;
@@ -200,6 +201,9 @@ pub(crate) const RULE: &str = "rule";
 /// The list of rules for topics.
 pub(crate) const TOPIC: &str = "topic";
 
+/// The list of bridges.
+pub(crate) const BRIDGE: &str = "bridge";
+
 /// All of them, in the order of the documentation.
 pub(crate) const LISTS: &[List] = &[
     listener::LIST,
@@ -207,6 +211,7 @@ pub(crate) const LISTS: &[List] = &[
     authentication::LIST,
     rule::LIST,
     topic::LIST,
+    bridge::LIST,
 ];
 
 /// A column whose values are in a field of the entries in `$list`.

@@ -88,6 +88,26 @@ impl<M: Send + 'static> Listening<M> {
         }
     }
 
+    /// A link to one of the workers, for a client within the server: what is written to it arrives as
+    /// from a connection of the listener [`types::LinkInfo::WITHIN`], which nobody outside can come by.
+    ///
+    /// # Errors
+    /// The system has no descriptors left, or the workers have ended.
+    #[cfg(unix)]
+    pub fn link(&self) -> io::Result<std::os::unix::net::UnixStream> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        theirs.set_nonblocking(true)?;
+        // Any will do: home is found after CONNECT.
+        let placed = self
+            .inner
+            .mailboxes
+            .put(WorkerId(0), Envelope::Within(theirs.into()));
+        match placed {
+            Ok(()) => Ok(ours),
+            Err(_) => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
     pub(crate) fn stop_accepting(&self) {
         self.tell_all(|| Envelope::StopAccepting);
         #[cfg(all(feature = "quic", unix))]

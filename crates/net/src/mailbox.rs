@@ -22,6 +22,9 @@ pub(crate) enum Envelope<M> {
     /// A link that comes by QUIC.
     #[cfg(all(feature = "quic", unix))]
     Arrive(Box<crate::quic::Arrived>),
+    /// A link that the server makes itself.
+    #[cfg(unix)]
+    Within(Socket),
     /// Look whether clients must go by what their listeners' TLS goes by now.
     RecheckCertificates,
     /// Take connections by this listener too.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::Socket;
-use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Time, WorkerId};
+use types::{Action, Arrival, ConnId, Core, LinkEnd, LinkInfo, Peer, Time, WorkerId};
 
 use crate::accept::{Accepted, Acceptor};
 use crate::clock::Clock;
@@ -366,6 +366,18 @@ impl<C: Core> Worker<C> {
             }
             #[cfg(all(feature = "quic", unix))]
             Envelope::Arrive(arrived) => self.arrive(*arrived),
+            #[cfg(unix)]
+            Envelope::Within(socket) => {
+                let info = LinkInfo {
+                    peer: Peer::Local(None),
+                    certificate: None,
+                    listener: LinkInfo::WITHIN,
+                    accepted: self.shell.now,
+                    arrival: Arrival::Accepted,
+                };
+                self.shell.counters.count_accepted(info.listener);
+                let _or_closed = self.open(socket, None, info, &[]);
+            }
             Envelope::Listen(place, listener) => {
                 let opened = self.accept.open(place, listener, &self.shell.poller);
                 if let Err(error) = opened {

@@ -13,6 +13,7 @@
 //! | [`pid`] | the file with the number of the process |
 //! | [`foresight`] | what a start would stumble over on this machine |
 //! | [`doors`] | who comes in and what he may do there |
+//! | [`bridges`] | bridges to other servers: from the configuration, and who they are here |
 //! | [`steer`] | what the administration API sees and changes |
 //! | [`data_dir`] | the folder for what outlives a restart |
 //! | [`storage`] | the store of a running server: how it begins and how it ends |
@@ -26,6 +27,7 @@
 //! | [`process`] | memory in use, the machine's name |
 
 mod banner;
+mod bridges;
 mod brief;
 mod check;
 mod cli;

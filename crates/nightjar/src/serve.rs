@@ -20,6 +20,8 @@ use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
+use crate::bridges::guests::Guests;
+use crate::bridges::{self, Names};
 use crate::cli::{self, ServeArgs};
 use crate::doors::{self, DoorError, Doors};
 use crate::log::{Form, Lines, Log};
@@ -119,7 +121,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let seen = Arc::new(Seen::new(&plan.config.limits, usize::from(plan.workers)));
     let events = alarmed(&log, &seen, &requests);
-    let shared = Shared::new(broker_config(&plan, &doors, events, descriptors));
+    let guests = Arc::new(Guests::new(doors.authenticator()));
+    let shared = Shared::new(broker_config(&plan, &doors, &guests, events, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     let setups = setups(&plan, &shared, &storage, recovered);
@@ -134,6 +137,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         seen.bell(),
     )?;
     let doors = Arc::new(doors);
+    let names = Names::new(&plan.node, &plan.data_dir);
+    let bridges = bridges::Running::start(names, guests, mailboxes.clone(), runtime.listening())?;
     let parts = steer::Parts {
         kept: kept(&plan, requests.clone()),
         level: log.level().clone(),
@@ -150,6 +155,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     watch_workers(runtime, requests)?;
     let board = board(steering.api.as_ref(), &plan)?;
     announce(&plan, &doors, board.as_ref(), form);
+    bridges.replace(&plan.config, &effective(&plan.config, descriptors));
     let known = make_known(&plan, &mailboxes)?;
 
     let mut server = Server {
@@ -160,6 +166,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         steer: Arc::clone(&steering.steer),
         log,
         descriptors,
+        bridges,
     };
     let code = server.attend(&inbox);
     // Nobody changes anything any more.
@@ -295,6 +302,7 @@ pub(crate) const SPARE_DESCRIPTORS: usize = 128;
 fn broker_config(
     plan: &Plan,
     doors: &Doors,
+    guests: &Arc<Guests>,
     events: Arc<dyn EventSink>,
     descriptors: Option<u64>,
 ) -> BrokerConfig {
@@ -308,7 +316,7 @@ fn broker_config(
         sys_interval: config.sys_interval,
         server_reference: config.server_reference.clone(),
         response_information: config.response_information.clone(),
-        authenticator: doors.authenticator(),
+        authenticator: Arc::clone(guests) as Arc<dyn auth::Authenticator>,
         policy: doors.policy(),
         listeners: doors::listeners::rules(config),
         revoked: match config.access.revoked {
@@ -517,6 +525,7 @@ struct Server {
     log: Log,
     /// Files that the process may have open.
     descriptors: Option<u64>,
+    bridges: bridges::Running,
 }
 
 impl Server {
@@ -579,6 +588,7 @@ impl Server {
             limits: Arc::clone(&limits),
             reference: reference.clone(),
         });
+        self.bridges.replace(&self.config, &limits);
         if asks_again(&self.config, &changes) {
             self.tell_all(|| Control::Refresh(Selector::All));
         }
@@ -599,6 +609,7 @@ impl Server {
     fn drain(&self, inbox: &Receiver<Request>) -> ExitCode {
         info!("ending: a second signal ends at once");
         supervisor::stopping();
+        self.bridges.end();
         self.tell_all(|| Control::Drain);
         self.steer.ending();
         let deadline = Instant::now() + DRAIN;

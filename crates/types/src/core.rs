@@ -30,12 +30,18 @@ pub struct LinkInfo {
     pub peer: Peer,
     /// What the other side's certificate says, if it showed one.
     pub certificate: Option<Arc<Certificate>>,
-    /// The listener's place in the configuration.
+    /// The listener's place in the configuration, or [`LinkInfo::WITHIN`].
     pub listener: u16,
     /// When the link was accepted; the connect deadline counts from here.
     pub accepted: Time,
     /// How the link came to this worker.
     pub arrival: Arrival,
+}
+
+impl LinkInfo {
+    /// In place of a listener: the server itself has made the link, for one of its bridges. No
+    /// listener has this place.
+    pub const WITHIN: u16 = u16::MAX;
 }
 
 /// How a link came to a worker.

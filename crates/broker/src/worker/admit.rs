@@ -10,8 +10,8 @@ use codec::{ConnAck, ConnAckProperties, Connect, Packet, UserProperties};
 use protocol::connection::negotiate::session_expiry_seconds;
 use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
 use types::{
-    Action, ClientId, ConnId, Durability, ProtocolVersion, ReasonCode, SessionKey, Time, TopicName,
-    WorkerId,
+    Action, ClientId, ConnId, Durability, Limits, ProtocolVersion, ReasonCode, SessionKey, Time,
+    TopicName, WorkerId,
 };
 
 use super::Worker;
@@ -115,7 +115,7 @@ impl Worker {
     }
 
     fn admit(&mut self, id: ConnId, connect: &Connect<'_>, packet: &[u8], now: Time) -> Flow {
-        if let Err(refusal) = negotiate(connect, &self.limits) {
+        if let Err(refusal) = negotiate(connect, self.limits_of(connect.client_id)) {
             return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         // Client and address are looked at before anybody is asked about the user.
@@ -125,6 +125,11 @@ impl Worker {
             return self.refuse_client(id, connect, refusal.reason, refusal.why, now);
         }
         self.authenticate(id, connect, packet, now)
+    }
+
+    /// What a client is held to: a session that the server itself keeps full has bounds of its own.
+    pub(super) fn limits_of(&self, client_id: &str) -> &Limits {
+        self.spools.of(client_id).unwrap_or(&self.limits)
     }
 
     /// A client that is not in yet, as the policy sees it.
@@ -172,7 +177,7 @@ impl Worker {
         admitted: Admitted,
         method: Option<Arc<str>>,
     ) -> Result<Admission<'a>, Refusal> {
-        let agreed = negotiate(connect, &self.limits)?;
+        let agreed = negotiate(connect, self.limits_of(connect.client_id))?;
         let (client_id, assigned) = match ClientId::new(connect.client_id) {
             Some(client_id) => (client_id, false),
             None => (self.new_client_id(), true),

@@ -275,7 +275,8 @@ impl Worker {
         let (session, owing) = (client.stored, &mut self.owing);
         let overflown = &mut client.overflown;
         let name = &client.id;
-        client.session.enqueue(outbound, &self.limits, |lost| {
+        let limits = self.spools.of(name.as_str()).unwrap_or(&self.limits);
+        client.session.enqueue(outbound, limits, |lost| {
             *overflown = overflown.saturating_add(1);
             let peer = conn.and_then(|conn| Some(conns.at(conn)?.info.peer));
             watch.lost(

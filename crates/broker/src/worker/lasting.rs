@@ -40,7 +40,8 @@ impl Worker {
     }
 
     fn would_last(&self, connect: &Connect<'_>) -> bool {
-        negotiate(connect, &self.limits).is_ok_and(|agreed| !agreed.session_expiry.is_zero())
+        negotiate(connect, self.limits_of(connect.client_id))
+            .is_ok_and(|agreed| !agreed.session_expiry.is_zero())
     }
 
     /// Whether there is a session that the store knows.

@@ -95,6 +95,7 @@ use crate::output::BufferPool;
 use crate::question::Ask;
 use crate::shared::Shared;
 use crate::slots::Slots;
+use crate::spools::Spools;
 use crate::timers::{Timer, Timers};
 
 /// Index changes taken over in one turn, so that a storm of subscriptions cannot hold up
@@ -113,6 +114,8 @@ pub struct Worker {
     id: WorkerId,
     shared: Arc<Shared>,
     limits: Arc<Limits>,
+    /// Sessions with limits of their own.
+    spools: Arc<Spools>,
     conns: Slots<Conn>,
     clients: Slots<Client>,
     by_id: HashMap<ClientId, SessionKey, foldhash::quality::SeedableRandomState>,
@@ -191,6 +194,7 @@ impl Worker {
         let mut worker = Self {
             id,
             limits,
+            spools: Arc::default(),
             conns: Slots::new(),
             clients: Slots::new(),
             by_id: HashMap::with_hasher(foldhash::quality::SeedableRandomState::with_seed(
@@ -351,6 +355,7 @@ impl Worker {
                 self.take_rates();
                 self.event(Event::Reloaded { worker: self.id });
             }
+            Control::Spools(spools) => self.spools = spools,
             Control::Watch(watchers) => self.on_watch(watchers),
         }
     }

@@ -1,7 +1,7 @@
 //! Names that stand for entries of lists.
 
 use crate::error::Place;
-use crate::lists::{AUTHENTICATION, CERTIFICATE, EntryPlaces, LISTENER, RULE};
+use crate::lists::{AUTHENTICATION, BRIDGE, CERTIFICATE, EntryPlaces, LISTENER, RULE};
 use crate::source::{ACCESS_RULE, Reading};
 use crate::suggest::nearest;
 use crate::value::quote;
@@ -42,6 +42,9 @@ impl Reading<'_> {
             self.entry_places(AUTHENTICATION),
             &mut wrong,
         );
+        let bridges = config.bridges.iter().map(|it| it.name.as_str());
+        let bridges: Vec<&str> = bridges.collect();
+        twice(BRIDGE, &bridges, self.entry_places(BRIDGE), &mut wrong);
         for used in self.uses() {
             let (list, known) = match used.key {
                 "listener.certificates" => (CERTIFICATE, &certificates),

@@ -5,9 +5,9 @@ use types::limits::QueuePolicy;
 
 use super::{Field, MISFIT, Value};
 use crate::config::{
-    Algorithm, Challenge, ClientCertificate, Granted, LogFormat, LogLevel, MetricNames, OnFailure,
-    PasswordHash, Permission, Protocol, Revoked, RuleAction, SharedStrategy, TlsVersion, TokenIn,
-    UserFrom,
+    Algorithm, BridgeStart, BridgeVersion, Challenge, ClientCertificate, Granted, LogFormat,
+    LogLevel, MetricNames, Notifications, OnFailure, PasswordHash, Permission, Protocol, Revoked,
+    RuleAction, SharedStrategy, TlsVersion, TokenIn, UserFrom,
 };
 
 macro_rules! choice_field {
@@ -66,3 +66,7 @@ choice_field!(RuleAction, RULE_ACTIONS,
 choice_field!(Granted, GRANTEDS,
     "covered" => Covered, "overlapping" => Overlapping, "any" => Any);
 choice_field!(Revoked, REVOKEDS, "disconnect" => Disconnect, "remove" => Remove);
+choice_field!(BridgeVersion, BRIDGE_VERSIONS, "5.0" => V5, "3.1.1" => V311, "3.1" => V31);
+choice_field!(BridgeStart, BRIDGE_STARTS,
+    "automatic" => Automatic, "once" => Once, "lazy" => Lazy);
+choice_field!(Notifications, NOTIFICATIONS, "off" => Off, "local" => Local, "both" => Both);
