@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::carry::{Task, Want, Wish};
 use crate::dial;
@@ -22,6 +22,9 @@ pub trait Home: Send + Sync + 'static {
     /// # Errors
     /// The system gives none.
     fn link(&self) -> io::Result<UnixStream>;
+
+    /// Asks how many messages wait for a bridge here. The answer may never come.
+    fn waiting(&self, settings: &Settings, answer: Box<dyn FnOnce(u64) + Send>);
 
     /// Something has happened. It must not wait.
     fn tell(&self, settings: &Settings, occurrence: Occurrence);
@@ -69,7 +72,6 @@ pub struct Bridges {
 struct Known {
     view: View,
     wish: watch::Sender<Wish>,
-    wake: Arc<Notify>,
     /// Ends with the task.
     over: mpsc::Receiver<()>,
 }
@@ -144,7 +146,6 @@ impl Bridges {
             settings: Arc::clone(&settings),
             round: 0,
         });
-        let wake = Arc::<Notify>::default();
         let name = settings.name.bytes();
         let seed = name.fold(self.seed, |seed, byte| {
             seed.rotate_left(7) ^ u64::from(byte).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -153,7 +154,6 @@ impl Bridges {
             home: Arc::clone(&self.home),
             figures: Arc::clone(&figures),
             wishes,
-            wake: Arc::clone(&wake),
             started: self.started,
             seed,
         };
@@ -163,12 +163,7 @@ impl Bridges {
             drop(tell);
         });
         let view = View { settings, figures };
-        Known {
-            view,
-            wish,
-            wake,
-            over,
-        }
+        Known { view, wish, over }
     }
 
     /// All bridges, in the order of the configuration.
@@ -193,13 +188,6 @@ impl Bridges {
     /// waits meanwhile.
     pub fn disable(&self, name: &str) -> bool {
         self.wish(name, |wish| wish.want = Want::Rest)
-    }
-
-    /// So many messages wait for a bridge that connects when they do.
-    pub fn waiting(&self, name: &str) -> bool {
-        let known = self.lock();
-        let found = known.iter().find(|one| one.view.settings.name == name);
-        found.inspect(|one| one.wake.notify_one()).is_some()
     }
 
     fn wish(&self, name: &str, change: impl FnOnce(&mut Wish)) -> bool {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use codec::{ConnectProperties, Frame, Packet, Subscribe, SubscribeFiltersBuf, UserProperties};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::UnixStream;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 use types::{PacketId, ProtocolVersion, ReasonCode, RetainHandling, SubscriptionOptions, Time};
 
@@ -41,8 +41,6 @@ pub(crate) struct Task {
     pub(crate) home: Arc<dyn Home>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) wishes: watch::Receiver<Wish>,
-    /// Messages wait for a bridge that connects when they do.
-    pub(crate) wake: Arc<Notify>,
     pub(crate) started: Instant,
     pub(crate) seed: u64,
 }
@@ -102,12 +100,12 @@ impl Task {
                     continue;
                 }
             }
-            if let Start::Lazy { .. } = course.settings.start
+            if let Start::Lazy { threshold, .. } = course.settings.start
                 && course.primed
             {
                 self.figures.enter(Phase::Idle);
                 tokio::select! {
-                    () = self.wake.notified() => {}
+                    () = enough(&*self.home, &course.settings, threshold) => {}
                     changed = self.wishes.changed() => match changed {
                         Ok(()) => continue,
                         Err(_) => return,
@@ -538,6 +536,26 @@ fn idle_at(settings: &Settings, carrier: &Carrier) -> Option<Time> {
     }
 }
 
+/// Ends when so many messages wait.
+async fn enough(home: &dyn Home, settings: &Settings, threshold: u64) {
+    loop {
+        let (tell, told) = oneshot::channel();
+        home.waiting(
+            settings,
+            Box::new(move |count| {
+                // Nobody waits any more.
+                let _late = tell.send(count);
+            }),
+        );
+        if let Ok(Ok(count)) = timeout(LOOK_EACH, told).await
+            && count >= threshold
+        {
+            return;
+        }
+        sleep(LOOK_EACH).await;
+    }
+}
+
 /// Ends when the first address answers.
 async fn probe(settings: &Settings) {
     let Some(first) = settings.addresses.first() else {
@@ -651,4 +669,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const LASTED: Duration = Duration::from_secs(5);
 /// How often the first address is tried, at most.
 const PROBE_EACH: Duration = Duration::from_secs(30);
+/// How often a bridge that connects for messages looks for some.
+const LOOK_EACH: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);

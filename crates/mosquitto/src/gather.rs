@@ -1,5 +1,6 @@
 //! What the lines say, put together: the server's, and listener by listener.
 
+mod bridge;
 mod listener;
 mod plugins;
 mod server;
@@ -82,13 +83,15 @@ pub(crate) enum Family {
     V6,
 }
 
-/// A bridge. No password is kept.
+/// A bridge.
 #[derive(Debug)]
 pub(crate) struct Bridge {
-    pub(crate) name: String,
+    /// As far as the options say it; files as they are written.
+    pub(crate) wanted: config::Bridge,
     pub(crate) place: Place,
-    pub(crate) addresses: Option<String>,
-    pub(crate) topics: Vec<String>,
+    pub(crate) notifies: bool,
+    pub(crate) only_local: bool,
+    pub(crate) local_clean_start: Option<bool>,
 }
 
 /// Puts the lines together. What is wrong is in `errors`.
@@ -175,28 +178,6 @@ impl Gathered {
             "auto_id_prefix" => return Ok(Taken::Told(Weight::Differs)),
             "psk_file" => return Ok(Taken::No),
             _ => return self.take_plugin(line),
-        }
-        Ok(Taken::Yes)
-    }
-
-    fn take_bridge(&mut self, line: &Line) -> Result<Taken, ConfigError> {
-        if line.name == "connection" {
-            self.bridges.push(Bridge {
-                name: line.word()?.to_owned(),
-                place: line.place.clone(),
-                addresses: None,
-                topics: Vec::new(),
-            });
-        }
-        let bridge = line.bridge.and_then(|at| self.bridges.get_mut(at));
-        let Some(bridge) = bridge else {
-            return Err(line.wrong("there is no connection above it"));
-        };
-        match &*line.name {
-            "address" | "addresses" => bridge.addresses = Some(line.text()?.to_owned()),
-            "topic" => bridge.topics.push(line.word()?.to_owned()),
-            // One note for the bridge says it.
-            _ => {}
         }
         Ok(Taken::Yes)
     }

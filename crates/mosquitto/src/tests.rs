@@ -282,22 +282,37 @@ fn an_unknown_option_has_its_place_and_a_hint() {
 }
 
 #[test]
-fn a_bridge_is_told_of_and_its_password_is_not() {
-    let text = "listener 1\nallow_anonymous true\nconnection hq\naddress mqtt.example:8883\n\
+fn a_bridge_is_translated_and_its_password_is_not_shown() {
+    let text = "listener 1\nallow_anonymous true\nconnection hq\naddress mqtt.example:8883 other\n\
                 topic a/# out 1 \"\" b/\nremote_username u\nremote_password pa55word\n\
-                bridge_psk 0123\nbridge_identity i\n";
-    let told = differs(text).join("\n");
-    assert!(
-        told.contains("connection hq to mqtt.example:8883: THE BRIDGE IS NOT STARTED"),
-        "{told}"
-    );
-    assert!(told.contains("topics: a/#"), "{told}");
+                bridge_cafile ca.pem\nrestart_timeout 5 20\nround_robin true\n";
     let translation = understood(text).unwrap();
+    let bridge = &translation.config.bridges[0];
+    assert_eq!(bridge.addresses, ["mqtt.example:8883", "other:1883"]);
+    assert_eq!(bridge.topics, ["a/# out 1 \"\" b/"]);
+    assert!(bridge.tls && !bridge.prefer_first && bridge.ca[0].is_absolute());
+    assert_eq!(bridge.restart_longest.as_secs(), 20);
+    assert_eq!(bridge.version, config::BridgeVersion::V311);
     let all = format!(
         "{translation:?}{}",
         render(&translation, Path::new("m.conf"))
     );
-    assert!(!all.contains("pa55word") && !all.contains("0123"), "{all}");
+    assert!(!all.contains("pa55word"), "{all}");
+}
+
+#[test]
+fn s59_what_a_bridge_cannot_keep_secret_refuses_the_start() {
+    let head = "listener 1\nallow_anonymous true\nconnection hq\naddress a\n";
+    for line in [
+        "bridge_psk 0123",
+        "bridge_require_ocsp true",
+        "bridge_certfile c\nbridge_keyfile k",
+        "bridge_tls_version tlsv1.1",
+        "topic a sideways",
+        "start_type manual",
+    ] {
+        assert!(understood(&format!("{head}{line}\n")).is_err(), "{line}");
+    }
 }
 
 #[test]

@@ -11,7 +11,9 @@ mod doors;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::{Anonymous, Config, ConfigError, ConfigErrors, Granted, LogLevel, Place, Places};
+use config::{
+    Anonymous, Config, ConfigError, ConfigErrors, Granted, LogLevel, Notifications, Place, Places,
+};
 use types::Durability;
 use types::limits::QueuePolicy;
 
@@ -175,27 +177,67 @@ impl Work<'_> {
         limits.connect_packet_size = limits.connect_packet_size.min(size);
     }
 
-    fn bridge(&mut self, bridge: &Bridge) {
-        let to = match &bridge.addresses {
-            Some(addresses) => format!(" to {}", addresses.escape_debug()),
-            None => String::new(),
+    fn bridge(&mut self, said: &Bridge) {
+        let mut bridge = said.wanted.clone();
+        let name = bridge.name.escape_debug().to_string();
+        let mut wrong = |what: &str| {
+            self.errors.push(ConfigError {
+                place: said.place.clone(),
+                message: format!("connection {name}: {what}"),
+            });
         };
-        let topics: Vec<String> = bridge
-            .topics
-            .iter()
-            .map(|topic| topic.escape_debug().to_string())
-            .collect();
-        let text = format!(
-            "connection {}{to}: THE BRIDGE IS NOT STARTED. Bridges come with a later version; until \
-             then nothing goes to the other side or comes from it (topics: {}). Keep a Mosquitto for \
-             it, or let the other side connect to this one",
-            bridge.name.escape_debug(),
-            match topics.is_empty() {
-                true => "none".to_owned(),
-                false => topics.join(", "),
+        if bridge.addresses.is_empty() {
+            wrong("it has no address");
+        }
+        if bridge.certificate.is_some() != bridge.key.is_some() {
+            wrong("bridge_certfile and bridge_keyfile go together");
+        }
+        let asks = bridge.certificate.is_some() || bridge.any_server_name;
+        if !bridge.tls && asks {
+            wrong(
+                "without bridge_cafile, bridge_capath or bridge_tls_use_os_certs there is no TLS",
+            );
+        }
+        if bridge.password.is_some() && bridge.username.is_none() {
+            wrong("it has a password and no user name");
+        }
+        bridge.local_clean_start = said.local_clean_start.unwrap_or(bridge.clean_start);
+        bridge.notifications = match (said.notifies, said.only_local) {
+            (false, _) => Notifications::Off,
+            (true, true) => Notifications::Local,
+            (true, false) => Notifications::Both,
+        };
+        if bridge.notifications == Notifications::Off {
+            bridge.notification_topic = None;
+        }
+        let files = bridge.ca.iter_mut();
+        for file in files.chain(&mut bridge.certificate).chain(&mut bridge.key) {
+            *file = self.machine.folder.join(&*file);
+        }
+        if bridge.tls {
+            // Mosquitto has one port for both.
+            for address in &mut bridge.addresses {
+                if let Some((host, port)) = config::bridge_address(address, 1883) {
+                    *address = match host.contains(':') {
+                        true => format!("[{host}]:{port}"),
+                        false => format!("{host}:{port}"),
+                    };
+                }
             }
+        }
+        if bridge.password.is_some() {
+            let text = format!(
+                "connection {name}: its password is not shown by `nightjar migrate`; put it into a \
+                 file and name that as password_file"
+            );
+            self.note(Some(&said.place), Weight::Same, text);
+        }
+        let text = format!(
+            "connection {name}: messages wait for the other side on the disk, or with `persistence \
+             false` in memory, and are acknowledged only when it has them; see docs/bridges.md"
         );
-        self.note(Some(&bridge.place), Weight::Differs, text);
+        self.note(Some(&said.place), Weight::Same, text);
+        self.config.bridges.push(bridge);
     }
 
     /// What holds because Mosquitto has other defaults than a server of ours.

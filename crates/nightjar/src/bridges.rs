@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bridge::{Bridges, Home, Occurrence, Settings};
-use broker::{Control, Mail, Spools};
+use broker::{Ask, Control, Findings, Mail, Question, Shared, Spools};
 use config::Config;
 use net::{Listening, Mailboxes};
 use tracing::{debug, info, warn};
@@ -74,10 +74,12 @@ impl Running {
     pub(crate) fn start(
         names: Names,
         guests: Arc<Guests>,
+        shared: Arc<Shared>,
         mailboxes: Mailboxes<Mail>,
         listening: Listening<Mail>,
     ) -> io::Result<Self> {
         let home = Arc::new(Here {
+            shared,
             listening,
             mailboxes: mailboxes.clone(),
         });
@@ -141,6 +143,7 @@ fn spools(config: &Config, limits: &Limits) -> Spools {
 
 /// This server, as its bridges see it.
 struct Here {
+    shared: Arc<Shared>,
     listening: Listening<Mail>,
     mailboxes: Mailboxes<Mail>,
 }
@@ -148,6 +151,25 @@ struct Here {
 impl Home for Here {
     fn link(&self) -> io::Result<UnixStream> {
         self.listening.link()
+    }
+
+    fn waiting(&self, settings: &Settings, answer: Box<dyn FnOnce(u64) + Send>) {
+        let client = &*settings.local_client_id;
+        let ask = Ask {
+            question: Question::Client {
+                client: client.into(),
+                after: None,
+                most: 1,
+            },
+            reply: Box::new(move |findings| {
+                if let Findings::Client(Some(facts)) = findings {
+                    answer(facts.waiting.saturating_add(facts.inflight) as u64);
+                }
+            }),
+        };
+        let home = self.shared.home_of(client);
+        // A worker that has ended has no messages.
+        let _ended = self.mailboxes.send(home, Mail::Ask(Box::new(ask)));
     }
 
     fn tell(&self, settings: &Settings, occurrence: Occurrence) {

@@ -138,7 +138,13 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     )?;
     let doors = Arc::new(doors);
     let names = Names::new(&plan.node, &plan.data_dir);
-    let bridges = bridges::Running::start(names, guests, mailboxes.clone(), runtime.listening())?;
+    let bridges = bridges::Running::start(
+        names,
+        guests,
+        Arc::clone(&shared),
+        mailboxes.clone(),
+        runtime.listening(),
+    )?;
     let parts = steer::Parts {
         kept: kept(&plan, requests.clone()),
         level: log.level().clone(),

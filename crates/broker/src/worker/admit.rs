@@ -184,7 +184,11 @@ impl Worker {
         };
         let listener = self.listener_of(id);
         let mount = self.mount_of(id);
-        let will = connect.will.as_ref().map(|will| {
+        // A bridge of Mosquitto says by its will that it is gone, on a topic that is the server's own
+        // here: it is let in without that.
+        let will = connect.will.as_ref();
+        let will = will.filter(|will| !(connect.bridge && is_bridge_state(will.topic)));
+        let will = will.map(|will| {
             let rules = &self.shared.config.durability;
             let topic = match &mount {
                 None => Cow::Borrowed(will.topic),
@@ -664,6 +668,11 @@ impl Worker {
 
 fn refusal(reason: ReasonCode, why: &'static str) -> Refusal {
     Refusal { reason, why }
+}
+
+/// Where a Mosquitto tells whether a bridge is connected.
+fn is_bridge_state(topic: &str) -> bool {
+    topic.starts_with("$SYS/broker/connection/")
 }
 
 /// The will as it is kept; an error if its properties cannot be passed on.

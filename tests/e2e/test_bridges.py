@@ -1,0 +1,295 @@
+"""Bridges between Nightjar and Debian's Mosquitto."""
+
+import contextlib
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.peer import LASTING, V5, Peer, Refused, fresh_id
+from harness.pki import Authority
+from harness.server import free_port, owns_listener
+
+pytestmark = pytest.mark.timeout(60)
+
+
+class Neighbour:
+    """A Mosquitto with a configuration of the test's, which keeps what it has over a restart."""
+
+    host = "127.0.0.1"
+
+    def __init__(self, folder, config="", port_line="listener {port} 127.0.0.1"):
+        self.folder, self.process = folder, None
+        self.port = free_port(self.host)
+        self.log_path = folder / "mosquitto.log"
+        self.config = folder / "mosquitto.conf"
+        listener = port_line.format(port=self.port)
+        self.config.write_text(
+            # As whoever runs the test: it can read what the test writes.
+            f"user {pwd.getpwuid(os.geteuid()).pw_name}\nallow_anonymous true\npersistence true\npersistence_location {folder}/\n"
+            "autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n"
+            f"sys_interval 0\nlog_dest stderr\n{listener}\n{config}\n"
+        )
+
+    def start(self):
+        program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "-c", self.config], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = Deadline()
+        while not self._listens():
+            assert self.process.poll() is None and not deadline.passed(), self.log()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=0.02)
+        return self
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(30)
+            self.process = None
+
+    def log(self):
+        return self.log_path.read_text(errors="replace")
+
+    def _listens(self):
+        try:
+            socket.create_connection((self.host, self.port), 1).close()
+        except OSError:
+            return False
+        return owns_listener(self.process.pid, self.port)
+
+
+@pytest.fixture
+def neighbour(tmp_path):
+    made = []
+
+    def make(config="", **options):
+        folder = tmp_path / f"mosquitto-{len(made)}"
+        folder.mkdir()
+        made.append(Neighbour(folder, config, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop(signal.SIGKILL)
+
+
+def bridge(*ports, topics=("# both 2 l/ r/",), more=""):
+    """A `[[bridge]]` to these ports."""
+    addresses = ", ".join(f'"127.0.0.1:{port}"' for port in ports)
+    lines = ", ".join(f"'{line}'" for line in topics)
+    return (
+        f'[[bridge]]\nname = "b"\naddresses = [{addresses}]\ntopics = [{lines}]\n'
+        f'restart_first = "1s"\nrestart_longest = "1s"\n{more}\n'
+    )
+
+
+def until_connected(server, times=1):
+    server.until_events("bridge connected", times)
+
+
+def until_log(server, pattern):
+    """Waits until a line of the log says it."""
+    deadline = Deadline()
+    while not re.search(pattern, server.log()):
+        assert not deadline.passed(), server.log()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(timeout=0.02)
+
+
+@pytest.mark.parametrize("version", ["5.0", "3.1.1", "3.1"])
+def test_both_ways(own_server, neighbour, version):
+    """Messages and retained ones go both ways by their other names, and none comes back."""
+    there = neighbour().start()
+    more = f'version = "{version}"\nclient_id = "relay"'
+    here = own_server(config=bridge(there.port, more=more)).start()
+    until_connected(here)
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        ours.subscribe("l/#", qos=2)
+        theirs.subscribe("r/#", qos=2)
+        for qos in (0, 1, 2):
+            ours.publish("l/out", f"out-{qos}", qos=qos)
+            theirs.publish("r/in", f"in-{qos}", qos=qos)
+        ours.publish("l/kept", b"kept", qos=1, retain=True)
+        heard = [(m.topic, m.payload.decode()) for m in theirs.messages(7)]
+        came = [(m.topic, m.payload.decode()) for m in ours.messages(7)]
+        assert [p for t, p in heard if t == "r/out"] == ["out-0", "out-1", "out-2"]
+        assert [p for t, p in came if t == "l/in"] == ["in-0", "in-1", "in-2"]
+        # What either side published itself is there once: nothing came back.
+        ours.publish("l/last", b"last", qos=2)
+        assert theirs.message().topic == "r/last" and ours.message().topic == "l/last"
+        with Peer(there, V5) as late:
+            late.subscribe("r/kept")
+            message = late.message()
+            assert message.payload == b"kept" and message.retain
+
+
+def test_whoever_is_killed_nothing_is_lost(own_server, neighbour):
+    """Both servers are ended again and again while messages go both ways; what was acknowledged
+    arrives, once at QoS 2."""
+    there = neighbour().start()
+    here = own_server(config=bridge(there.port)).start()
+    until_connected(here)
+    ours_id, theirs_id = fresh_id(), fresh_id()
+
+    def ours():
+        return Peer(here, V5, client_id=ours_id, clean=False, expiry=LASTING)
+
+    def theirs():
+        return Peer(there, V5, client_id=theirs_id, clean=False, expiry=LASTING)
+
+    with ours() as peer:
+        peer.subscribe("l/in", qos=2)
+    with theirs() as peer:
+        peer.subscribe("r/out", qos=2)
+    number = 0
+    for turn in range(6):
+        # Acknowledged before the end of whoever took them.
+        with Peer(here, V5) as one, Peer(there, V5) as other:
+            for _ in range(50):
+                number += 1
+                one.publish("l/out", str(number), qos=1 + number % 2)
+                other.publish("r/in", str(number), qos=1 + number % 2)
+        if turn % 2 == 0:
+            port = here.port
+            here.kill()
+            here.start(port=port)
+        else:
+            there.stop()
+            there.start()
+    expected = [str(n) for n in range(1, number + 1)]
+    for make, name in ((ours, "in"), (theirs, "out")):
+        with make() as peer:
+            heard = []
+            with contextlib.suppress(AssertionError):
+                while set(expected) - set(heard):
+                    heard.append(peer.message(10).payload.decode())
+            missing = sorted(set(expected) - set(heard), key=int)
+            assert not missing, f"{name}: {len(missing)} lost: {missing[:20]}"
+            twice = [n for n in expected if int(n) % 2 and heard.count(n) > 1]
+            assert not twice, f"{name}: twice at QoS 2: {twice[:20]}"
+
+
+def test_messages_wait_while_the_other_server_is_away(own_server, neighbour):
+    """Also those from before it was ever there, over a restart of this one."""
+    there = neighbour()
+    here = own_server(config=bridge(there.port, topics=["a/# out 1"])).start()
+    here.until_events("bridge not connected: it tries again")
+    with Peer(here, V5) as ours:
+        for n in range(20):
+            ours.publish("a/x", str(n), qos=1)
+    port = here.port
+    here.kill()
+    there.start()
+    with Peer(there, V5) as theirs:
+        theirs.subscribe("a/#", qos=1)
+        here.start(port=port)
+        assert theirs.payloads(20) == [str(n).encode() for n in range(20)]
+
+
+def test_a_wrong_password_says_so(own_server, neighbour, tmp_path):
+    there = neighbour()
+    passwords = there.folder / "passwords"
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "relay", "right"], check=True)
+    there.config.write_text(
+        there.config.read_text().replace(
+            "allow_anonymous true", f"allow_anonymous false\npassword_file {passwords}"
+        )
+    )
+    there.start()
+    secret = tmp_path / "secret"
+    secret.write_text("wrong\n")
+    more = f'username = "relay"\npassword_file = "{secret}"\n'
+    here = own_server(config=bridge(there.port, more=more)).start()
+    until_log(here, "bad user name or password|not authorized")
+    # The file is read again at each try.
+    secret.write_text("right\n")
+    until_connected(here)
+
+
+def test_tls_with_a_certificate_of_the_bridge(own_server, neighbour, tmp_path):
+    authority = Authority(tmp_path / "ca")
+    server = authority.issue("server", names=("127.0.0.1", "localhost"))
+    client = authority.issue("relay", client=True)
+    lines = (
+        "listener {port} 127.0.0.1\n"
+        f"cafile {authority.file}\ncertfile {server.file}\nkeyfile {server.key_file}\n"
+        "require_certificate true"
+    )
+    there = neighbour(port_line=lines).start()
+    tls = f'tls = true\nca = ["{authority.file}"]\n'
+    shown = f'certificate = "{client.file}"\nkey = "{client.key_file}"\n'
+    here = own_server(config=bridge(there.port, more=tls + shown)).start()
+    until_connected(here)
+    # Another authority's word is not taken.
+    other = Authority(tmp_path / "other", "Other")
+    strange = f'tls = true\nca = ["{other.file}"]\n'
+    second = own_server(config=bridge(there.port, more=strange + shown)).start()
+    until_log(second, "invalid peer certificate|UnknownIssuer")
+
+
+def test_the_next_address_is_tried(own_server, neighbour):
+    first, second = neighbour(), neighbour().start()
+    here = own_server(config=bridge(first.port, second.port)).start()
+    until_connected(here)
+    first.start()
+    second.stop()
+    until_connected(here, 2)
+
+
+def test_mosquitto_bridges_to_nightjar(own_server, neighbour):
+    here = own_server().start()
+    there = neighbour(
+        f"connection up\naddress 127.0.0.1:{here.port}\ntopic # both 2 r/ l/\n"
+        "restart_timeout 1\nremote_clientid relay\n"
+    ).start()
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        ours.subscribe("l/#", qos=2)
+        theirs.subscribe("r/#", qos=2)
+        deadline = Deadline()
+        heard = None
+        while heard is None and not deadline.passed():
+            theirs.publish("r/hello", b"up", qos=1)
+            with contextlib.suppress(AssertionError):
+                heard = ours.message(0.5)
+        assert heard is not None, there.log()
+        ours.publish("l/back", b"down", qos=2)
+        topics = set()
+        while "r/back" not in topics:
+            topics.add(theirs.message().topic)
+
+
+def test_bridges_that_change_come_and_go(own_server, neighbour):
+    there = neighbour().start()
+    config = bridge(there.port, topics=["a/# out 1"])
+    here = own_server(config=config).start()
+    until_connected(here)
+    file = here.directory / "nightjar.toml"
+    file.write_text(file.read_text().replace("a/# out 1", "b/# out 1"))
+    here.process.send_signal(signal.SIGHUP)
+    until_connected(here, 2)
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        theirs.subscribe("#", qos=1)
+        ours.publish("a/x", b"old", qos=1)
+        ours.publish("b/x", b"new", qos=1)
+        assert theirs.message().payload == b"new"
+    file.write_text(file.read_text().split("[[bridge]]")[0])
+    here.process.send_signal(signal.SIGHUP)
+    until_log(here, "bridge removed")
+
+
+def test_nobody_outside_has_the_client_id_of_a_bridge(own_server, neighbour):
+    """S25: the session of a bridge is the bridge's."""
+    there = neighbour().start()
+    here = own_server(config=bridge(there.port)).start()
+    until_connected(here)
+    with pytest.raises(Refused):
+        Peer(here, V5, client_id="bridge.b").connect()
