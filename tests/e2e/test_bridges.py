@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -293,3 +294,60 @@ def test_nobody_outside_has_the_client_id_of_a_bridge(own_server, neighbour):
     until_connected(here)
     with pytest.raises(Refused):
         Peer(here, V5, client_id="bridge.b").connect()
+
+
+def test_a_lazy_bridge_connects_when_messages_wait(own_server, neighbour):
+    there = neighbour().start()
+    more = 'start = "lazy"\nthreshold = 5\nidle_timeout = "1s"'
+    here = own_server(config=bridge(there.port, topics=["a/# out 1"], more=more)).start()
+    # Its session is made and left.
+    here.until_events("client disconnected")
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        theirs.subscribe("a/#", qos=1)
+        for n in range(4):
+            ours.publish("a/x", str(n), qos=1)
+        assert not here.events("bridge connected")
+        ours.publish("a/x", b"4", qos=1)
+        assert theirs.payloads(5) == [str(n).encode() for n in range(5)]
+        here.until_events("bridge disconnected")
+
+
+def test_no_more_goes_out_than_was_agreed_on(own_server, neighbour):
+    there = neighbour().start()
+    more = 'message_rate = "10/s"'
+    here = own_server(config=bridge(there.port, topics=["a/# out 1"], more=more)).start()
+    until_connected(here)
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        theirs.subscribe("a/#", qos=1)
+        began = time.monotonic()
+        for n in range(40):
+            ours.publish("a/x", str(n), qos=1)
+        assert theirs.payloads(40) == [str(n).encode() for n in range(40)]
+        # Ten at once, then ten a second.
+        assert 2.5 < time.monotonic() - began < 10
+
+
+def test_a_loop_of_two_servers_is_none(own_server):
+    """S102: two Nightjars, each with a bridge to the other for the same topics."""
+    first = own_server().start()
+    second = own_server(config=bridge(first.port, topics=["# both 1"])).start()
+    until_connected(second)
+    port = first.port
+    first.stop()
+    first.config = bridge(second.port, topics=["# both 1"])
+    first.listeners = [""]
+    first.start(port=port)
+    until_connected(first)
+    until_connected(second, 2)
+    with Peer(first, V5) as ours, Peer(second, V5) as theirs:
+        ours.subscribe("#", qos=1)
+        theirs.subscribe("#", qos=1)
+        for n in range(10):
+            ours.publish("a/x", str(n), qos=1)
+        ours.publish("last", b"", qos=1)
+        heard = [message.topic for message in theirs.messages(11)]
+        assert heard.count("a/x") == 10
+        assert len(ours.messages(11)) == 11
+        # What goes round would be there by the time that the next message has gone round.
+        theirs.publish("back", b"", qos=1)
+        assert ours.message().topic == "back"

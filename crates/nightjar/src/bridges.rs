@@ -26,7 +26,7 @@ use self::guests::Guests;
 
 /// The bridges of a running server.
 pub(crate) struct Running {
-    bridges: Arc<Bridges>,
+    bridges: Bridges,
     guests: Arc<Guests>,
     mailboxes: Mailboxes<Mail>,
     names: Names,
@@ -85,16 +85,11 @@ impl Running {
         });
         let seed = RandomState::new().build_hasher().finish();
         Ok(Self {
-            bridges: Arc::new(Bridges::start(home, seed)?),
+            bridges: Bridges::start(home, seed)?,
             guests,
             mailboxes,
             names,
         })
-    }
-
-    /// The bridges, for who looks.
-    pub(crate) fn bridges(&self) -> Arc<Bridges> {
-        Arc::clone(&self.bridges)
     }
 
     /// From now on the bridges are these.
