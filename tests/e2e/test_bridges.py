@@ -335,7 +335,6 @@ def test_a_loop_of_two_servers_is_none(own_server):
     port = first.port
     first.stop()
     first.config = bridge(second.port, topics=["# both 1"])
-    first.listeners = [""]
     first.start(port=port)
     until_connected(first)
     until_connected(second, 2)
@@ -344,10 +343,10 @@ def test_a_loop_of_two_servers_is_none(own_server):
         theirs.subscribe("#", qos=1)
         for n in range(10):
             ours.publish("a/x", str(n), qos=1)
-        ours.publish("last", b"", qos=1)
-        heard = [message.topic for message in theirs.messages(11)]
-        assert heard.count("a/x") == 10
-        assert len(ours.messages(11)) == 11
-        # What goes round would be there by the time that the next message has gone round.
-        theirs.publish("back", b"", qos=1)
-        assert ours.message().topic == "back"
+        # There are two ways, so a message may come by both; but it does not go round and round.
+        for peer in (ours, theirs):
+            heard = peer.payloads(10)
+            with contextlib.suppress(AssertionError):
+                while len(heard) < 100:
+                    heard.append(peer.message(1).payload)
+            assert all(1 <= heard.count(str(n).encode()) <= 4 for n in range(10)), heard

@@ -19,29 +19,48 @@ pub enum Passed {
     TooMany,
 }
 
-/// Whether a message has been at this server.
+/// Whether a message that comes in has been at this server.
 pub fn passed(user: &UserProperties<'_>, own: &str) -> Passed {
+    look(user, own).0
+}
+
+/// Whether a message that goes out has been here before it came the last time: then it has gone round.
+pub fn went_round(user: &UserProperties<'_>, own: &str) -> bool {
+    matches!(
+        look(user, own),
+        (Passed::Again, false) | (Passed::TooMany, _)
+    )
+}
+
+/// What the list says, and whether this server is the last in it.
+fn look(user: &UserProperties<'_>, own: &str) -> (Passed, bool) {
     let mut servers = 0_usize;
+    let mut last = false;
+    let mut passed = Passed::New;
     for (key, list) in user.iter() {
         if key != NAME {
             continue;
         }
         for server in list.split(',') {
-            if server == own {
-                return Passed::Again;
+            last = server == own;
+            if last && passed == Passed::New {
+                passed = Passed::Again;
             }
             servers = servers.saturating_add(1);
         }
     }
-    match servers >= MOST_SERVERS {
-        true => Passed::TooMany,
-        false => Passed::New,
+    match passed {
+        Passed::New if servers >= MOST_SERVERS => (Passed::TooMany, last),
+        passed => (passed, last),
     }
 }
 
-/// The user properties of a message that goes on from this server: as they are, with the list made
-/// longer. `None`: there is no room for it, and they stay as they are.
+/// The user properties of a message that is at this server: as they are, with this server at the end of
+/// the list. `None`: it is there already, or there is no room for it, and they stay as they are.
 pub fn extended(user: &UserProperties<'_>, own: &str) -> Option<UserPropertiesBuf> {
+    if look(user, own).1 {
+        return None;
+    }
     let mut found = false;
     let mut list = UserPropertiesBuf::new();
     for (key, value) in user.iter() {
@@ -90,6 +109,10 @@ mod tests {
         assert_eq!(passed(&second, "one"), Passed::Again);
         assert_eq!(passed(&second, "two"), Passed::Again);
         assert_eq!(passed(&second, "on"), Passed::New);
+        // The last one may send it on; the one before would send it round.
+        assert!(went_round(&second, "one") && !went_round(&second, "two"));
+        assert!(!went_round(&second, "three"));
+        assert_eq!(extended(&second, "two"), None);
         assert_eq!(
             passed(&of(&[("k", "one")]).as_borrowed(), "one"),
             Passed::New

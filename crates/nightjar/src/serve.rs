@@ -137,14 +137,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         seen.bell(),
     )?;
     let doors = Arc::new(doors);
-    let names = Names::new(&plan.node, &plan.data_dir);
-    let bridges = bridges::Running::start(
-        names,
-        guests,
-        Arc::clone(&shared),
-        mailboxes.clone(),
-        runtime.listening(),
-    )?;
+    let bridges = bridges(&plan, guests, &shared, &runtime)?;
     let parts = steer::Parts {
         kept: kept(&plan, requests.clone()),
         level: log.level().clone(),
@@ -176,9 +169,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     };
     let code = server.attend(&inbox);
     // Nobody changes anything any more.
-    drop(steering);
-    drop(memory);
-    drop(known);
+    drop((steering, memory, known));
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
@@ -193,6 +184,22 @@ fn make_known(
     let watchdog = supervisor::watchdog(mailboxes.clone())?;
     supervisor::ready();
     Ok((pid_file, watchdog))
+}
+
+/// The thread of the bridges; there are none yet.
+fn bridges(
+    plan: &Plan,
+    guests: Arc<Guests>,
+    shared: &Arc<Shared>,
+    runtime: &Runtime<Mail>,
+) -> io::Result<bridges::Running> {
+    bridges::Running::start(
+        Names::new(&plan.node, &plan.data_dir),
+        guests,
+        Arc::clone(shared),
+        runtime.mailboxes(),
+        runtime.listening(),
+    )
 }
 
 /// What happens is logged, and looked at for alarms.

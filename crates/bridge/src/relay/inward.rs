@@ -185,14 +185,21 @@ impl Relay {
         if let Some(response) = publish.properties.forward.response_topic {
             TopicName::parse(response, levels).map_err(|_| Dropped::Topic)?;
         }
-        if user.len() > usize::from(settings.bounds.user_properties) {
+        // One more is for the list.
+        if user.len() >= usize::from(settings.bounds.user_properties) {
             return Err(Dropped::Properties);
+        }
+        let via = settings.via.as_deref();
+        let longer = via.and_then(|own| via::extended(user, own));
+        let mut forward = publish.properties.forward;
+        if let Some(longer) = &longer {
+            forward.user = longer.as_borrowed();
         }
         let packet = Packet::Publish(Publish {
             topic: &topic,
             properties: PublishProperties {
                 message_expiry: publish.properties.message_expiry,
-                forward: publish.properties.forward,
+                forward,
                 ..PublishProperties::default()
             },
             ..*publish

@@ -171,7 +171,11 @@ impl Relay {
         }
         let five = settings.version.has_properties();
         let via = settings.via.as_deref().filter(|_| five);
-        let longer = via.and_then(|own| via::extended(&publish.properties.forward.user, own));
+        let user = &publish.properties.forward.user;
+        if via.is_some_and(|own| via::went_round(user, own)) {
+            return Err(Dropped::Loop);
+        }
+        let longer = via.and_then(|own| via::extended(user, own));
         let forward = Forward {
             user: match &longer {
                 Some(longer) => longer.as_borrowed(),
