@@ -367,12 +367,15 @@ impl Course {
 /// A relay with its links.
 struct Carrier {
     relay: Relay,
-    remote: Option<(ReadHalf<Box<dyn Link>>, WriteHalf<Box<dyn Link>>)>,
-    local: Option<(ReadHalf<UnixStream>, WriteHalf<UnixStream>)>,
+    remote: Option<Halves<Box<dyn Link>>>,
+    local: Option<Halves<UnixStream>>,
     /// TLS may keep what was written until it is asked.
     flush: bool,
     opened: Option<Instant>,
 }
+
+/// Both directions of a link.
+type Halves<L> = (ReadHalf<L>, WriteHalf<L>);
 
 /// What happened on a link.
 enum Moved {

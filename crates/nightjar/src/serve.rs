@@ -154,7 +154,6 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     watch_workers(runtime, requests)?;
     let board = board(steering.api.as_ref(), &plan)?;
     announce(&plan, &doors, board.as_ref(), form);
-    bridges.replace(&plan.config, &effective(&plan.config, descriptors));
     let known = make_known(&plan, &mailboxes)?;
 
     let mut server = Server {
@@ -544,6 +543,8 @@ struct Server {
 impl Server {
     /// Does what signals ask for, until the workers have ended.
     fn attend(&mut self, inbox: &Receiver<Request>) -> ExitCode {
+        let limits = effective(&self.config, self.descriptors);
+        self.bridges.replace(&self.config, &limits);
         loop {
             match inbox.recv() {
                 Ok(Request::Signal(Signal::Reload)) => {

@@ -51,7 +51,7 @@ impl Guests {
         known.get(client_id).cloned()
     }
 
-    fn from_within(&self, client_id: &str) -> Answer {
+    fn guest(&self, client_id: &str) -> Answer {
         Answer::Now(match self.of(client_id) {
             Some(admitted) => Outcome::Admitted(admitted),
             None => refused("no bridge has this client id"),
@@ -62,7 +62,7 @@ impl Guests {
 impl Authenticator for Guests {
     fn authenticate(&self, request: Request) -> Answer {
         if request.listener == LinkInfo::WITHIN {
-            return self.from_within(&request.client_id);
+            return self.guest(&request.client_id);
         }
         if self.of(&request.client_id).is_some() {
             return Answer::Now(refused("the client id is that of a bridge of this server"));
@@ -72,7 +72,7 @@ impl Authenticator for Guests {
 
     fn refresh(&self, request: Refresh) -> Answer {
         if request.listener == LinkInfo::WITHIN {
-            return self.from_within(&request.client_id);
+            return self.guest(&request.client_id);
         }
         self.others.refresh(request)
     }
