@@ -232,7 +232,8 @@ mod tests {
             followed: Followed::Added,
         };
         let message = Message::new(Arc::from("t"), parts);
-        let bare = message.anew().parts().bare().unwrap();
+        let anew = message.anew();
+        let bare = anew.parts().bare().unwrap();
         assert_eq!((bare.properties, bare.payload), (&[1, 1][..], &b"xy"[..]));
         assert!(bare.bare().is_none() && message.followed().is_on());
         let renewed = MessageParts {
