@@ -20,7 +20,8 @@ pub enum Changed {
 }
 
 /// Gives a user a password, hashed by argon2id. The file is made if it is not there, with mode
-/// 0600 (S99); all its other lines stay as they are. Who reads the file sees it before or after
+/// 0600 (S99); one that is there keeps its owner, its group and its mode, but that nobody may write
+/// to it whose file it is not. All its other lines stay as they are. Who reads the file sees it before or after
 /// the change, and a crash leaves one of the two.
 ///
 /// # Errors
@@ -142,7 +143,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Puts another file in the place of this one, at once. It keeps its owner.
+/// Puts another file in the place of this one, at once. It keeps its owner, group and mode.
 fn replace(file: &Path, lines: &[String]) -> Result<(), Problem> {
     // What a link names is replaced, not the link.
     let target = if file.exists() {
@@ -175,7 +176,7 @@ fn write(target: &Path, next: &Path, lines: &[String]) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut to = options.open(next)?;
     #[cfg(unix)]
-    keep_owner(target, &to)?;
+    keep_readers(target, &to)?;
     let mut text = lines.join("\n");
     if !text.is_empty() {
         text.push('\n');
@@ -184,20 +185,27 @@ fn write(target: &Path, next: &Path, lines: &[String]) -> io::Result<()> {
     to.sync_all()
 }
 
-/// Root may change the file of another user, and the server must still be able to read it.
+/// Root may change the file of another user, and the server must still be able to read it: as its
+/// owner, as one of its group, or as anybody if its owner left it so.
 #[cfg(unix)]
-fn keep_owner(target: &Path, to: &File) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, fchown};
+fn keep_readers(target: &Path, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let (was, is) = match fs::metadata(target) {
         Ok(was) => (was, to.metadata()?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if (was.uid(), was.gid()) == (is.uid(), is.gid()) {
-        return Ok(());
+    if (was.uid(), was.gid()) != (is.uid(), is.gid()) {
+        fchown(to, Some(was.uid()), Some(was.gid()))?;
     }
-    fchown(to, Some(was.uid()), Some(was.gid()))
+    // After the owner: nobody else reads it meanwhile.
+    let mode = was.permissions().mode() & READERS | 0o600;
+    to.set_permissions(fs::Permissions::from_mode(mode))
 }
+
+/// Who may read a file; nobody but its owner may change it.
+#[cfg(unix)]
+const READERS: u32 = 0o644;
 
 /// A name in the same folder, for as long as it takes to write.
 fn beside(target: &Path) -> PathBuf {
@@ -265,12 +273,32 @@ mod tests {
         let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
         set(&file, "alice", &secret("one")).unwrap();
         assert_eq!(mode(&file), 0o600);
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         set(&link, "alice", &secret("two")).unwrap();
         assert_eq!(mode(&file), 0o600);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn s99_who_reads_the_file_still_does_and_nobody_else() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("passwords");
+        set(&file, "alice", &secret("one")).unwrap();
+        for (was, is) in [
+            (0o640, 0o640),
+            (0o600, 0o600),
+            (0o644, 0o644),
+            (0o666, 0o644),
+        ] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(was)).unwrap();
+            set(&file, "bob", &secret("two")).unwrap();
+            assert_eq!(delete(&file, "bob"), Ok(true));
+            let found = fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(found & 0o777, is, "{was:o}");
+        }
     }
 
     #[test]
