@@ -31,7 +31,12 @@ pub(crate) fn text(
     line(&mut text, "data", &plan.data_dir.to_string_lossy());
     line(&mut text, "workers", &plan.workers.to_string());
     if let Some(board) = board {
-        line(&mut text, "dashboard", &board.url);
+        let address = board.address;
+        let beyond = match address.ip().is_unspecified() {
+            true => format!(" (listens on {address})"),
+            false => String::new(),
+        };
+        line(&mut text, "dashboard", &format!("{}{beyond}", board.url));
         if let Some(code) = &board.code {
             let words = format!("{code} (once, to make the first administrator there)");
             line(&mut text, "code", &words);

@@ -26,6 +26,9 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
         }
         return ExitCode::FAILURE;
     }
+    for one in foresight::warnings(&plan.config) {
+        eprintln!("warning: {one}");
+    }
     let text = if args.print {
         plan.config.to_toml()
     } else {

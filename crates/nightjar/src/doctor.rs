@@ -34,6 +34,7 @@ use config::{Config, ConfigError, ConfigErrors, Sources};
 
 use crate::cli::ServeArgs;
 use crate::data_dir;
+use crate::foresight;
 use crate::origin;
 use crate::plan;
 use report::{Finding, Report};
@@ -102,6 +103,9 @@ pub(crate) fn run(args: DoctorArgs) -> ExitCode {
         Some(server) => Finding::good("server", format!("it runs, as process {}", server.pid)),
         None => Finding::good("server", "no server runs with this data folder"),
     });
+    for one in foresight::warnings(&patient.config) {
+        report.add(Finding::warning("configuration", one.what, one.advice));
+    }
     ports::look(&patient, &mut report);
     files::look(&patient, &mut report);
     certificates::look(&patient, &mut report);

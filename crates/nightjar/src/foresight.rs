@@ -1,14 +1,21 @@
-//! What a start would stumble over, though the configuration is right by itself: folders, addresses and
-//! certificates of this machine that are looked at at a start only.
+//! What a start would stumble over, though the configuration is right by itself: folders, addresses,
+//! certificates and files of passwords of this machine that are looked at at a start only; and what it
+//! would do though its owner may not want it.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 
-use config::{Address, Config, Protocol};
+use config::{Address, Config, Listener, Protocol};
 use net::{CertificateFiles, ServerTls, TlsError, TlsFiles};
 
 use crate::data_dir;
+use crate::doors::authorities::Authorities;
+use crate::doors::permissions::Configured;
+use crate::doors::{identities, listeners};
 use crate::plan::Intent;
+use crate::steer::board;
 
 /// Something in the way of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +34,7 @@ pub(crate) fn obstacles(
     now: Option<&Config>,
     environment: &[(String, String)],
 ) -> Vec<Obstacle> {
-    let mut found = Vec::new();
+    let mut found = doors(new, now, environment);
     let mut add = |key, words: Result<(), String>| {
         found.extend(words.err().map(|words| Obstacle { key, words }));
     };
@@ -55,6 +62,86 @@ pub(crate) fn obstacles(
         && now.is_none_or(|now| now.metrics.listen != Some(address))
     {
         add("metrics.listen", reachable(address, now));
+    }
+    found
+}
+
+/// What is in the way of listeners, and of who is asked about clients.
+fn doors(new: &Config, now: Option<&Config>, environment: &[(String, String)]) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    // Without a folder there are no certificates of an authority in it; that is said elsewhere.
+    let folder = data_dir::locate(new.data_dir.as_deref(), environment).unwrap_or_default();
+    let authorities = Authorities::new(&folder);
+    let is_old = |one: &Listener| {
+        now.is_some_and(|now| now.certificates == new.certificates && now.listeners.contains(one))
+    };
+    for one in new.listeners.iter().filter(|one| !is_old(one)) {
+        let files = listeners::foresee(new, one, &authorities);
+        let files = files.map_err(|error| error.to_string());
+        if let Err(words) = files.and_then(|()| place(one)) {
+            let words = format!("{}: {words}", one.name);
+            let key = "listener";
+            found.push(Obstacle { key, words });
+        }
+    }
+    if let Err(error) = Configured::new(new) {
+        let (key, words) = ("rule", error.to_string());
+        found.push(Obstacle { key, words });
+    }
+    if now.is_none_or(|now| now.authentication != new.authentication) {
+        let all = identities::obstacles(new).into_iter();
+        found.extend(all.map(|(name, error)| Obstacle {
+            key: "authentication",
+            words: format!("{name}: {error}"),
+        }));
+    }
+    found
+}
+
+/// Whether a listener's place is one of this machine.
+fn place(one: &Listener) -> Result<(), String> {
+    match &one.address {
+        Address::Ip(address) => reachable(*address, None),
+        Address::Unix(path) => {
+            let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            match folder.is_dir() {
+                true => Ok(()),
+                false => Err(format!("there is no folder {}", folder.display())),
+            }
+        }
+    }
+}
+
+/// Something that a start would do though its owner may not want it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Warning {
+    /// What it is.
+    pub(crate) what: String,
+    /// What to do.
+    pub(crate) advice: &'static str,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.what, self.advice)
+    }
+}
+
+/// All that a start would do though its owner may not want it.
+pub(crate) fn warnings(config: &Config) -> Vec<Warning> {
+    let board = &config.dashboard;
+    let address = board.address.unwrap_or(board::USUAL);
+    let is_open = board.enabled && board.certificate.is_none();
+    let mut found = Vec::new();
+    if is_open && !address.ip().to_canonical().is_loopback() {
+        let what = format!(
+            "dashboard.address: {address} is without TLS and not for this machine only: \
+             administrators' passwords can be read on the way"
+        );
+        let advice = "set dashboard.certificate and dashboard.key, or keep 127.0.0.1 behind a \
+                      proxy that speaks TLS";
+        found.push(Warning { what, advice });
     }
     found
 }
@@ -114,7 +201,7 @@ fn words(error: &std::io::Error) -> String {
 /// Whether a server with this configuration has a TCP port of this number.
 fn has_port(config: &Config, port: u16) -> bool {
     let board = config.dashboard.enabled.then(|| {
-        let usual = crate::steer::board::USUAL;
+        let usual = board::USUAL;
         config.dashboard.address.unwrap_or(usual)
     });
     let doors = config.listeners.iter().filter_map(|one| match one.address {
@@ -164,6 +251,67 @@ mod tests {
         assert!(keys(&new, Some(&new)).is_empty());
         new.dashboard.enabled = false;
         assert_eq!(keys(&new, None), ["data_dir"]);
+    }
+
+    #[test]
+    fn s97_doors_that_no_start_could_open_are_found_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |text: &str| {
+            let sources = config::Sources {
+                file: Some(folder.path().join("nightjar.toml")),
+                ..config::Sources::default()
+            };
+            let text = format!("data_dir = {:?}\n{text}", folder.path());
+            config::Loaded::read_text(&sources, &text).unwrap().config
+        };
+        let words = |new: &Config, now: Option<&Config>| {
+            let found = obstacles(new, now, &[]).into_iter();
+            found
+                .map(|one| format!("{}: {}", one.key, one.words))
+                .collect::<Vec<_>>()
+        };
+        let asked = "[[authentication]]\ntype = \"passwords\"\nfile = \"p\"\n";
+        let missing = config(asked);
+        let found = words(&missing, None);
+        assert!(
+            matches!(&found[..], [one] if one.contains("authentication: passwords: ")
+                && one.contains("cannot be read")),
+            "{found:?}"
+        );
+        assert!(words(&missing, Some(&missing)).is_empty());
+        std::fs::write(folder.path().join("p"), "alice:in plain words\n").unwrap();
+        assert_eq!(words(&config(asked), None).len(), 1);
+        std::fs::write(folder.path().join("p"), "").unwrap();
+        assert!(words(&config(asked), None).is_empty());
+        let listeners = config(
+            "[[listener]]\naddress = \"203.0.113.7:1883\"\nallow_anonymous = true\n\
+             [[listener]]\naddress = \"127.0.0.1:8883\"\nprotocol = \"mqtts\"\n\
+             certificates = [\"own\"]\n\
+             [[listener]]\naddress = \"/nonexistent/mqtt.sock\"\n\
+             [[certificate]]\nname = \"own\"\nchain = \"c.pem\"\nkey = \"k.pem\"\n",
+        );
+        let found = words(&listeners, None);
+        let wanted = ["no such address", "c.pem", "no folder /nonexistent"];
+        assert_eq!(found.len(), wanted.len(), "{found:?}");
+        for (one, wanted) in found.iter().zip(wanted) {
+            assert!(
+                one.starts_with("listener: ") && one.contains(wanted),
+                "{one}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_dashboard_that_others_can_listen_to_is_said() {
+        let mut config = Config::default();
+        assert!(warnings(&config).is_empty());
+        config.dashboard.address = Some("0.0.0.0:18083".parse().unwrap());
+        assert_eq!(warnings(&config).len(), 1);
+        config.dashboard.certificate = Some("/c.pem".into());
+        assert!(warnings(&config).is_empty());
+        config.dashboard.certificate = None;
+        config.dashboard.enabled = false;
+        assert!(warnings(&config).is_empty());
     }
 
     #[test]

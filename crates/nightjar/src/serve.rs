@@ -32,7 +32,7 @@ use crate::steer::board::{self, Board};
 use crate::steer::configuration::{Kept, Reread};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
-use crate::{banner, origin, process, supervisor};
+use crate::{banner, foresight, origin, process, supervisor};
 
 /// Serves until a signal ends it. A start that fails says why in one line for each reason.
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
@@ -507,7 +507,8 @@ fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
         info!(%address, protocol, listener = listener.name, "listening");
     }
     if let Some(board) = board {
-        info!(url = board.url, "dashboard");
+        let address = board.address;
+        info!(url = board.url, %address, "dashboard");
         if board.code.is_some() && form != Form::Text {
             let file = &*board.file.to_string_lossy();
             info!(
@@ -515,6 +516,9 @@ fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
                 "the code for the dashboard's first administrator is in this file"
             );
         }
+    }
+    for one in foresight::warnings(&plan.config) {
+        warn!("{one}");
     }
     info!(
         version = env!("CARGO_PKG_VERSION"),

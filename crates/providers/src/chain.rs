@@ -50,8 +50,9 @@ use auth::{Answer, Asker, Authenticator, Outcome, Refresh, Request};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::figures::Figures;
+use crate::provider::Provider;
 use crate::question::Question;
-use crate::{Problem, Settings};
+use crate::{Kind, Problem, ProviderSettings, Settings};
 use line::Line;
 use promise::Promise;
 use throttle::Throttle;
@@ -155,6 +156,19 @@ impl Chain {
             inner: Arc::new(inner),
             runtime: Some(runtime),
         }))
+    }
+
+    /// Whether [`Chain::start`] would take this provider: reads the files that it names. Nobody is
+    /// asked, and a database of users is not looked at.
+    ///
+    /// # Errors
+    /// As for [`Chain::start`].
+    pub fn foresee(one: &ProviderSettings) -> Result<(), Problem> {
+        match one.kind {
+            // The server has it open, if it runs.
+            Kind::Database | Kind::Scram => Ok(()),
+            _ => Provider::build(one, None).map(drop),
+        }
     }
 
     /// Puts other settings in force, and reads all files again. Questions on their way are

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use config::{CertificateOrigin, Config};
 use net::{CertificateFiles, ChainLink, ServerTls, TlsError, TlsFiles};
 
 use super::Patient;
 use super::report::{Finding, Report};
 use crate::doors::authorities::Authorities;
-use crate::doors::listeners::tls_files;
+use crate::doors::listeners::{tls_files, waiting};
 
 const AREA: &str = "certificates";
 /// An authority's certificate that is renewed by itself has more than this.
@@ -44,21 +43,6 @@ pub(super) fn look(patient: &Patient, report: &mut Report) {
         };
         together("the dashboard", &files, report);
     }
-}
-
-/// Certificates that an authority has yet to give.
-fn waiting(config: &Config, names: &[String], files: &TlsFiles) -> Vec<String> {
-    let mut waits = Vec::new();
-    for (name, file) in names.iter().zip(&files.certificates) {
-        let origin = config.certificates.iter().find(|one| one.name == *name);
-        let from_authority = origin.is_some_and(|one| {
-            matches!(one.origin, CertificateOrigin::Acme(_)) && !file.chain.exists()
-        });
-        if from_authority {
-            waits.push(format!("certificate {name}"));
-        }
-    }
-    waits
 }
 
 /// The files of one door, as the server would read them, then each chain by itself.

@@ -46,6 +46,17 @@ pub(crate) struct Identities {
     mailboxes: Arc<OnceLock<Mailboxes<Mail>>>,
 }
 
+/// Why providers could not start, with their names; nothing is started.
+pub(crate) fn obstacles(config: &Config) -> Vec<(String, IdentityError)> {
+    let look = |one: &Authentication| {
+        let settings = provider(config, one)?;
+        Chain::foresee(&settings).map_err(IdentityError::Provider)
+    };
+    let all = config.authentication.iter();
+    all.filter_map(|one| Some((one.name.clone(), look(one).err()?)))
+        .collect()
+}
+
 /// Who is asked.
 #[derive(Clone)]
 enum Asked {

@@ -128,6 +128,42 @@ fn listener(
     Ok((how, Some(Watched::new(&wanted.name, files, door))))
 }
 
+/// Whether the files of a listener with TLS can be used. What an authority has yet to give is left
+/// out: it is asked for at a start.
+///
+/// # Errors
+/// As for [`open`].
+pub(crate) fn foresee(
+    config: &Config,
+    wanted: &Wanted,
+    authorities: &Authorities,
+) -> Result<(), ListenError> {
+    if !wanted.protocol.has_tls() {
+        return Ok(());
+    }
+    let files = tls_files(config, wanted, authorities);
+    if !waiting(config, &wanted.certificates, &files).is_empty() {
+        return Ok(());
+    }
+    let loaded = ServerTls::load(&files).map(drop);
+    loaded.map_err(|error| ListenError::Tls(wanted.address.clone(), error))
+}
+
+/// Certificates that an authority has yet to give.
+pub(crate) fn waiting(config: &Config, names: &[String], files: &TlsFiles) -> Vec<String> {
+    let mut waits = Vec::new();
+    for (name, file) in names.iter().zip(&files.certificates) {
+        let origin = config.certificates.iter().find(|one| one.name == *name);
+        let from_authority = origin.is_some_and(|one| {
+            matches!(one.origin, CertificateOrigin::Acme(_)) && !file.chain.exists()
+        });
+        if from_authority {
+            waits.push(format!("certificate {name}"));
+        }
+    }
+    waits
+}
+
 /// What the broker holds the links of each listener to.
 pub(crate) fn rules(config: &Config) -> Vec<ListenerRules> {
     config.listeners.iter().map(listener_rules).collect()

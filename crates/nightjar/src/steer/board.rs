@@ -19,6 +19,8 @@ pub(crate) const USUAL: SocketAddr =
 pub(crate) struct Board {
     /// Where a browser on this machine finds it.
     pub(crate) url: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     /// The code for the first administrator, while there is none.
     pub(crate) code: Option<String>,
     /// The file that has the code too, for who does not see the terminal.
@@ -105,7 +107,12 @@ pub(crate) fn board(api: &Api, config: &Config, data_dir: &Path) -> io::Result<O
     }
     let path = config.dashboard.path.as_deref().unwrap_or("");
     let url = format!("{scheme}://{here}{path}/");
-    Ok(Some(Board { url, code, file }))
+    Ok(Some(Board {
+        url,
+        address,
+        code,
+        file,
+    }))
 }
 
 fn write(path: &Path, code: &str) -> io::Result<()> {
