@@ -34,8 +34,8 @@ pub struct Config {
     /// Name of this server in `$SYS` and in the log: letters, digits, `-`, `_` and `.`, at
     /// most 64. Without it the machine's name.
     pub node: Option<String>,
-    /// Folder for what must outlive a restart: the store, in its folder `store`. Without it
-    /// `$XDG_DATA_HOME/nightjar`, or `~/.local/share/nightjar`.
+    /// Folder for what must outlive a restart: the store, in its folder `store`. A relative path of the
+    /// file is beside it. Without it `$XDG_DATA_HOME/nightjar`, or `~/.local/share/nightjar`.
     pub data_dir: Option<PathBuf>,
     /// Event loops, each a thread with its own connections. 0: one for each processor core.
     pub workers: u16,

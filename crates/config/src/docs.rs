@@ -272,6 +272,7 @@ fn values(kind: &Kind) -> String {
         Kind::Secret(_) => "text that is not shown".into(),
         Kind::Header => "`\"Name: value\"`".into(),
         Kind::File => "file".into(),
+        Kind::Made => "path".into(),
         Kind::Mode => "octal digits".into(),
         Kind::Rate(Per::Piece) => "rate, such as `\"100/s\"`".into(),
         Kind::Rate(Per::Byte) => "rate, such as `\"1MiB/s\"`".into(),

@@ -19,6 +19,13 @@ pub(crate) fn path(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.contains('\0') {
         return Err("is no path of a file or a folder");
     }
+    // A shell puts the home folder in its place; here it would be a folder of that name.
+    if text.starts_with('~') {
+        return Err(
+            "begins with ~, which means nothing here; write ${HOME} in the file, or the \
+                    whole path",
+        );
+    }
     Ok(())
 }
 

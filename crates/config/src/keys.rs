@@ -94,7 +94,7 @@ macro_rules! limit {
 /// All of them, in the order of the documentation.
 pub(crate) const KEYS: &[Key] = &[
     key!("", node, Kind::Text(name), Restart, node),
-    key!("", data_dir, Kind::Text(path), Restart, data_dir),
+    key!("", data_dir, Kind::Made, Restart, data_dir),
     key!("", workers, count(0, 1024), Restart, workers),
     key!("", allow_anonymous, Kind::Flag, Reload, allow_anonymous),
     key!(
@@ -104,7 +104,7 @@ pub(crate) const KEYS: &[Key] = &[
         Restart,
         control_socket
     ),
-    key!("", pid_file, Kind::Text(path), Restart, pid_file),
+    key!("", pid_file, Kind::Made, Restart, pid_file),
     key!("", sys_interval, span(0, DAY), Restart, sys_interval),
     key!(
         "",

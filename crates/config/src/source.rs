@@ -8,7 +8,7 @@
 mod file;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -219,13 +219,31 @@ impl<'a> Reading<'a> {
     fn read_text(&mut self, path: &Path, text: &str) -> Result<(), ConfigErrors> {
         let file = File::new(path, text);
         let (root, errors) = DeTable::parse_recoverable(text);
+        let mut unquoted = BTreeSet::new();
         for error in errors {
+            if let Some(span) = error.span()
+                && let Some((at, key)) = file::unquoted(text, span.start)
+            {
+                // One mistake may be several errors.
+                if unquoted.insert(at) {
+                    let words = format!("{key}: text needs quotes; write {key} = \"…\"");
+                    self.wrong(file.place(at..at), words);
+                }
+                continue;
+            }
             let place = error.span().map_or_else(
                 || Place::WholeFile(path.to_owned()),
                 |span| file.place(span),
             );
             let written = error.span().and_then(|span| text.get(span));
             match (error.message(), written) {
+                ("duplicate key", Some(key)) if is_list(key) => {
+                    let words = format!(
+                        "{key} is a list; write [[{key}]] for each",
+                        key = key.trim()
+                    );
+                    self.wrong(place, words);
+                }
                 ("duplicate key", Some(key)) => {
                     self.wrong(
                         place,
@@ -444,6 +462,10 @@ impl<'a> Reading<'a> {
 }
 
 /// What to say of a key that does not exist, with the nearest that does.
+fn is_list(key: &str) -> bool {
+    LISTS.iter().any(|list| list.name == key.trim())
+}
+
 fn unknown(section: &str, name: &str) -> String {
     let mut message = if section.is_empty() {
         format!("unknown key {}", show_name(name))

@@ -448,3 +448,61 @@ fn alarms_can_be_left_out() {
     );
     assert_eq!(load("alarms", &config.to_toml()).unwrap(), config);
 }
+
+#[test]
+fn a_relative_folder_of_the_file_is_beside_it() {
+    let folder = Folder::new("beside");
+    let config = Config::load(&folder.sources("data_dir = \"data\"\npid_file = \"pid\"\n"));
+    let config = config.unwrap();
+    assert_eq!(config.data_dir, Some(folder.0.join("data")));
+    assert_eq!(config.pid_file, Some(folder.0.join("pid")));
+    assert!(config.files().is_empty(), "the server makes them");
+    let said = errors("home", "data_dir = \"~/data\"\n");
+    assert!(said[0].contains("${HOME}"), "{said:?}");
+}
+
+#[test]
+fn slips_of_a_newcomer_have_their_own_words() {
+    for (text, wanted) in [
+        (
+            "[[listener]]\naddress = 0.0.0.0:1883\n",
+            "2:11: address: text needs quotes; write address = \"…\"",
+        ),
+        (
+            "[[rule]]\nallow = \"all\"\ntopics = \"home/#\"\n",
+            "[\"home/#\"]",
+        ),
+        ("[rule]\nallow = \"all\"\n", "write [[rule]], then allow"),
+        (
+            "[[rule]]\nalow = \"all\"\ntopics = [\"a\"]\n",
+            "2:1: unknown key alow in rule; did you mean allow?",
+        ),
+        (
+            "[[listener]]\naddress = \"127.0.0.1:1\"\n[listener]\naddress = \"127.0.0.1:2\"\n",
+            "write [[listener]]",
+        ),
+    ] {
+        let said = errors("slips", text);
+        assert_eq!(said.len(), 1, "{text}: {said:?}");
+        assert!(said[0].contains(wanted), "{text}: {said:?}");
+    }
+    // What has no quotes may be a secret.
+    let said = errors(
+        "unquoted",
+        "[[authentication]]\ntype = \"jwt\"\nsecret = hunter2\n",
+    );
+    assert!(!said.concat().contains("hunter2"), "{said:?}");
+}
+
+#[test]
+fn the_sort_of_an_entry_has_a_place() {
+    let folder = Folder::new("sort");
+    let sources = folder.sources("[[authentication]]\ntype = \"database\"\n");
+    let loaded = Loaded::read(&sources).unwrap();
+    let told = loaded.config.told(&loaded.places);
+    let found = told.iter().find(|one| one.key.ends_with("].type")).unwrap();
+    assert!(
+        matches!(found.place, Place::File { line: 2, .. }),
+        "{found:?}"
+    );
+}

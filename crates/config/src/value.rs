@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Template(Check),
     /// A file; a relative path is beside the configuration file.
     File,
+    /// What the server makes itself; a relative path is beside the configuration file, too.
+    Made,
     /// Text that nobody may see.
     Secret(Check),
     /// A line `Name: value`, of which nobody may see the value.
@@ -118,6 +120,9 @@ impl Kind {
             (_, Raw::Other(name)) => Err(format!("{name} cannot stand here; {self}")),
             (Self::List(kind), Raw::List(items)) => self.parse_list(kind, items),
             (_, Raw::List(_)) => Err(format!("a list cannot stand here; {self}")),
+            (Self::List(kind), Raw::Text(text)) if !kind.may_be_secret() => {
+                Err(format!("{self}: [{}]", quote(text)))
+            }
             (Self::List(_), _) => Err(self.refuse(raw)),
             (Self::Size { min, max }, _) => {
                 let bytes = whole(raw)
@@ -153,7 +158,7 @@ impl Kind {
             }
             (_, Raw::Text(text)) => self.parse_text(text),
             (Self::Flag | Self::Mark | Self::Mode, _) => Err(self.refuse(raw)),
-            (Self::Choice(_) | Self::Text(_) | Self::Template(_) | Self::File, _) => {
+            (Self::Choice(_) | Self::Text(_) | Self::Template(_) | Self::File | Self::Made, _) => {
                 Err(self.refuse(raw))
             }
             (Self::Secret(_) | Self::Header | Self::Url(_) | Self::Location(_), _) => {
@@ -170,7 +175,7 @@ impl Kind {
         match self {
             Self::Choice(words) if words.contains(&text) => Ok(Value::Text(text.to_owned())),
             Self::Text(check) | Self::Template(check) => checked(check),
-            Self::File => checked(&(path as Check)),
+            Self::File | Self::Made => checked(&(path as Check)),
             Self::Secret(_) | Self::Header | Self::Url(_) if text.contains(HIDDEN) => Err(format!(
                 "{HIDDEN} stands for a secret that was not shown; write the secret itself"
             )),
@@ -220,7 +225,7 @@ impl Kind {
     /// The value with relative paths beside the configuration file.
     pub(crate) fn anchor(&self, value: Value, folder: &Path) -> Value {
         match (self, value) {
-            (Self::File | Self::Location(_), Value::Text(path)) => {
+            (Self::File | Self::Made | Self::Location(_), Value::Text(path)) => {
                 Value::Text(path_text(&folder.join(path)))
             }
             (Self::List(kind), Value::List(values)) => {
@@ -358,6 +363,7 @@ impl fmt::Display for Kind {
             }
             Self::Header => f.write_str("write \"Name: value\""),
             Self::File => f.write_str("write the path of a file in quotes"),
+            Self::Made => f.write_str("write a path in quotes"),
             Self::Url(schemes) => write!(f, "write an address with {}://", schemes.join(":// or ")),
             Self::Location(schemes) => {
                 let schemes = schemes.join(":// or ");

@@ -56,15 +56,19 @@ pub(crate) fn prepare(
     Ok(path)
 }
 
-/// The folder that [`prepare`] looks at, without a look at it.
+/// The folder that [`prepare`] looks at, without a look at it; a whole path, so that logs and messages
+/// name it wherever they are read.
 pub(crate) fn locate(
     configured: Option<&Path>,
     environment: &[(String, String)],
 ) -> Result<PathBuf, DataDirError> {
-    match configured {
-        Some(path) => Ok(path.to_owned()),
-        None => default_path(environment).ok_or(DataDirError::Nameless),
-    }
+    let Some(path) = configured else {
+        return default_path(environment).ok_or(DataDirError::Nameless);
+    };
+    std::path::absolute(path).map_err(|error| DataDirError::Refused {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn default_path(environment: &[(String, String)]) -> Option<PathBuf> {
@@ -163,6 +167,16 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect()
+    }
+
+    #[test]
+    fn a_relative_folder_is_told_as_a_whole_path() {
+        let whole = locate(Some(Path::new("data")), &[]).unwrap();
+        assert_eq!(whole, std::env::current_dir().unwrap().join("data"));
+        assert_eq!(
+            locate(Some(Path::new("/x/y")), &[]).unwrap(),
+            Path::new("/x/y")
+        );
     }
 
     #[test]

@@ -168,7 +168,9 @@ impl Reading<'_> {
         let columns: Vec<&'static Column> = list.columns_of(&self.config, at).collect();
         for one in given {
             let Some(column) = columns.iter().find(|column| column.name == one.name) else {
-                if !list.is_chosen_by(one.name) {
+                if let Some(key) = list.chosen_by(one.name) {
+                    places.keys.insert(key, one.value.clone());
+                } else {
                     let message = list.unknown(one.name, &columns, &self.config, at);
                     self.wrong(one.key.clone(), message);
                 }
@@ -212,7 +214,8 @@ impl List {
     fn form(&self) -> String {
         let first = match self.sorts {
             Sorts::Word(key, _) => key,
-            Sorts::One | Sorts::Key(_) => self.columns.first().map_or("", |column| column.name),
+            Sorts::Key(sorts) => sorts.first().map_or("", |sort| sort.word),
+            Sorts::One => self.columns.first().map_or("", |column| column.name),
         };
         format!("write [[{}]], then {first} = \"…\" below", self.name)
     }
@@ -229,8 +232,12 @@ impl List {
         }
     }
 
-    fn is_chosen_by(&self, name: &str) -> bool {
-        matches!(self.sorts, Sorts::Word(key, _) if key == name)
+    /// The key of this name, if it says the sort of an entry.
+    fn chosen_by(&self, name: &str) -> Option<&'static str> {
+        match self.sorts {
+            Sorts::Word(key, _) if key == name => Some(key),
+            _ => None,
+        }
     }
 
     /// The sort of what was given; the error says where, if not at the entry, and what.
@@ -275,10 +282,24 @@ impl List {
                         );
                         Err((place, message))
                     }
-                    (None, _) => Err((None, format!("{} needs {}", self.one, words.join(" or ")))),
+                    (None, _) => Err(self.misspelt(given, &words).unwrap_or_else(|| {
+                        (None, format!("{} needs {}", self.one, words.join(" or ")))
+                    })),
                 }
             }
         }
+    }
+
+    /// A key that is most likely one of these words: that is the mistake, and not that none is there.
+    fn misspelt(&self, given: &[Given<'_>], words: &[&str]) -> Option<(Option<Place>, String)> {
+        let is_known = |name: &str| self.all_columns().any(|column| column.name == name);
+        let mut strange = given.iter().filter(|one| !is_known(one.name));
+        strange.find_map(|one| {
+            let near = nearest(one.name, words.iter().copied())?;
+            let (shown, list) = (show_name(one.name), self.name);
+            let message = format!("unknown key {shown} in {list}; did you mean {near}?");
+            Some((Some(one.key.clone()), message))
+        })
     }
 
     /// What to say of a key that an entry does not have.

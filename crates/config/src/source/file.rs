@@ -38,6 +38,31 @@ impl<'a> File<'a> {
     }
 }
 
+/// Where the value of the line at `at` begins, and its key, if it looks like text without quotes: a value
+/// that is nothing else of TOML. What it is is not told: it may be a secret.
+pub(super) fn unquoted(text: &str, at: usize) -> Option<(usize, &str)> {
+    let (before, behind) = text.split_at_checked(at)?;
+    let begin = before.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let end = behind
+        .find('\n')
+        .map_or(text.len(), |end| at.saturating_add(end));
+    let line = text.get(begin..end)?;
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim();
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let looks_like_text = |first: char| {
+        first.is_alphanumeric()
+            || matches!(first, '/' | '.' | '~' | '#' | '+' | '-' | '$' | '*' | ':')
+    };
+    let trimmed = value.trim_start();
+    let is_text = trimmed.starts_with(looks_like_text) && !trimmed.starts_with('#');
+    if key.is_empty() || !key.bytes().all(bare) || !is_text {
+        return None;
+    }
+    let gap = line.len().checked_sub(trimmed.len())?;
+    Some((begin.checked_add(gap)?, key))
+}
+
 /// Reads a regular file that is no longer than `most` bytes. What its size says is not believed: a
 /// device has none, and a file may grow. A pipe is not waited for (S97).
 pub(super) fn read_file(path: &Path, most: u64) -> Result<String, String> {

@@ -35,7 +35,7 @@ fn any_value(kind: Kind) -> BoxedStrategy<Value> {
                 Value::Url(Url::parse(&format!("{}://{host}", schemes[0]), schemes).unwrap())
             })
             .boxed(),
-        Kind::File => "/[a-z]{1,9}".prop_map(Value::Text).boxed(),
+        Kind::File | Kind::Made => "/[a-z]{1,9}".prop_map(Value::Text).boxed(),
         Kind::List(_) | Kind::Secret(_) | Kind::Header | Kind::Location(_) => {
             panic!("no single key is of this kind")
         }
