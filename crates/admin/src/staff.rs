@@ -90,6 +90,8 @@ pub(crate) struct SignedIn {
 pub(crate) enum Refused {
     /// Name, password or code is wrong; which of them is not said.
     Wrong,
+    /// The one-time code is wrong; there is one, so nothing is given away.
+    Code,
     /// He was wrong too often; in so long he may try again.
     TooOften(Duration),
     /// Something else.

@@ -511,7 +511,8 @@ fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
         info!(url = board.url, %address, "dashboard");
         if board.code.is_some() && form != Form::Text {
             let file = &*board.file.to_string_lossy();
-            info!(
+            // Also where only warnings are logged: without it nobody gets in.
+            warn!(
                 file,
                 "the code for the dashboard's first administrator is in this file"
             );

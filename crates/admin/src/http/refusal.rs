@@ -73,7 +73,12 @@ impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Wrong => {
-                let words = "the name, the password or the code is wrong";
+                let words = "the name or the password is wrong";
+                Self::new(StatusCode::UNAUTHORIZED, words)
+            }
+            Refused::Code => {
+                let words = "the code is wrong; it is in the file setup-code of the server's data \
+                             folder, and another one after each start";
                 Self::new(StatusCode::UNAUTHORIZED, words)
             }
             Refused::TooOften(wait) => Self::too_often(wait),

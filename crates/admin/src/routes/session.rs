@@ -157,7 +157,8 @@ fn noted(
     record: &crate::Record,
 ) -> Result<Result<SignedIn, Refusal>, crate::Failure> {
     match &made {
-        Err(Refused::Wrong) => record.refused("the name, the password or the code is wrong")?,
+        Err(Refused::Wrong) => record.refused("the name or the password is wrong")?,
+        Err(Refused::Code) => record.refused("the code is wrong")?,
         // The line before it says that it was done.
         Err(Refused::Failure(failure)) if record.outcome() == Some(Outcome::Done) => {
             record.failed(&failure.to_string())?;

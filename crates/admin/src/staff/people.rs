@@ -103,7 +103,7 @@ impl Staff {
         }
         if !kept.as_ref().is_some_and(|kept| kept.is(code.reveal())) {
             self.was_wrong(from, "");
-            return Err(Refused::Wrong);
+            return Err(Refused::Code);
         }
         let made = self.make_administrator(new, record)?;
         *kept = None;
@@ -214,7 +214,7 @@ impl Staff {
         changed.map_err(|refused| match refused {
             Refused::Failure(failure) => failure,
             // No password was asked for.
-            Refused::Wrong | Refused::TooOften(_) => no_administrator(username),
+            Refused::Wrong | Refused::Code | Refused::TooOften(_) => no_administrator(username),
         })
     }
 

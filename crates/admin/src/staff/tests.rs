@@ -67,7 +67,7 @@ fn s96_the_first_administrator_needs_the_code_and_there_is_one_first() {
     assert_eq!(code.replace('-', "").len(), 28);
     for wrong in ["", "0000-0000", &code[1..]] {
         let refused = staff.set_up(&Password::new(wrong), new("eve"), FROM, &place.record());
-        assert!(matches!(refused, Err(Refused::Wrong)), "{wrong}");
+        assert!(matches!(refused, Err(Refused::Code)), "{wrong}");
     }
     assert!(staff.needs_setup());
     // As people type it.
