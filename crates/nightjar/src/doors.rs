@@ -183,6 +183,11 @@ impl Doors {
         self.identities.figures()
     }
 
+    /// Whether a file of passwords has this user; `None` if this provider is none.
+    pub(crate) fn knows(&self, provider: &str, user: &str) -> Option<bool> {
+        self.identities.knows(provider, user)
+    }
+
     /// Forgets who was let in lately.
     pub(crate) fn forget(&self, whom: Purge<'_>) {
         self.identities.forget(whom);

@@ -189,6 +189,16 @@ impl Chain {
         Ok(())
     }
 
+    /// Whether a provider that reads a file of passwords has this user, as it was read last; `None` if
+    /// there is no such provider, or it is of another kind.
+    pub fn knows(&self, provider: &str, user: &str) -> Option<bool> {
+        let line = self.inner.line();
+        match &line.find(provider)?.provider {
+            Provider::Passwords(passwords) => Some(passwords.has(user)),
+            _ => None,
+        }
+    }
+
     /// What was asked so far.
     pub fn figures(&self) -> Figures {
         Figures {

@@ -72,6 +72,11 @@ impl Passwords {
         }
     }
 
+    /// Whether it has a line for this user.
+    pub(crate) fn has(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
     pub(crate) fn sample(&self) -> Arc<Hash> {
         Arc::clone(&self.sample)
     }

@@ -116,6 +116,14 @@ impl Identities {
         }
     }
 
+    /// Whether a file of passwords has this user; `None` if this provider is none.
+    pub(crate) fn knows(&self, provider: &str, user: &str) -> Option<bool> {
+        match self.asked() {
+            Asked::Chain(chain) => chain.knows(provider, user),
+            Asked::Nobody(_) => None,
+        }
+    }
+
     /// Forgets who was let in lately.
     pub(crate) fn forget(&self, whom: Purge<'_>) {
         match self.asked() {

@@ -205,9 +205,18 @@ impl Steer {
             let why = "the listener lets nobody in without a user name";
             return Ok((!anonymous_allowed(case) && !by_certificate).then(|| why.into()));
         };
-        let asks_only_database = asked().all(|one| is_database(&one.method));
-        if asked().next().is_none() || !asks_only_database {
+        let in_files = || asked().filter_map(|one| self.doors.knows(&one.name, name));
+        let is_listed = |one: &config::Authentication| {
+            is_database(&one.method) || matches!(one.method, Method::Passwords(_))
+        };
+        // What others know is known when they have been asked.
+        if asked().next().is_none() || !asked().all(is_listed) || in_files().any(|knows| knows) {
             return Ok(None);
+        }
+        if !asked().any(|one| is_database(&one.method)) {
+            return Ok(Some(
+                "there is no such user in the file of passwords".into(),
+            ));
         }
         let user = self.doors.access().user(name);
         let user = user.map_err(|error| super::failure(error, "user"))?;
