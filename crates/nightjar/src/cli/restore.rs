@@ -18,7 +18,7 @@ use crate::steer::tools::{ADMINISTRATORS, FORM};
 
 /// Begin a data folder with what `nightjar backup` saved
 ///
-/// The server must not run, and nothing of what is restored may be there yet: neither users nor
+/// The folder has to be named, by --data-dir or by a configuration file that names it. The server must not run, and nothing of what is restored may be there yet: neither users nor
 /// administrators nor messages. The configuration is put beside them as restored.toml, to be looked at
 /// and moved to its place. A file of `nightjar store export` is for `nightjar store import`.
 #[derive(Args, Debug)]
@@ -95,6 +95,9 @@ fn parts(args: &RestoreArgs, folder: &Path) -> Result<String, String> {
             let path = folder.join(name);
             own_file(&path, &text).map_err(|error| format!("{}: {error}", path.display()))?;
             words.push_str(&format!("{kind}: {}\n", path.display()));
+            if name == CONFIGURATION {
+                words.push_str(&moved(folder, &path, &text));
+            }
         }
     }
     let (mut failed, mut count) = (None, 0_u64);
@@ -118,6 +121,38 @@ fn parts(args: &RestoreArgs, folder: &Path) -> Result<String, String> {
     Ok(words)
 }
 
+/// What to look at before the configuration of a backup is moved to its place: it may name the folder of
+/// the server that was saved, or what this machine has not.
+fn moved(folder: &Path, path: &Path, text: &str) -> String {
+    let mut sources = Sources::of_process(Some(path.to_owned()));
+    // Only what the file says counts here.
+    let is_setting = |name: &str| name.starts_with("NIGHTJAR__");
+    sources.environment.retain(|(name, _)| !is_setting(name));
+    let (shown, into) = (path.display(), folder.display());
+    let config = match config::Loaded::read_text(&sources, text) {
+        Ok(loaded) => loaded.config,
+        Err(errors) => {
+            let errors = errors.to_string();
+            return format!(
+                "{shown} is not right on this machine:\n{}\n",
+                errors.trim_end()
+            );
+        }
+    };
+    match config.data_dir {
+        Some(named) if named == folder => String::new(),
+        Some(named) => format!(
+            "{shown} names the data folder {}; you restored into {into}: change data_dir before \
+             you move the file to its place\n",
+            named.display()
+        ),
+        None => format!(
+            "{shown} names no data folder; you restored into {into}: start with --data-dir, or \
+             write data_dir into the file\n"
+        ),
+    }
+}
+
 fn folder(args: &RestoreArgs) -> Result<PathBuf, String> {
     let mut sources = Sources::of_process(args.config.clone());
     if let Some(folder) = &args.data_dir {
@@ -129,6 +164,13 @@ fn folder(args: &RestoreArgs) -> Result<PathBuf, String> {
     }
     let origin = origin::load(&sources).map_err(|errors| errors.to_string())?;
     let config = origin.loaded.config;
+    if config.data_dir.is_none() {
+        return Err(
+            "say into which data folder: --data-dir FOLDER, or --config FILE if the file \
+                    names one"
+                .to_owned(),
+        );
+    }
     let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
     folder.map_err(|error| error.to_string())
 }
@@ -326,6 +368,21 @@ mod tests {
                 .unwrap_err()
                 .contains("no backup")
         );
+    }
+
+    #[test]
+    fn another_folder_in_the_configuration_is_said() {
+        let folder = Path::new("/var/lib/new");
+        let path = folder.join(CONFIGURATION);
+        let said = |text: &str| moved(folder, &path, text);
+        assert_eq!(said("data_dir = \"/var/lib/new\"\n"), "");
+        let old = said("data_dir = \"/var/lib/old\"\n");
+        assert!(
+            old.contains("/var/lib/old") && old.contains("/var/lib/new"),
+            "{old}"
+        );
+        assert!(said("").contains("names no data folder"));
+        assert!(said("workers = \"x\"\n").contains("not right on this machine"));
     }
 
     #[test]
