@@ -103,6 +103,13 @@ pub(crate) fn run(args: DoctorArgs) -> ExitCode {
         Some(server) => Finding::good("server", format!("it runs, as process {}", server.pid)),
         None => Finding::good("server", "no server runs with this data folder"),
     });
+    if let Some(file) = unnamed(&patient) {
+        report.add(Finding::warning(
+            "server",
+            format!("it was started with {file}; what follows goes by the defaults"),
+            format!("name the file: --config {file}"),
+        ));
+    }
     for one in foresight::warnings(&patient.config) {
         report.add(Finding::warning("configuration", one.what, one.advice));
     }
@@ -114,6 +121,13 @@ pub(crate) fn run(args: DoctorArgs) -> ExitCode {
     machine::look(&patient, &mut report);
     kernel::look(&patient, &mut report);
     report.print(args.json)
+}
+
+/// The file of the running server, if nobody named one.
+fn unnamed(patient: &Patient) -> Option<&str> {
+    let server = patient.running.as_ref()?;
+    let file = server.file.as_deref()?;
+    patient.sources.file.is_none().then_some(file)
 }
 
 /// The configuration. If it is wrong, the rest is looked at with the defaults.

@@ -8,15 +8,23 @@ use config::Config;
 pub(super) struct Running {
     /// Its process.
     pub(super) pid: u32,
+    /// The configuration file that it was started with, if it says one.
+    pub(super) file: Option<String>,
 }
 
 /// The server with this data folder, if it runs: who answers at its control socket.
 #[cfg(unix)]
 pub(super) fn find(config: &Config, data_dir: &Path) -> Option<Running> {
     let socket = crate::steer::socket(config, data_dir)?;
-    let stream = std::os::unix::net::UnixStream::connect(socket).ok()?;
+    let stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
     let pid = peer(&stream)?;
-    Some(Running { pid })
+    let answer = admin::client::Client::new(socket).request("GET", "/api/v5/configs", None);
+    // One that does not answer still runs.
+    let file = answer.ok().and_then(|answer| {
+        let file = answer.get("file")?.as_str()?;
+        Some(file.to_owned())
+    });
+    Some(Running { pid, file })
 }
 
 /// There are no control sockets.
