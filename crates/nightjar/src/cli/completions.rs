@@ -67,8 +67,10 @@ fn page(command: Command) -> io::Result<Vec<u8>> {
 }
 
 fn pages(command: Command, folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(command, folder)
+    let named =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(named)?;
+    clap_mangen::generate_to(command, folder).map_err(named)
 }
 
 fn ended(done: io::Result<()>) -> ExitCode {

@@ -187,7 +187,12 @@ impl Conversation {
         if self.leaving {
             return Ok(());
         }
-        let failure = Failure::closed(reason, self.version);
+        let mut failure = Failure::closed(reason, self.version);
+        if !self.accepted && matches!(reason, CloseReason::Link(_)) {
+            failure
+                .message
+                .push_str("; does this port speak TLS? nightjar pub and sub do not");
+        }
         if self.persistence == Persistence::Once || !self.accepted || !may_retry(reason) {
             return Err(failure);
         }

@@ -100,18 +100,22 @@ fn list(way: &Way) -> Result<(), Failure> {
             Some("username") => "user",
             _ => "address",
         };
-        let until = match time(row, "until") {
-            text if text == "infinity" => "lifted".into(),
-            text => text,
-        };
         [
             on.into(),
             word(row, "who"),
-            until,
+            until(row),
             word(row, "by"),
             word(row, "reason"),
         ]
     })
+}
+
+/// Until when a ban holds.
+pub(super) fn until(ban: &Value) -> String {
+    match time(ban, "until") {
+        text if text == "infinity" => "no end".into(),
+        text => text,
+    }
 }
 
 fn add(way: &Way, whom: Whom, span: Option<Duration>, reason: &str) -> Result<(), Failure> {

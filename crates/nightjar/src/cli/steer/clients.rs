@@ -151,11 +151,31 @@ pub(crate) fn clients(args: ClientsArgs) -> ExitCode {
             let gone = way.ask("POST", &path, Some(&json!({ "topic": filter })));
             gone.and_then(|answer| way.done(&answer, "Unsubscribed."))
         }
-        Some(ClientsTask::Kick { clients, way }) => {
-            let gone = way.ask("POST", "/clients/kickout/bulk", Some(&json!(clients)));
-            gone.and_then(|answer| way.done(&answer, "Disconnected."))
-        }
+        Some(ClientsTask::Kick { clients, way }) => kick(&way, &clients),
     })
+}
+
+/// One by one: who is not there is named.
+fn kick(way: &Way, clients: &[String]) -> Result<(), Failure> {
+    let (mut count, mut missing) = (0_usize, Vec::new());
+    for client in clients {
+        match way.ask_found("DELETE", &format!("/clients/{}", escaped(client)))? {
+            Some(_) => count += 1,
+            None => missing.push(format!("{client:?}")),
+        }
+    }
+    let words = match (clients.len(), count) {
+        (1, 1) => "Disconnected.".to_owned(),
+        _ => format!("{count} disconnected."),
+    };
+    way.done(&Value::Null, &words)?;
+    match missing.len() {
+        0 => Ok(()),
+        _ => Err(Failure::new(format!(
+            "there is no client {}",
+            missing.join(", ")
+        ))),
+    }
 }
 
 /// The orders of the list, each also from its end.

@@ -142,11 +142,26 @@ fn apply(args: &TextArgs) -> Result<(), Failure> {
     // What `show --toml` said at the end is for this, and not for the file.
     let (text, etag) = begun_with(&text);
     let body = json!({ "toml": text });
+    // What is wrong is wrong in this text, not in the server's file.
+    let looked = args.way.ask("POST", "/configs/check", Some(&body))?;
+    let problems = problems(&looked);
+    if !problems.is_empty() {
+        let lines = problems.lines();
+        let named = lines.map(|line| format!("{}:{line}", named(&args.new)));
+        return Err(Failure::new(named.collect::<Vec<_>>().join("\n")));
+    }
     let mut answer = match etag {
         Some(etag) => args.way.ask_if(("PUT", "/configs"), &body, etag)?,
         None => args.way.ask("PUT", "/configs", Some(&body))?,
     };
     changes(&args.way, &mut answer)
+}
+
+fn named(new: &Path) -> String {
+    match new.as_os_str() == "-" {
+        true => "standard input".to_owned(),
+        false => new.display().to_string(),
+    }
 }
 
 /// Begins the last line of what `show --toml` prints: which text it is.

@@ -96,6 +96,17 @@ fn text(answer: &Value) -> String {
     let who = answer.get("authentication").unwrap_or(&none);
     let mut text = format!("{}: {}\n", said(answer), word(answer, "why"));
     text.push_str(&identity(who));
+    if let Some(ban) = answer.get("ban").filter(|ban| ban.is_object()) {
+        let (who, by) = (word(ban, "who"), word(ban, "by"));
+        let reason = match word(ban, "reason") {
+            none if none.is_empty() => none,
+            reason => format!(": {reason}"),
+        };
+        let until = super::ban::until(ban);
+        text.push_str(&format!(
+            "ban         {who}, until {until}, by {by}{reason}\n"
+        ));
+    }
     let list = |name: &str| {
         let list = answer.get(name).and_then(Value::as_array);
         list.cloned().unwrap_or_default()
@@ -185,3 +196,20 @@ Examples:
   nightjar explain --client c1 --user u --action publish --topic a/b
   nightjar explain --client c1 --user u --action connect --address 192.0.2.7
   nightjar explain --client c1 --action subscribe --topic 'a/#'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ban_is_named_with_its_reason_and_end() {
+        let answer = json!({
+            "decision": "deny", "why": "the client id is banned", "authentication": {},
+            "ban": { "as": "clientid", "who": "c*", "by": "ann", "reason": "noisy",
+                     "until": "2026-11-21T10:00:00.000Z" },
+        });
+        let text = text(&answer);
+        let line = "ban         c*, until 2026-11-21 10:00:00Z, by ann: noisy\n";
+        assert!(text.contains(line), "{text}");
+    }
+}

@@ -74,6 +74,11 @@ fn list_topics(args: &TopicsArgs) -> Result<(), Failure> {
         let meta = answer.get("meta").unwrap_or(&Value::Null);
         let since = time(meta, "since");
         text.push_str(&format!("Messages are counted since {since}.\n"));
+        if rows(answer, "data").next().is_none() {
+            text.push_str(
+                "None has come since. Counting begins with a question: ask again within 30 s.\n",
+            );
+        }
         if meta.get("sampled") == Some(&Value::Bool(true)) {
             text.push_str("There are too many to look at all: figures are estimates.\n");
         }
@@ -198,20 +203,30 @@ pub(crate) fn timeline(args: TimelineArgs) -> ExitCode {
     );
     let answer = way.ask("GET", &path, None);
     end(answer.and_then(|answer| {
-        way.list(
-            data(answer),
-            ["TIME", "EVENT", "WHY", "FROM", "MORE"],
-            |row| {
-                [
-                    time(row, "at"),
-                    word(row, "event"),
-                    word(row, "reason"),
-                    word(row, "peer"),
-                    detail(row),
-                ]
-            },
-        )
+        let rows = data(answer);
+        if rows.is_empty() {
+            known(&way, &args.client)?;
+        }
+        way.list(rows, ["TIME", "EVENT", "WHY", "FROM", "MORE"], |row| {
+            [
+                time(row, "at"),
+                word(row, "event"),
+                word(row, "reason"),
+                word(row, "peer"),
+                detail(row),
+            ]
+        })
     }))
+}
+
+/// Whether there is such a client: of one that there never was nothing is kept.
+fn known(way: &Way, client: &str) -> Result<(), Failure> {
+    match way.ask_found("GET", &format!("/clients/{}", escaped(client)))? {
+        Some(_) => Ok(()),
+        None => Err(Failure::new(format!(
+            "there is no client {client:?}, and nothing is known of one before"
+        ))),
+    }
 }
 
 fn detail(row: &Value) -> String {

@@ -13,7 +13,7 @@ use super::super::password;
 use super::{Way, end, time, word};
 
 const USERS: &str = "/authentication/database/users";
-const GROUPS: &str = "/authorization/groups";
+pub(super) const GROUPS: &str = "/authorization/groups";
 
 /// Users of the built-in database
 ///
@@ -240,7 +240,47 @@ fn add_user(
         "roles": names(belongs.role).unwrap_or_default(),
     });
     let user = way.ask("POST", USERS, Some(&body))?;
-    way.done(&user, "The user is there.")
+    way.done(&user, "The user is there.")?;
+    unknown(way, &body)?;
+    unasked(way)
+}
+
+/// Notes groups and roles of a user or a group that are not there: they give nothing before they are.
+fn unknown(way: &Way, body: &Value) -> Result<(), Failure> {
+    for (key, list, what) in [
+        ("groups", GROUPS, "group"),
+        ("roles", super::role::ROLES, "role"),
+    ] {
+        let named = body.get(key).and_then(Value::as_array);
+        let named = named.filter(|named| !named.is_empty());
+        let Some(named) = named else { continue };
+        let known = way.rows(list, &[], None)?;
+        let is_known = |name: &Value| known.iter().any(|one| one.get("name") == Some(name));
+        for name in named.iter().filter(|name| !is_known(name)) {
+            let name = super::shown(name);
+            eprintln!("note: there is no {what} {name:?}; it gives nothing before it is made");
+        }
+    }
+    Ok(())
+}
+
+/// Notes that nobody asks the built-in database.
+fn unasked(way: &Way) -> Result<(), Failure> {
+    let answer = way.ask("GET", "/configs", None)?;
+    let values = answer.get("values").and_then(Value::as_array);
+    if !values.into_iter().flatten().any(asks_database) {
+        eprintln!(
+            "note: no [[authentication]] of the configuration has type = \"database\" (or \
+             \"scram\"): nobody comes in as this user before one has"
+        );
+    }
+    Ok(())
+}
+
+fn asks_database(told: &Value) -> bool {
+    let key = word(told, "key");
+    let is_type = key.starts_with("authentication[") && key.ends_with("].type");
+    is_type && matches!(word(told, "value").trim_matches('"'), "database" | "scram")
 }
 
 fn set_user(
@@ -271,8 +311,10 @@ fn set_user(
                      --superuser, --enable or --disable";
         return Err(Failure::new(words));
     }
-    let user = way.ask("PUT", &one(USERS, name), Some(&body.into()))?;
-    way.done(&user, "The user is changed.")
+    let body = body.into();
+    let user = way.ask("PUT", &one(USERS, name), Some(&body))?;
+    way.done(&user, "The user is changed.")?;
+    unknown(way, &body)
 }
 
 /// Names that were given; one empty one is none.
@@ -358,11 +400,26 @@ pub(crate) fn group(args: GroupArgs) -> ExitCode {
         GroupTask::Set { name, role, way } => {
             let body = json!({ "roles": names(Some(role)) });
             let made = way.ask("PUT", &one(GROUPS, &name), Some(&body));
-            made.and_then(|answer| way.done(&answer, "The group is there."))
+            let said = made.and_then(|answer| way.done(&answer, "The group is there."));
+            said.and_then(|()| unknown(&way, &body))
         }
         GroupTask::Remove { name, way } => {
             let gone = way.ask("DELETE", &one(GROUPS, &name), None);
             gone.and_then(|answer| way.done(&answer, "The group is gone."))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_the_database_is_seen() {
+        let told = |key: &str, value: &str| asks_database(&json!({ "key": key, "value": value }));
+        assert!(told("authentication[database].type", "\"database\""));
+        assert!(told("authentication[2].type", "scram"));
+        assert!(!told("authentication[a].type", "\"passwords\""));
+        assert!(!told("authentication[a].name", "\"database\""));
+    }
 }

@@ -29,7 +29,8 @@ enum RetainedTask {
         #[command(flatten)]
         way: Way,
     },
-    /// Show the message of a topic; with --json, its payload in Base64
+    /// Show the message of a topic: as text, or as hexadecimal digits if it is none; with --json, its
+    /// payload in Base64
     Show {
         /// Its topic
         topic: String,
@@ -108,7 +109,31 @@ fn text(message: &Value) -> String {
             format_args!("{name}: {value}")
         ));
     }
+    text.push_str(&payload(message));
     text
+}
+
+/// The message itself: as text if it is, else its bytes in hexadecimal digits. The server gives the
+/// first MiB.
+fn payload(message: &Value) -> String {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    let encoded = message.get("payload").and_then(Value::as_str);
+    let Some(bytes) = encoded.and_then(|text| STANDARD.decode(text).ok()) else {
+        return String::new();
+    };
+    let size = message.get("size").and_then(Value::as_u64);
+    let is_whole = size.is_none_or(|size| u64::try_from(bytes.len()) == Ok(size));
+    let more = if is_whole { "" } else { "…" };
+    let (label, shown) = match std::str::from_utf8(&bytes) {
+        Ok(text) => ("payload", super::printable(text)),
+        Err(_) => {
+            let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+            ("hex", digits.collect::<String>())
+        }
+    };
+    format!("{label:12}{shown}{more}\n")
 }
 
 fn delete(topic: &str, all: bool, way: &Way) -> Result<(), Failure> {
@@ -125,4 +150,20 @@ fn delete(topic: &str, all: bool, way: &Way) -> Result<(), Failure> {
     let gone = way.ask("POST", "/mqtt/retainer/delete", Some(&going))?;
     let count = word(&gone, "deleted");
     way.done(&gone, &format!("Deleted {count}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_shown_as_text_if_it_is() {
+        let shown =
+            |encoded: &str, size: u64| payload(&json!({ "payload": encoded, "size": size }));
+        assert_eq!(shown("MjEuNcKw", 6), "payload     21.5°\n");
+        assert_eq!(shown("Gw==", 1), "payload     \\u{1b}\n");
+        assert_eq!(shown("/wA=", 2), "hex         ff00\n");
+        assert_eq!(shown("YQ==", 9), "payload     a…\n");
+        assert_eq!(payload(&json!({ "size": 0 })), "");
+    }
 }

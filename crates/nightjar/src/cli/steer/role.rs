@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::failure::Failure;
 use super::{Way, end, shown, word};
 
-const ROLES: &str = "/authorization/roles";
+pub(super) const ROLES: &str = "/authorization/roles";
 
 /// Roles: a name for rules, which users and groups have
 #[derive(Args, Debug)]
@@ -48,6 +48,9 @@ enum RoleTask {
     Remove {
         /// Name
         name: String,
+        /// Also if groups have it: their members lose what it gave them
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         way: Way,
     },
@@ -68,11 +71,29 @@ pub(crate) fn role(args: RoleArgs) -> ExitCode {
             found.and_then(|role| way.show(&role, text))
         }
         RoleTask::Set { name, rules, way } => set(&way, &name, &rules),
-        RoleTask::Remove { name, way } => {
-            let gone = way.ask("DELETE", &one(&name), None);
-            gone.and_then(|answer| way.done(&answer, "The role is gone."))
-        }
+        RoleTask::Remove { name, force, way } => remove(&way, &name, force),
     })
+}
+
+fn remove(way: &Way, name: &str, force: bool) -> Result<(), Failure> {
+    if !force {
+        let groups = way.rows(super::people::GROUPS, &[], None)?;
+        let having = groups.iter().filter(|group| has(group, name));
+        let having: Vec<String> = having.map(|group| word(group, "name")).collect();
+        if !having.is_empty() {
+            return Err(Failure::new(format!(
+                "groups have this role: {}; --force removes it all the same",
+                having.join(", ")
+            )));
+        }
+    }
+    let gone = way.ask("DELETE", &one(name), None)?;
+    way.done(&gone, "The role is gone.")
+}
+
+fn has(group: &Value, role: &str) -> bool {
+    let roles = group.get("roles").and_then(Value::as_array);
+    roles.is_some_and(|roles| roles.iter().any(|one| one == role))
 }
 
 fn one(name: &str) -> String {
@@ -114,6 +135,11 @@ fn rule(text: &str) -> Result<Value, String> {
             }
             _ => topics.push(word),
         }
+    }
+    // What is forgotten must not allow everything; to deny everything opens nothing.
+    if topics.is_empty() && permission == "allow" {
+        let words = "say which topics; # is for all but those that begin with $";
+        return Err(wrong(words.into()));
     }
     Ok(json!({
         "permission": permission,
@@ -158,7 +184,8 @@ A rule is one word of the shell:
   'allow subscribe site/${username}/#'       placeholders: see docs/access.md
   'deny publish site/+/state retain=true'    only messages with this retain flag
   'allow all a/# b/# qos=0,1'                both actions, several topics, some QoS
-  'deny all'                                 without a topic: every one
+  'allow all #'                              every topic but those that begin with $
+  'deny all'                                 without a topic: every one; for deny only
 The first that matches decides. Topics with a space in them are for the API.";
 
 #[cfg(test)]
@@ -172,7 +199,7 @@ mod tests {
         assert_eq!(read["topics"], json!(["a/#", "${username}/b"]));
         assert_eq!(read["qos"], json!([1, 2]));
         assert_eq!(text(&json!({ "rules": [read] })), format!("{written}\n"));
-        assert_eq!(rule("allow all").unwrap()["topics"], json!([]));
+        assert_eq!(rule("deny all").unwrap()["topics"], json!([]));
     }
 
     #[test]
@@ -184,6 +211,8 @@ mod tests {
                 "expected allow or deny instead of \"permit\"",
             ),
             ("allow read #", "expected publish or subscribe or all"),
+            ("allow publish", "say which topics"),
+            ("allow all qos=1", "say which topics"),
             ("allow all # qos=x", "is no QoS"),
             ("allow all # retain=maybe", "true or false"),
         ] {

@@ -18,7 +18,8 @@ use super::{end, time, word};
 /// A change lasts until the server restarts or reads its configuration again.
 #[derive(Args, Debug)]
 pub(crate) struct LogLevelArgs {
-    /// error, warn, info, debug or trace; without it, what it is
+    /// How much; without it, what it is
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     level: Option<String>,
     #[command(flatten)]
     way: Way,

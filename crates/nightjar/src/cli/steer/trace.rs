@@ -41,7 +41,7 @@ enum TraceTask {
         #[command(flatten)]
         of: Of,
         /// How long, such as 90s or 10m, at most 1h
-        #[arg(long = "for", value_name = "TIME", value_parser = span, default_value = "10m")]
+        #[arg(long = "for", value_name = "TIME", value_parser = trace_span, default_value = "10m")]
         span: Duration,
         /// What is written of payloads
         #[arg(long, value_name = "HOW", value_enum, default_value_t = Payload::Hidden)]
@@ -86,11 +86,11 @@ struct Of {
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     /// Of the topics that this filter matches
-    #[arg(short, long, value_name = "FILTER")]
+    #[arg(short, long, value_name = "FILTER", value_parser = filter)]
     topic: Option<String>,
     /// Of clients from this address
     #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
+    address: Option<std::net::IpAddr>,
 }
 
 impl Of {
@@ -100,8 +100,28 @@ impl Of {
             (Some(client), ..) => ("clientid", client),
             (None, Some(topic), _) => ("topic", topic),
             // One of them is required.
-            (None, None, address) => ("ip_address", address.unwrap_or_default()),
+            (None, None, address) => (
+                "ip_address",
+                address.map(|it| it.to_string()).unwrap_or_default(),
+            ),
         }
+    }
+}
+
+/// A time that a trace may last.
+fn trace_span(text: &str) -> Result<Duration, String> {
+    match span(text)? {
+        long if long > LONGEST => Err("a trace goes on for an hour at most: 1h".to_owned()),
+        fits => Ok(fits),
+    }
+}
+
+const LONGEST: Duration = Duration::from_secs(3600);
+
+fn filter(text: &str) -> Result<String, String> {
+    match types::TopicFilter::parse(text, u16::MAX) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("this is no topic filter; # and + stand for whole levels".to_owned()),
     }
 }
 

@@ -50,6 +50,16 @@ impl Way {
         })
     }
 
+    /// Asks for something that may not be there: `None` then.
+    pub(super) fn ask_found(&self, method: &str, path: &str) -> Result<Option<Value>, Failure> {
+        let client = Client::new(self.socket()?);
+        match client.request(method, &format!("/api/v5{path}"), None) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Refused::Refused { status: 404, .. }) => Ok(None),
+            Err(failure) => Err(Failure::new(failure.to_string())),
+        }
+    }
+
     /// Asks for a change of what this tag stands for.
     pub(super) fn ask_if(
         &self,
