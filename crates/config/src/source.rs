@@ -221,7 +221,7 @@ impl<'a> Reading<'a> {
         let (root, errors) = DeTable::parse_recoverable(text);
         let mut unquoted = BTreeSet::new();
         for error in errors {
-            if let Some(span) = error.span()
+            if let Some(span) = error.span().filter(|_| error.message() != "duplicate key")
                 && let Some((at, key)) = file::unquoted(text, span.start)
             {
                 // One mistake may be several errors.

@@ -120,8 +120,10 @@ impl Kind {
             (_, Raw::Other(name)) => Err(format!("{name} cannot stand here; {self}")),
             (Self::List(kind), Raw::List(items)) => self.parse_list(kind, items),
             (_, Raw::List(_)) => Err(format!("a list cannot stand here; {self}")),
-            (Self::List(kind), Raw::Text(text)) if !kind.may_be_secret() => {
-                Err(format!("{self}: [{}]", quote(text)))
+            (Self::List(kind), Raw::Text(text))
+                if !kind.may_be_secret() && kind.parse(raw).is_ok() =>
+            {
+                Err(format!("{}; here [{}]", self.refuse(raw), quote(text)))
             }
             (Self::List(_), _) => Err(self.refuse(raw)),
             (Self::Size { min, max }, _) => {

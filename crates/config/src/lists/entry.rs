@@ -214,8 +214,8 @@ impl List {
     fn form(&self) -> String {
         let first = match self.sorts {
             Sorts::Word(key, _) => key,
-            Sorts::Key(sorts) => sorts.first().map_or("", |sort| sort.word),
-            Sorts::One => self.columns.first().map_or("", |column| column.name),
+            Sorts::Key([first, ..]) if self.known_by.is_none() => first.word,
+            Sorts::One | Sorts::Key(_) => self.columns.first().map_or("", |column| column.name),
         };
         format!("write [[{}]], then {first} = \"…\" below", self.name)
     }

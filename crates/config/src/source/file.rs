@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
+use toml::de::DeTable;
+
 use crate::error::Place;
 
 /// The text that spans point into.
@@ -56,7 +58,8 @@ pub(super) fn unquoted(text: &str, at: usize) -> Option<(usize, &str)> {
     };
     let trimmed = value.trim_start();
     let is_text = trimmed.starts_with(looks_like_text) && !trimmed.starts_with('#');
-    if key.is_empty() || !key.bytes().all(bare) || !is_text {
+    let is_key = !key.is_empty() && key.bytes().all(bare);
+    if !is_key || !is_text || DeTable::parse(line).is_ok() {
         return None;
     }
     let gap = line.len().checked_sub(trimmed.len())?;

@@ -296,7 +296,7 @@ fn what_is_wrong_with_an_authentication_is_told() {
         (format!("{sql}query = \"\"\n"), "4:9: authentication.query: \"\" is empty"),
         (
             "type = \"jwt\"\n".into(),
-            "1:1: nothing says who signs tokens; write one of secret, secret_file, public_key and jwks",
+            "2:8: nothing says who signs tokens; write one of secret, secret_file, public_key and jwks",
         ),
         (
             format!("{jwt}secret_file = \"a\"\n"),
@@ -359,7 +359,7 @@ fn what_is_wrong_with_ldap_is_told() {
     for (more, told) in [
         (
             String::new(),
-            "1:1: nothing says where users are; write bind_dn = \"uid=${username},ou=people,…\", or \
+            "2:8: nothing says where users are; write bind_dn = \"uid=${username},ou=people,…\", or \
              base = \"ou=people,…\"",
         ),
         (
