@@ -142,19 +142,23 @@ fn apply(args: &TextArgs) -> Result<(), Failure> {
     // What `show --toml` said at the end is for this, and not for the file.
     let (text, etag) = begun_with(&text);
     let body = json!({ "toml": text });
-    // What is wrong is wrong in this text, not in the server's file.
-    let looked = args.way.ask("POST", "/configs/check", Some(&body))?;
-    let problems = problems(&looked);
-    if !problems.is_empty() {
-        let lines = problems.lines();
-        let named = lines.map(|line| format!("{}:{line}", named(&args.new)));
-        return Err(Failure::new(named.collect::<Vec<_>>().join("\n")));
-    }
-    let mut answer = match etag {
-        Some(etag) => args.way.ask_if(("PUT", "/configs"), &body, etag)?,
-        None => args.way.ask("PUT", "/configs", Some(&body))?,
+    let applied = match etag {
+        Some(etag) => args.way.ask_if(("PUT", "/configs"), &body, etag),
+        None => args.way.ask("PUT", "/configs", Some(&body)),
     };
+    let mut answer = applied.map_err(|refused| in_text(args, &body).unwrap_or(refused))?;
     changes(&args.way, &mut answer)
+}
+
+/// What is wrong with a text that was refused, by its own name: the server speaks of its file. `None`: it is
+/// not the text, or the server cannot say.
+fn in_text(args: &TextArgs, body: &Value) -> Option<Failure> {
+    let looked = args.way.ask("POST", "/configs/check", Some(body)).ok()?;
+    let problems = problems(&looked);
+    let lines = problems.lines();
+    let named = lines.map(|line| format!("{}:{line}", named(&args.new)));
+    let named = named.collect::<Vec<_>>().join("\n");
+    (!named.is_empty()).then(|| Failure::new(named))
 }
 
 fn named(new: &Path) -> String {
