@@ -263,7 +263,10 @@ def test_clients_in_order_with_what_went_through(running):
     shown = steer("clients", "show", names[0])
     assert (shown["transport"], shown["ip_address"]) == ("tcp", "127.0.0.1")
     assert shown["recv_oct"] > 0 and shown["send_oct"] > 0 and shown["port"] > 0
-    steer("clients", "kick", *names[:2])
+    with pytest.raises(Told, match='no client "nobody"'):
+        steer("clients", "kick", *names[:2], "nobody")
+    with pytest.raises(Told, match='no client "nobody"'):
+        steer("timeline", "nobody")
     for peer in peers[:2]:
         peer.ended()
     deadline = time.monotonic() + 10

@@ -107,6 +107,30 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(tmp_path):
     assert "did you mean workers?" in found(report, "configuration", "problem")[0]["what"]
 
 
+def test_check_refuses_what_a_start_would(tmp_path):
+    config = tmp_path / "nightjar.toml"
+    asked = '[[authentication]]\ntype = "passwords"\nfile = "p"\n[[rule]]\nallow = "all"\ntopics = ["#"]\n'
+    begin = 'data_dir = "data"\n'
+    passwords = tmp_path / "p"
+    for listener, wrong in [("127.0.0.1:0", "cannot be read"), ("203.0.113.7:1", "no such address")]:
+        config.write_text(f'{begin}[[listener]]\naddress = "{listener}"\n{asked}')
+        done = subprocess.run(
+            [binary(), "check", "-c", config], capture_output=True, text=True,
+            timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1 and wrong in done.stderr, done
+        passwords.write_text("")
+    config.write_text(
+        f'{begin}dashboard.address = "0.0.0.0:0"\n[[listener]]\naddress = "127.0.0.1:0"\n{asked}'
+    )
+    done = subprocess.run(
+        [binary(), "check", "-c", config], capture_output=True, text=True,
+        timeout=PATIENCE, check=False, cwd="/",
+    )  # fmt: skip
+    assert done.returncode == 0 and "without TLS" in done.stderr, done
+    assert str(tmp_path / "data") in done.stdout, done
+
+
 def test_the_doctor_looks_into_certificates(tmp_path, pki_files):
     chain, key = pki_files
     config = tmp_path / "nightjar.toml"
@@ -237,7 +261,7 @@ def test_a_configuration_is_checked_applied_and_rolled_back(running):
     (problem,) = json.loads(done.stdout)["problems"]
     assert done.returncode == 1
     assert (problem["line"], problem["key"]) == (1, "limits.inflight")
-    with pytest.raises(Told, match=r"1:19.*limits\.inflight"):
+    with pytest.raises(Told, match=r"new\.toml:1:19.*limits\.inflight"):
         steer("config", "apply", new)
 
     new.write_text(BASE.replace("20", "7") + "log.level = 1\n")
@@ -379,6 +403,8 @@ def test_a_backup_of_a_running_server_begins_another(running, tmp_path):
     assert "data.export" in [row["operation"] for row in steer("audit")]
     server.stop()
 
+    run("restore", backup, code=1, env={"HOME": str(tmp_path / "home")})
+    assert not (tmp_path / "home").exists(), "nobody said where to"
     cut = tmp_path / "cut"
     cut.write_text("".join(backup.read_text().splitlines(True)[:-1]))
     fresh = tmp_path / "fresh"
@@ -386,6 +412,7 @@ def test_a_backup_of_a_running_server_begins_another(running, tmp_path):
     assert not fresh.exists()
     said = run("restore", backup, "--data-dir", fresh)
     assert re.search(r"store: 1 session", said), said
+    assert "names no data folder" in said, said
     assert (fresh / "restored.toml").read_text() == BASE
     run("restore", backup, "--data-dir", fresh, code=1)
 

@@ -10,6 +10,7 @@ import urllib.parse
 
 import pytest
 
+from harness.deadline import PATIENCE
 from harness.peer import V5, V311, Peer, Refused, fresh_id
 from harness.server import binary
 from harness.steer import Steer, Told
@@ -522,3 +523,38 @@ def test_the_api_tells_that_nothing_is_stored(own_server):
     server.until_events("serving")
     told = asked(server, "/api/v5/store")
     assert told["durability"] == "memory" and told["figures"] is None
+
+
+def test_commands_say_what_is_not_there(own_server):
+    server = own_server().start()
+    server.until_events("serving")
+    steer = Steer(server)
+    with pytest.raises(Told, match="say which topics"):
+        steer("role", "set", "bad", "allow publish")
+    steer("role", "set", "good", "allow publish t/#")
+    steer("group", "set", "team", "--role", "good")
+    with pytest.raises(Told, match="team"):
+        steer("role", "remove", "good")
+    said = subprocess.run(
+        [binary(), "user", "add", "ann", "--group", "nope", "--data-dir", server.data_dir],
+        input="wonder\n", capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    assert 'no group "nope"' in said.stderr and "[[authentication]]" in said.stderr, said
+    steer("role", "remove", "good", "--force")
+
+
+def test_explain_knows_who_is_in_a_file_of_passwords(own_server, tmp_path):
+    passwords = tmp_path / "passwords"
+    subprocess.run(
+        [binary(), "passwd", "-c", "-b", passwords, "ann", "wonder"], timeout=PATIENCE, check=True
+    )
+    server = own_server(
+        config=f'[[authentication]]\ntype = "passwords"\nfile = "{passwords}"\n'
+        '[[rule]]\nallow = "all"\ntopics = ["#"]\n'
+    ).start()
+    server.until_events("serving")
+    steer = Steer(server)
+    assert steer.explain("c", "connect", user="ann")["decision"] == "allow"
+    answer = steer.explain("c", "connect", user="nosuchuser")
+    assert answer["decision"] == "deny" and "no such user" in answer["why"]
+    assert "file:" in steer.text("config", "show", "--set").split("].type", 1)[1].splitlines()[0]

@@ -261,7 +261,11 @@ mod tests {
                 file: Some(folder.path().join("nightjar.toml")),
                 ..config::Sources::default()
             };
-            let text = format!("data_dir = {:?}\n{text}", folder.path());
+            let begin = format!(
+                "data_dir = {:?}\naccess.no_match = \"allow\"\n",
+                folder.path()
+            );
+            let text = format!("{begin}{text}");
             config::Loaded::read_text(&sources, &text).unwrap().config
         };
         let words = |new: &Config, now: Option<&Config>| {
