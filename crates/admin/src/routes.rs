@@ -4,6 +4,7 @@ mod alarms;
 mod audit;
 mod authentication;
 mod bans;
+mod bridges;
 pub(crate) mod check;
 mod clients;
 mod configuration;
@@ -158,6 +159,11 @@ pub(crate) const TABLE: &[Route] = &[
     look("/api/v5/trace/{name}/log", Viewer, || get(traces::log)),
     look("/api/v5/trace/{name}/download", Viewer, || get(traces::download)),
     look("/api/v5/listeners", Viewer, || get(listeners::list)),
+    look("/api/v5/bridges", Viewer, || get(bridges::list)),
+    look("/api/v5/bridges/{name}", Viewer, || get(bridges::show)),
+    change("/api/v5/bridges/{name}/restart", Operator, "bridge.restart", || put(bridges::restart)),
+    change("/api/v5/bridges/{name}/enable", Operator, "bridge.enable", || put(bridges::enable)),
+    change("/api/v5/bridges/{name}/disable", Operator, "bridge.disable", || put(bridges::disable)),
     look("/api/v5/certificates", Viewer, || get(listeners::certificates)),
     look("/api/v5/configs", Viewer, || get(configuration::show)),
     // A text may name any file and any variable, and hears what is wrong with them (S97).

@@ -8,6 +8,7 @@
 //! | [`users`] | [`Users`]: the built-in database of users |
 //! | [`roles`] | [`Roles`]: groups, and roles with their rules |
 //! | [`bans`] | [`Bans`]: who is not let in |
+//! | [`bridges`] | [`Bridges`]: other servers, and what goes over |
 //! | [`clients`] | [`Clients`]: who is connected or away, and how to end that |
 //! | [`configuration`] | [`Configuration`]: what holds, from where, earlier ones |
 //! | [`explain`] | [`Explain`]: why |
@@ -29,6 +30,7 @@
 
 pub mod authentication;
 pub mod bans;
+pub mod bridges;
 pub mod clients;
 pub mod configuration;
 pub mod drops;
@@ -56,6 +58,7 @@ use crate::{Alarms, Failure};
 
 pub use authentication::{Authentication, Chain, Selector};
 pub use bans::{Ban, BanOn, Bans, NewBan, Until};
+pub use bridges::{Bridge, BridgeOrder, Bridges};
 pub use clients::{
     Client, ClientFilter, ClientOrder, Clients, MessagePart, NewSubscription, QueuedMessage,
     QueuedMessages, Subscription, Will,
@@ -124,6 +127,9 @@ pub trait Server: Send + Sync {
 
     /// The listeners.
     fn listeners(&self) -> &dyn Listeners;
+
+    /// Bridges to other servers.
+    fn bridges(&self) -> &dyn Bridges;
 
     /// The configuration.
     fn configuration(&self) -> &dyn Configuration;

@@ -56,6 +56,8 @@ pub struct View {
     pub settings: Arc<Settings>,
     /// What it has done.
     pub figures: Arc<Figures>,
+    /// Whether it is switched on.
+    pub enabled: bool,
 }
 
 /// All bridges, and the thread that they run on.
@@ -123,6 +125,7 @@ impl Bridges {
         for one in gone {
             one.wish.send_modify(|wish| wish.want = Want::End);
         }
+        let order: Vec<String> = wanted.iter().map(|one| one.name.clone()).collect();
         for settings in wanted {
             let settings = Arc::new(settings);
             let place = known
@@ -137,6 +140,10 @@ impl Bridges {
                 }
             }
         }
+        known.sort_by_key(|one| {
+            let mut order = order.iter();
+            order.position(|name| *name == one.view.settings.name)
+        });
     }
 
     fn begin(&self, settings: Arc<Settings>) -> Known {
@@ -162,13 +169,32 @@ impl Bridges {
             task.run().await;
             drop(tell);
         });
-        let view = View { settings, figures };
+        let view = View {
+            settings,
+            figures,
+            enabled: true,
+        };
         Known { view, wish, over }
     }
 
     /// All bridges, in the order of the configuration.
     pub fn list(&self) -> Vec<View> {
-        self.lock().iter().map(|one| one.view.clone()).collect()
+        let known = self.lock();
+        let views = known.iter().map(|one| View {
+            enabled: one.wish.borrow().want == Want::Run,
+            ..one.view.clone()
+        });
+        views.collect()
+    }
+
+    /// Asks anew how many messages wait for each bridge. [`Figures::waiting`] has the answers when
+    /// they have come.
+    pub fn ask_waiting(&self) {
+        for one in self.lock().iter() {
+            let figures = Arc::clone(&one.view.figures);
+            let answer = Box::new(move |count| figures.set_waiting(count));
+            self.home.waiting(&one.view.settings, answer);
+        }
     }
 
     /// Connects a bridge anew, at once; `false`: there is none of this name.

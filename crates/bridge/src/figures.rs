@@ -109,6 +109,7 @@ pub struct Figures {
     in_inflight: AtomicU64,
     connects: AtomicU64,
     failures: AtomicU64,
+    waiting: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     status: Mutex<Status>,
 }
@@ -131,6 +132,7 @@ impl Default for Figures {
             in_inflight: AtomicU64::default(),
             connects: AtomicU64::default(),
             failures: AtomicU64::default(),
+            waiting: AtomicU64::default(),
             dropped: Default::default(),
             status: Mutex::new(status),
         }
@@ -161,6 +163,12 @@ impl Figures {
     /// How often a connection or the try of one has failed.
     pub fn failures(&self) -> u64 {
         load(&self.failures)
+    }
+
+    /// Messages at this server that the other one has not acknowledged, those on their way among
+    /// them, when [`crate::Bridges::ask_waiting`] was answered last.
+    pub fn waiting(&self) -> u64 {
+        load(&self.waiting)
     }
 
     /// Messages that did not go over.
@@ -194,12 +202,15 @@ impl Figures {
         }
     }
 
+    pub(crate) fn set_waiting(&self, count: u64) {
+        self.waiting.store(count, Ordering::Relaxed);
+    }
+
     pub(crate) fn enter(&self, phase: Phase) {
         let now = SystemTime::now();
         let mut status = self.lock();
         if phase == Phase::Connected {
             add(&self.connects, 1);
-            status.error = None;
         }
         status.down_since = match phase {
             Phase::Connected | Phase::Idle | Phase::Off => None,

@@ -26,7 +26,7 @@ use self::guests::Guests;
 
 /// The bridges of a running server.
 pub(crate) struct Running {
-    bridges: Bridges,
+    bridges: Arc<Bridges>,
     guests: Arc<Guests>,
     mailboxes: Mailboxes<Mail>,
     names: Names,
@@ -85,11 +85,16 @@ impl Running {
         });
         let seed = RandomState::new().build_hasher().finish();
         Ok(Self {
-            bridges: Bridges::start(home, seed)?,
+            bridges: Arc::new(Bridges::start(home, seed)?),
             guests,
             mailboxes,
             names,
         })
+    }
+
+    /// For who looks, and gives orders.
+    pub(crate) fn handle(&self) -> Arc<Bridges> {
+        Arc::clone(&self.bridges)
     }
 
     /// From now on the bridges are these.
@@ -115,6 +120,13 @@ impl Running {
             }
         }
         self.bridges.replace(wanted);
+        for one in config.bridges.iter().filter(|one| one.user.is_none()) {
+            let bridge = &*one.name;
+            info!(
+                bridge,
+                "the bridge has no `user`: what comes by it may be published on all topics here"
+            );
+        }
     }
 
     /// All take their leave.
@@ -157,8 +169,10 @@ impl Home for Here {
                 most: 1,
             },
             reply: Box::new(move |findings| {
-                if let Findings::Client(Some(facts)) = findings {
-                    answer(facts.waiting.saturating_add(facts.inflight) as u64);
+                if let Findings::Client(facts) = findings {
+                    // Where there is no session yet, nothing waits.
+                    let count = facts.map_or(0, |it| it.waiting.saturating_add(it.inflight));
+                    answer(count as u64);
                 }
             }),
         };

@@ -147,13 +147,13 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         doors: Arc::clone(&doors),
         config: plan.config.clone(),
         stored: storage.view(),
+        bridges: bridges.handle(),
         start,
         descriptors,
     };
     let steering = steer::serve(parts, &seen, &plan.data_dir).map_err(StartError::Api)?;
     watch_workers(runtime, requests)?;
-    let board = board(steering.api.as_ref(), &plan)?;
-    announce(&plan, &doors, board.as_ref(), form);
+    announce(&plan, &doors, steering.api.as_ref(), form)?;
     let known = make_known(&plan, &mailboxes)?;
 
     let mut server = Server {
@@ -493,7 +493,9 @@ fn board(api: Option<&admin::Api>, plan: &Plan) -> io::Result<Option<Board>> {
     Ok(board.transpose()?.flatten())
 }
 
-fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
+fn announce(plan: &Plan, doors: &Doors, api: Option<&admin::Api>, form: Form) -> io::Result<()> {
+    let board = board(api, plan)?;
+    let board = board.as_ref();
     let addresses: Vec<Address> = doors.addresses().into_iter().map(|(_, it)| it).collect();
     if form == Form::Text {
         let text = banner::text(plan, &addresses, board, &banner::program());
@@ -530,6 +532,7 @@ fn announce(plan: &Plan, doors: &Doors, board: Option<&Board>, form: Form) {
         workers = plan.workers,
         "serving"
     );
+    Ok(())
 }
 
 /// The running server, as its main thread sees it.

@@ -17,6 +17,7 @@
 //! | [`people`] | users |
 //! | [`roles`] | groups and roles |
 //! | [`bans`] | bans |
+//! | [`bridges`] | bridges to other servers |
 //! | [`clients`] | who is connected or away |
 //! | [`messages`] | what waits for a client |
 //! | [`subscriptions`] | who wants what |
@@ -40,6 +41,7 @@ mod ask;
 mod bans;
 pub(crate) mod bell;
 pub(crate) mod board;
+mod bridges;
 mod chain;
 mod clients;
 pub(crate) mod configuration;
@@ -77,9 +79,9 @@ use std::time::{Duration, Instant, SystemTime};
 use admin::server::authentication::Bucket;
 use admin::server::status::State;
 use admin::server::{
-    Authentication, Backup, Bans, Clients, Configuration, Drops, Explain, Listeners, Logging,
-    Publish, Retained, Roles, Server, Slow, Status, Store, Subscriptions, Timeline, TimelineMeta,
-    Topics, Traces, Users,
+    Authentication, Backup, Bans, Bridges, Clients, Configuration, Drops, Explain, Listeners,
+    Logging, Publish, Retained, Roles, Server, Slow, Status, Store, Subscriptions, Timeline,
+    TimelineMeta, Topics, Traces, Users,
 };
 use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
@@ -123,6 +125,7 @@ pub(crate) struct Steer {
     stored: Option<View>,
     explorer: Arc<Explorer>,
     slow: Looks,
+    bridges: Arc<bridge::Bridges>,
     telemetry: Telemetry,
     start: Instant,
     started: SystemTime,
@@ -153,6 +156,8 @@ pub(crate) struct Parts {
     pub(crate) level: Level,
     /// The store, if something is stored.
     pub(crate) stored: Option<View>,
+    /// Bridges to other servers.
+    pub(crate) bridges: Arc<bridge::Bridges>,
     /// When the clock of the workers was at zero.
     pub(crate) start: Instant,
     /// Files that the process may have open; `None`: as many as it likes.
@@ -211,6 +216,7 @@ pub(crate) fn serve(
         telemetry: Telemetry::new(Arc::clone(&watching)),
         explorer: Explorer::new(watching, workers, config.limits.watched_topics),
         slow: Looks::default(),
+        bridges: parts.bridges,
         shared: parts.shared,
         mailboxes: parts.mailboxes,
         counters: parts.counters,
@@ -434,6 +440,10 @@ impl Server for Steer {
     }
 
     fn listeners(&self) -> &dyn Listeners {
+        self
+    }
+
+    fn bridges(&self) -> &dyn Bridges {
         self
     }
 

@@ -9,7 +9,7 @@ use crate::Server;
 use crate::alarms::Severity;
 use crate::server::authentication::Chain;
 use crate::server::figures::{Counts, Overview};
-use crate::server::{Listener, Store};
+use crate::server::{Bridge, Listener, Store};
 
 /// All that metrics are read from, taken at one moment.
 pub(crate) struct Reading {
@@ -17,6 +17,7 @@ pub(crate) struct Reading {
     pub(crate) counts: Counts,
     pub(crate) chain: Chain,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) bridges: Vec<Bridge>,
     pub(crate) store: Store,
     pub(crate) alarms: [(Severity, u64); 3],
     pub(crate) requests: [(&'static str, u64); CLASSES.len()],
@@ -32,6 +33,7 @@ impl Reading {
             counts: figures.counts(),
             chain: server.authentication().chain(),
             listeners: server.listeners().listeners(),
+            bridges: server.bridges().bridges(),
             store: server.store(),
             alarms: server.alarms().active(),
             requests: traffic.counts(),

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::Kind::{Counter, Gauge, Histogram};
 use super::{Alias, Kind, Metric, Number, Of, Reading, Values};
-use crate::server::Listener;
 use crate::server::authentication::{Bucket, Provider};
 use crate::server::figures::TelemetryCounts;
 use crate::server::store::StoreFigures;
+use crate::server::{Bridge, Listener};
 
 /// The values of a metric.
 type Read = fn(&Reading, &mut Values);
@@ -342,6 +342,37 @@ pub(crate) const METRICS: &[Metric] = &[
         }
     }).labels(&["listener", "protocol", "certificate"]).emqx(&[each("cert_expiry_at")]),
 
+    // Bridges.
+    metric("bridge_up", Gauge, "1 while a bridge is connected to the other server, else 0.", |it, values| {
+        bridges(it, values, |one| one.connected_at.is_some().into());
+    }).labels(BRIDGE),
+    metric("bridge_messages_total", Counter, "Messages that went over a bridge: to the other server (out) or from it (in).", |it, values| {
+        ways(it, values, |one| (one.messages_out, one.messages_in));
+    }).labels(WAY),
+    metric("bridge_bytes_total", Counter, "Bytes of the packets of these messages.", |it, values| {
+        ways(it, values, |one| (one.bytes_out, one.bytes_in));
+    }).labels(WAY),
+    metric("bridge_inflight_messages", Gauge, "Messages of QoS 1 and 2 that are on their way over a bridge and not acknowledged to the end.", |it, values| {
+        ways(it, values, |one| (one.inflight_out, one.inflight_in));
+    }).labels(WAY),
+    metric("bridge_lag_messages", Gauge, "Messages at this server that the other one has not acknowledged, those on their way among them.", |it, values| {
+        bridges(it, values, |one| one.lag);
+    }).labels(BRIDGE),
+    metric("bridge_dropped_total", Counter, "Messages that did not go over a bridge, by reason.", |it, values| {
+        for one in &it.bridges {
+            for drops in &one.dropped {
+                let labels = [("bridge", one.name.clone().into()), ("reason", drops.reason.clone().into())];
+                values.labelled(labels, drops.count);
+            }
+        }
+    }).labels(&["bridge", "reason"]),
+    metric("bridge_reconnects_total", Counter, "How often a bridge was connected again.", |it, values| {
+        bridges(it, values, |one| one.reconnects);
+    }).labels(BRIDGE),
+    metric("bridge_failures_total", Counter, "How often a connection of a bridge, or the try of one, has failed.", |it, values| {
+        bridges(it, values, |one| one.failures);
+    }).labels(BRIDGE),
+
     // What goes to a collector.
     metric("telemetry_sent_total", Counter, "Spans (traces) and values (metrics) that the OpenTelemetry collector took.", |it, values| {
         telemetry(it, values, |one| one.sent);
@@ -376,6 +407,8 @@ pub(crate) const METRICS: &[Metric] = &[
 const SIGNAL: &[&str] = &["signal"];
 const PROVIDER: &[&str] = &["provider", "type"];
 const LISTENER: &[&str] = &["listener", "protocol"];
+const BRIDGE: &[&str] = &["bridge"];
+const WAY: &[&str] = &["bridge", "direction"];
 
 fn by(label: &'static str, counts: &[(&'static str, u64)], values: &mut Values) {
     for (it, count) in counts {
@@ -416,6 +449,22 @@ fn listener(one: &Listener) -> [(&'static str, Cow<'static, str>); 2] {
         ("listener", one.name.clone().into()),
         ("protocol", one.protocol.clone().into()),
     ]
+}
+
+fn bridges(reading: &Reading, values: &mut Values, count: impl Fn(&Bridge) -> u64) {
+    for one in &reading.bridges {
+        values.labelled([("bridge", one.name.clone().into())], count(one));
+    }
+}
+
+fn ways(reading: &Reading, values: &mut Values, counts: impl Fn(&Bridge) -> (u64, u64)) {
+    for one in &reading.bridges {
+        let (out, came) = counts(one);
+        for (direction, count) in [("out", out), ("in", came)] {
+            let own = ("bridge", one.name.clone().into());
+            values.labelled([own, ("direction", direction.into())], count);
+        }
+    }
 }
 
 fn store(reading: &Reading) -> Option<&StoreFigures> {

@@ -4,9 +4,9 @@ use axum::Json;
 use utoipa::OpenApi;
 
 use super::{
-    alarms, audit, authentication, bans, clients, configuration, denials, drops, events, explain,
-    figures, groups, health, listeners, publish, retained, roles, session, slow, staff, status,
-    store, subscriptions, timeline, tools, topics, traces, users,
+    alarms, audit, authentication, bans, bridges, clients, configuration, denials, drops, events,
+    explain, figures, groups, health, listeners, publish, retained, roles, session, slow, staff,
+    status, store, subscriptions, timeline, tools, topics, traces, users,
 };
 use crate::http::refusal::Trouble;
 
@@ -48,6 +48,11 @@ pub(super) async fn show() -> Json<utoipa::openapi::OpenApi> {
         status::show,
         store::show,
         show,
+        bridges::list,
+        bridges::show,
+        bridges::restart,
+        bridges::enable,
+        bridges::disable,
         listeners::list,
         listeners::certificates,
         configuration::show,

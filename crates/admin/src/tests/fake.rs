@@ -39,6 +39,7 @@ pub(crate) struct Fake {
     pub(super) level: Mutex<tools::Level>,
     /// A copy does not end well.
     pub(super) breaks: std::sync::atomic::AtomicBool,
+    pub(super) ordered: Mutex<Vec<(String, BridgeOrder)>>,
     pub(super) traces: Mutex<BTreeMap<String, Trace>>,
     pub(super) slow: Mutex<Vec<SlowSubscription>>,
 }
@@ -105,6 +106,10 @@ impl Server for Fake {
     }
 
     fn listeners(&self) -> &dyn Listeners {
+        self
+    }
+
+    fn bridges(&self) -> &dyn Bridges {
         self
     }
 

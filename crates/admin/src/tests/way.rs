@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use serde_json::{Value, json};
 
 use super::house::House;
+use crate::server::BridgeOrder;
 
 #[test]
 fn a_level_of_the_topics_goes_on_behind_a_name() {
@@ -120,4 +121,42 @@ fn drops_timelines_and_slow_consumers_are_shown() {
         house.ask("DELETE", "/slow_subscriptions", None),
         Value::Null
     );
+}
+
+#[test]
+fn bridges_are_shown_and_ordered_and_each_order_is_a_line_of_the_audit_log() {
+    let house = House::new();
+    let all = house.ask("GET", "/bridges", None);
+    assert_eq!(all["data"][0], house.ask("GET", "/bridges/cloud", None));
+    assert_eq!(all["data"][0]["lag"], 7);
+    for order in ["restart", "enable", "disable"] {
+        let done = house.ask("PUT", &format!("/bridges/cloud/{order}"), None);
+        assert_eq!(done, Value::Null);
+        let (status, ..) = house.refused("PUT", &format!("/bridges/other/{order}"), None);
+        assert_eq!(status, 404);
+    }
+    let (status, code, _) = house.refused("GET", "/bridges/other", None);
+    assert_eq!((status, &*code), (404, "NOT_FOUND"));
+    let ordered = house.fake.ordered.lock().unwrap();
+    let orders: Vec<_> = ordered.iter().map(|(_, order)| *order).collect();
+    assert_eq!(
+        orders,
+        [
+            BridgeOrder::Restart,
+            BridgeOrder::Enable,
+            BridgeOrder::Disable
+        ]
+    );
+    let log = std::fs::read_to_string(house.folder.path().join("audit.jsonl")).unwrap();
+    for operation in ["bridge.restart", "bridge.enable", "bridge.disable"] {
+        assert!(log.contains(operation), "{operation}");
+    }
+    let metrics = house.raw(b"GET /metrics HTTP/1.0\r\nHost: x\r\n\r\n");
+    for line in [
+        "nightjar_bridge_up{bridge=\"cloud\"} 1",
+        "nightjar_bridge_messages_total{bridge=\"cloud\",direction=\"in\"} 3",
+        "nightjar_bridge_dropped_total{bridge=\"cloud\",reason=\"loop\"} 10",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
 }

@@ -22,12 +22,25 @@ pub(super) struct Scene {
     pub(super) drops: f64,
     /// Providers that are down.
     pub(super) down: Vec<String>,
+    /// Bridges that have been without a connection for longer than they may be.
+    pub(super) bridges: Vec<Away>,
     /// For how long nothing has reached the collector of metrics and traces.
     pub(super) collector: Option<Duration>,
     /// How the store fares, if there is one.
     pub(super) store: Condition,
     /// Seconds since 1970.
     pub(super) now: u64,
+}
+
+/// A bridge that is not connected and should be.
+#[derive(Clone, Debug)]
+pub(super) struct Away {
+    /// Its name.
+    pub(super) name: String,
+    /// How long it may be so.
+    pub(super) most: Duration,
+    /// Why, if that is known.
+    pub(super) why: Option<String>,
 }
 
 /// How long a certificate is valid, in seconds since 1970.
@@ -81,6 +94,7 @@ pub(super) const MEMORY: &str = "memory_high";
 pub(super) const CERTIFICATE: &str = "certificate_expiry";
 pub(super) const DROPS: &str = "messages_dropped";
 pub(super) const BACK_END: &str = "back_end_down";
+pub(super) const BRIDGE: &str = "bridge_down";
 pub(super) const COLLECTOR: &str = "telemetry_down";
 pub(super) const SLOW: &str = "store_slow";
 pub(super) const FULL: &str = "store_full";
@@ -174,6 +188,7 @@ fn sights(scene: &Scene, wanted: &Alarms) -> Vec<(&'static str, String, Sight)> 
         );
         sights.push((BACK_END, name.clone(), Sight::Bad(Severity::Warning, words)));
     }
+    sights.extend(scene.bridges.iter().map(bridge));
     if scene.collector.is_some_and(|away| away >= AWAY) {
         let words = "metrics and traces do not reach the collector of `telemetry.endpoint`; the log \
                      says why, and what has no room is dropped";
@@ -261,6 +276,16 @@ fn certificate(one: &Validity, now: u64, days: u16) -> Option<Sight> {
     };
     let words = format!("the certificate {name} ends in {days} days{why}");
     Some(Sight::Bad(severity, words))
+}
+
+fn bridge(one: &Away) -> (&'static str, String, Sight) {
+    let (name, most) = (&one.name, one.most.as_secs());
+    let why = match &one.why {
+        Some(why) => format!(": {why}"),
+        None => String::new(),
+    };
+    let words = format!("the bridge {name} has not been connected for {most} s{why}");
+    (BRIDGE, name.clone(), Sight::Bad(Severity::Warning, words))
 }
 
 fn drops(rate: f64, wanted: &Alarms) -> Option<Sight> {

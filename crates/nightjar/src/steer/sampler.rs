@@ -1,5 +1,6 @@
 //! One thread beside the workers that looks at the figures each second: it makes the overview, keeps
-//! the history, and raises alarms. It reads counters and asks the system; no worker is asked.
+//! the history, and raises alarms. It reads counters and asks the system; a worker is asked only how
+//! many messages wait for a bridge.
 
 use std::collections::VecDeque;
 use std::io;
@@ -132,6 +133,7 @@ impl Looking {
         if self.looks.is_multiple_of(RARELY) {
             self.certificates = validities(&steer);
         }
+        steer.bridges.ask_waiting();
         let stored = steer.stored.as_ref().map(|view| view.figures());
         self.commits.look(self.looks, stored.as_ref());
         self.looks = self.looks.wrapping_add(1);
@@ -158,6 +160,7 @@ impl Looking {
             certificates: self.certificates.clone(),
             drops: self.averaged(flow.dropped),
             down: down(&steer),
+            bridges: steer.bridges_away(),
             collector: steer.telemetry.failing(),
             store: stored.map_or(Condition::Ok, |figures| figures.health.condition),
             now: at / 1000,

@@ -1,6 +1,7 @@
 //! What is on its way, as a server that is told has it.
 
 use super::{Fake, none};
+use crate::server::bridges::BridgeDrops;
 use crate::server::message::Bytes;
 use crate::server::topics::{LastValue, Level, LevelMeta, LevelWanted, TopicNode, Value};
 use crate::server::traces::{Chunk, ChunkMeta, TraceStatus};
@@ -134,5 +135,46 @@ impl Traces for Fake {
                 bytes: read,
             },
         })
+    }
+}
+
+impl Bridges for Fake {
+    fn bridges(&self) -> Vec<Bridge> {
+        vec![Bridge {
+            name: "cloud".into(),
+            state: "connected".into(),
+            since: Stamp::from_millis(1),
+            enabled: true,
+            connected_at: Some(Stamp::from_millis(1)),
+            down_since: None,
+            addresses: vec!["192.0.2.7:1883".into()],
+            address: Some("192.0.2.7:1883".into()),
+            remote_clientid: "plant-7".into(),
+            local_clientid: "bridge.cloud".into(),
+            user: None,
+            last_error: None,
+            messages_out: 1,
+            bytes_out: 2,
+            messages_in: 3,
+            bytes_in: 4,
+            inflight_out: 5,
+            inflight_in: 6,
+            lag: 7,
+            reconnects: 8,
+            failures: 9,
+            dropped: vec![BridgeDrops {
+                reason: "loop".into(),
+                count: 10,
+            }],
+        }]
+    }
+
+    fn order(&self, name: &str, order: BridgeOrder, record: &Record) -> Result<(), Failure> {
+        if name != "cloud" {
+            return Err(none("bridge"));
+        }
+        record.acted()?;
+        self.ordered.lock().unwrap().push((name.into(), order));
+        Ok(())
     }
 }

@@ -47,6 +47,31 @@ fn a_collector_may_be_away_for_a_minute() {
     assert_eq!((looks, is_clear(&changes, COLLECTOR)), (WELL, true));
 }
 
+#[test]
+fn a_bridge_that_is_away_is_told_with_the_reason_and_is_over() {
+    let (mut lookout, wanted) = (Lookout::default(), Config::default().alarms);
+    let away = Scene {
+        bridges: vec![Away {
+            name: "cloud".into(),
+            most: Duration::from_secs(300),
+            why: Some("refused".into()),
+        }],
+        ..Scene::default()
+    };
+    let changes = lookout.look(&away, &wanted);
+    assert_eq!(raised(&changes), [(BRIDGE, "cloud", Severity::Warning)]);
+    let [Change::Raise { words, .. }] = &changes[..] else {
+        panic!("{changes:?}");
+    };
+    assert_eq!(
+        words,
+        "the bridge cloud has not been connected for 300 s: refused"
+    );
+    assert_eq!(lookout.look(&away, &wanted), []);
+    let (looks, changes) = until_change(&mut lookout, &Scene::default(), &wanted);
+    assert_eq!((looks, is_clear(&changes, BRIDGE)), (WELL, true));
+}
+
 fn with_disk(percent: u64) -> Scene {
     Scene {
         disk: Some((100 * GIB - percent * GIB, 100 * GIB)),
