@@ -7,6 +7,7 @@
 //! | [`people`] | `user`, `group` |
 //! | [`role`] | `role`, and how a rule is written |
 //! | [`ban`] | `ban` |
+//! | [`bridges`] | `bridges` |
 //! | [`clients`] | `clients` |
 //! | [`subscriptions`] | `subscriptions` |
 //! | [`retained`] | `retained` |
@@ -19,6 +20,7 @@
 //! | [`trace`] | `trace` |
 
 mod ban;
+mod bridges;
 mod clients;
 mod configuration;
 mod explain;
@@ -58,6 +60,7 @@ pub(crate) enum Command {
     Retained(retained::RetainedArgs),
     Kick(look::KickArgs),
     Listeners(look::ListenersArgs),
+    Bridges(bridges::BridgesArgs),
     Denials(look::DenialsArgs),
     Audit(look::AuditArgs),
     Alarms(look::AlarmsArgs),
@@ -90,6 +93,7 @@ impl Command {
             Self::Retained(args) => retained::retained(args),
             Self::Kick(args) => look::kick(args),
             Self::Listeners(args) => look::listeners(args),
+            Self::Bridges(args) => bridges::bridges(args),
             Self::Denials(args) => look::denials(args),
             Self::Audit(args) => look::audit(args),
             Self::Alarms(args) => look::alarms(args),
