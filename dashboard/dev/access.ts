@@ -87,6 +87,31 @@ export const listeners: T.Listener[] = (["tcp", "tls", "ws", "unix"] as const).m
       : [],
 }));
 
+export const bridges: T.Bridge[] = (["connected", "waiting", "connecting", "idle", "off"] as const).map((state, n) => ({
+  name: ["cloud", "plant-2", "archive", "night", "old"][n] ?? state,
+  state,
+  since: at(3600 * (n + 1)),
+  enabled: state !== "off",
+  connected_at: state === "connected" ? at(3600) : null,
+  down_since: n === 1 || n === 2 ? at(7200) : null,
+  addresses: ["mqtt.example.com:8883", "192.0.2.7:1883"],
+  address: n === 4 ? null : "mqtt.example.com:8883",
+  remote_clientid: `berlin.${n}`,
+  local_clientid: `bridge.${n}`,
+  user: n === 1 ? "plant" : null,
+  last_error: n === 1 ? { message: `mqtt.example.com:8883: ${HOSTILE[0]} ${HOSTILE[1] ?? ""}`, at: at(40) } : null,
+  messages_out: 912_000 * n,
+  bytes_out: 91_000_000 * n,
+  messages_in: 12_000 * n,
+  bytes_in: 1_200_000 * n,
+  inflight_out: n,
+  inflight_in: 0,
+  lag: n === 1 ? 48_112 : n,
+  reconnects: n,
+  failures: n === 1 ? 91 : 0,
+  dropped: ["no_rule", "loop", "too_large", "slow"].map((reason, m) => ({ reason, count: n === 1 ? m * 11 : 0 })),
+}));
+
 export const audit: T.AuditLine[] = Array.from({ length: 90 }, (_, n) => ({
   id: `a${n}`,
   at: at(n * 1100),

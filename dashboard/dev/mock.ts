@@ -132,6 +132,14 @@ const ROUTES: [method: string, pattern: RegExp, answer: Handler][] = [
     return { level };
   }],
   ["GET", /^certificates$/, () => new Refused(404, "NOT_FOUND", "there is nothing at this path")],
+  ["GET", /^bridges$/, () => ({ data: access.bridges })],
+  ["PUT", /^bridges\/([^/]+)\/(restart|enable|disable)$/, ([name, order]) => {
+    const found = access.bridges.find((one) => one.name === name);
+    if (!found) return new Refused(404, "NOT_FOUND", "there is no such bridge");
+    found.enabled = order !== "disable";
+    found.state = found.enabled ? "connected" : "off";
+    return undefined;
+  }],
   ["GET", /^listeners$/, () => ({ data: access.listeners })],
   ["GET", /^configs$/, () => data.configs],
   ["POST", /^configs\/check$/, (_, __, body) => (String(body["toml"]).includes("wrong") ? { ok: false, problems: [{ line: 3, column: 1, key: "server.wrong", message: `there is no key ${data.HOSTILE[0]}`, hint: "Did you mean workers?" }], changes: [] } : { ok: true, problems: [], changes: [{ key: "server.workers", from: "4", to: "8", needs_restart: true }] })],

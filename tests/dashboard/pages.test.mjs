@@ -43,6 +43,7 @@ export const PAGES = [
   "/explain?clientid=a&topic=b",
   "/bans",
   "/listeners",
+  "/bridges",
   "/configuration",
   "/configuration?tab=edit",
   "/configuration?tab=versions",
@@ -173,14 +174,33 @@ test("the keyboard goes everywhere", async () => {
   await context.close();
 });
 
+test("an operator switches a bridge off and on", async () => {
+  const own = await mock();
+  const { page, wrong, context } = await open(browser, { base: own.base });
+  await signIn(page, own.base);
+  await page.goto(`${own.base}#/bridges`);
+  const row = page.getByRole("row").filter({ hasText: "cloud" });
+  await row.getByText("connected", { exact: true }).waitFor();
+  await row.getByRole("button", { name: "Switch off" }).click();
+  await row.getByText("off", { exact: true }).waitFor();
+  assert.equal(await row.getByRole("button", { name: "Restart" }).count(), 0);
+  await row.getByRole("button", { name: "Switch on" }).click();
+  await row.getByText("connected", { exact: true }).waitFor();
+  await row.getByRole("button", { name: "Restart" }).click();
+  await page.getByText("Connecting anew").waitFor();
+  assert.deepEqual(wrong, []);
+  await context.close();
+  own.stop();
+});
+
 test("a viewer is offered nothing that the server would refuse him", async () => {
   const reader = await mock({ MOCK_ROLE: "viewer" });
   const { page, wrong, context } = await open(browser, { base: reader.base });
   await signIn(page, reader.base);
-  for (const path of ["/clients", "/clients/gent-pump-001", "/retained", "/bans", "/users", "/authorization", "/administrators"]) {
+  for (const path of ["/clients", "/clients/gent-pump-001", "/retained", "/bans", "/bridges", "/users", "/authorization", "/administrators"]) {
     await page.goto(`${reader.base}#${path}`);
     await settled(page);
-    for (const name of ["Disconnect", "Ban", "Delete", "New user", "New role", "Remove", "New administrator"]) {
+    for (const name of ["Disconnect", "Ban", "Delete", "New user", "New role", "Remove", "New administrator", "Restart", "Switch off", "Switch on"]) {
       assert.equal(await page.locator("main").getByRole("button", { name, exact: true }).count(), 0, `${path}: ${name}`);
     }
   }

@@ -30,6 +30,7 @@ export type Denial = Schemas["Denial"];
 export type ExplainRequest = Schemas["ExplainRequest"];
 export type Explained = Schemas["Explained"];
 export type Listener = Schemas["Listener"];
+export type Bridge = Schemas["Bridge"];
 export type AuditLine = Schemas["Line"];
 export type Imported = Schemas["Imported"];
 export type Status = Schemas["Status"];

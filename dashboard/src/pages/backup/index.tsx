@@ -52,4 +52,4 @@ function View() {
   );
 }
 
-export const page: Page = { path: "/backup", title: "Backup", icon: "backup", section: "Server", order: 4, role: "admin", view: View };
+export const page: Page = { path: "/backup", title: "Backup", icon: "backup", section: "Server", order: 5, role: "admin", view: View };

@@ -74,4 +74,4 @@ function Values({ configs }: { configs: Configs }) {
   );
 }
 
-export const page: Page = { path: "/configuration", title: "Configuration", icon: "config", section: "Server", order: 2, role: "viewer", key: "f", view: View };
+export const page: Page = { path: "/configuration", title: "Configuration", icon: "config", section: "Server", order: 3, role: "viewer", key: "f", view: View };

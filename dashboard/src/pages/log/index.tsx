@@ -36,4 +36,4 @@ function View() {
   );
 }
 
-export const page: Page = { path: "/log", title: "Log level", icon: "log", section: "Server", order: 3, view: View };
+export const page: Page = { path: "/log", title: "Log level", icon: "log", section: "Server", order: 4, view: View };
