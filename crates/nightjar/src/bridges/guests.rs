@@ -27,22 +27,8 @@ impl Guests {
 
     /// From now on the bridges are these.
     pub(crate) fn replace(&self, config: &Config) {
-        let known = config.bridges.iter().map(|one| {
-            let admitted = match &one.user {
-                Some(user) => Admitted::plain(Identity::User(user.as_str().into())),
-                // Nobody's: the operator's own, who may do everything.
-                None => Admitted {
-                    identity: Identity::User(format!("$bridge/{}", one.name).into()),
-                    grant: Some(Arc::new(Grant {
-                        superuser: true,
-                        ..Grant::default()
-                    })),
-                    data: None,
-                },
-            };
-            (one.local_id(), admitted)
-        });
-        let known = known.collect();
+        let known = config.bridges.iter();
+        let known = known.map(|one| (one.local_id(), admitted(one))).collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
@@ -79,6 +65,22 @@ impl Authenticator for Guests {
 
     fn takes_secret_names(&self, listener: u16) -> bool {
         self.others.takes_secret_names(listener)
+    }
+}
+
+/// Who a bridge is.
+pub(crate) fn admitted(bridge: &config::Bridge) -> Admitted {
+    match &bridge.user {
+        Some(user) => Admitted::plain(Identity::User(user.as_str().into())),
+        // Nobody's: the operator's own, who may do everything.
+        None => Admitted {
+            identity: Identity::User(format!("$bridge/{}", bridge.name).into()),
+            grant: Some(Arc::new(Grant {
+                superuser: true,
+                ..Grant::default()
+            })),
+            data: None,
+        },
     }
 }
 

@@ -14,12 +14,16 @@ use broker::question::{ClientFacts, Subscriber};
 use broker::{Mount, question};
 use config::{Config, Method};
 use providers::access::BanOn;
-use types::{Certificate, QoS, SubscriptionFilter, TopicFilter, TopicName};
+use types::{Certificate, LinkInfo, QoS, SubscriptionFilter, TopicFilter, TopicName};
 
 use super::{Steer, bans};
+use crate::bridges::guests;
 
 /// Most who are told to get a message.
 const RECEIVERS: usize = 1000;
+
+/// Why nobody else has the client identifier of a bridge.
+const TAKEN: &str = "the client id is that of a bridge of this server";
 
 /// All that is known or taken for true of a client.
 struct Case {
@@ -32,6 +36,15 @@ struct Case {
     address: Option<IpAddr>,
     certificate: Option<Arc<Certificate>>,
     listener: Option<u16>,
+    bridge: Option<Joined>,
+}
+
+/// What the client identifier has to do with a bridge of this server.
+enum Joined {
+    /// The client is the bridge of this name.
+    Bridge(String),
+    /// The client is another one, which asks for the identifier of a bridge.
+    Other,
 }
 
 impl Case {
@@ -56,6 +69,22 @@ impl Case {
         self.config.listeners.get(usize::from(self.listener?))
     }
 
+    /// The client has the identifier of a bridge: it is the bridge, if nothing else is said of it.
+    fn join(&mut self, bridge: &config::Bridge, request: &ExplainRequest) {
+        let admitted = guests::admitted(bridge);
+        let other_user = request
+            .username
+            .as_deref()
+            .is_some_and(|it| admitted.identity.user() != Some(it));
+        if other_user || request.peerhost.is_some() || request.listener.is_some() {
+            self.bridge = Some(Joined::Other);
+            return;
+        }
+        (self.identity, self.grant) = (admitted.identity, admitted.grant);
+        (self.listener, self.address) = (Some(LinkInfo::WITHIN), None);
+        self.bridge = Some(Joined::Bridge(bridge.name.clone()));
+    }
+
     fn mount(&self) -> Option<Mount> {
         Mount::new(self.listener()?.mount.as_deref()?)
     }
@@ -78,7 +107,14 @@ impl Explain for Steer {
                 Wish::Connect => None,
                 Wish::Publish | Wish::Subscribe => Some(said(&case, &request)?),
             };
-            let (decision, why) = outcome(&refused, &limits, said.as_ref());
+            let (decision, mut why) = outcome(&refused, &limits, said.as_ref());
+            if let (Some(Joined::Bridge(name)), Some(grant)) = (&case.bridge, &case.grant)
+                && grant.superuser
+            {
+                why.push_str(&format!(
+                    "; the bridge {name} has no `user`, and may do everything that is not the server's own"
+                ));
+            }
             let (mut routing, mut routing_more) = (Vec::new(), false);
             if request.action == Wish::Publish && decision != Decision::Deny {
                 let topic = mounted(&case, &request.topic).unwrap_or_default();
@@ -133,7 +169,12 @@ impl Steer {
             (None, None, [(only, _)]) => Some(*only),
             (None, None, _) => None,
         };
-        Ok(Case {
+        let mut bridges = config.bridges.iter();
+        let bridge = bridges
+            .find(|one| one.local_id() == request.clientid)
+            .cloned();
+        let mut case = Case {
+            bridge: None,
             policy: self.doors.policy(),
             client: request.clientid.clone(),
             certificate: link.and_then(|link| link.info.certificate.clone()),
@@ -143,7 +184,11 @@ impl Steer {
             listener,
             facts,
             config,
-        })
+        };
+        if let Some(bridge) = &bridge {
+            case.join(bridge, request);
+        }
+        Ok(case)
     }
 
     /// What the built-in database gives a user that proves who he is. What others give is known
@@ -183,8 +228,11 @@ impl Steer {
                 .into(),
             ));
         }
-        if case.is_connected() {
-            return Ok(None);
+        match &case.bridge {
+            Some(Joined::Other) => return Ok(Some(TAKEN.into())),
+            Some(Joined::Bridge(_)) => return Ok(None),
+            None if case.is_connected() => return Ok(None),
+            None => {}
         }
         if let Some(why) = refused_at(case) {
             return Ok(Some(why));
@@ -256,7 +304,10 @@ impl Steer {
             username: case.identity.user().map(Into::into),
             anonymous_allowed: anonymous_allowed(case),
             provider: grant.and_then(|it| it.provider.as_deref().map(Into::into)),
-            asked: asked(case).map(|one| one.name.clone()).collect(),
+            asked: match case.bridge {
+                Some(Joined::Bridge(_)) => Vec::new(),
+                _ => asked(case).map(|one| one.name.clone()).collect(),
+            },
             is_superuser: grant.is_some_and(|grant| grant.superuser),
             groups,
             roles,
