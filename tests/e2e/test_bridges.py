@@ -1,6 +1,7 @@
 """Bridges between Nightjar and Debian's Mosquitto."""
 
 import contextlib
+import json
 import os
 import pwd
 import re
@@ -16,6 +17,7 @@ from harness.deadline import Deadline
 from harness.peer import LASTING, V5, Peer, Refused, fresh_id
 from harness.pki import Authority
 from harness.server import free_port, owns_listener
+from harness.steer import Steer, Told
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -350,3 +352,121 @@ def test_a_loop_of_two_servers_is_none(own_server):
                 while len(heard) < 100:
                     heard.append(peer.message(1).payload)
             assert all(1 <= heard.count(str(n).encode()) <= 4 for n in range(10)), heard
+
+
+def until(server, what):
+    """Asks until it is so."""
+    deadline = Deadline()
+    while not (found := what()):
+        assert not deadline.passed(), server.log()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.process.wait(timeout=0.1)
+    return found
+
+
+def one(server):
+    """What is known of the bridge."""
+    return Steer(server)("bridges", "show", "b")
+
+
+def metrics(server):
+    """Metrics of bridges, each with its labels in the order of the server."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.connect(str(server.data_dir / "control.sock"))
+        link.sendall(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        text = b"".join(iter(lambda: link.recv(65536), b"")).decode()
+    lines = [line for line in text.splitlines() if line.startswith("nightjar_bridge_")]
+    return {name: float(count) for name, count in (line.rsplit(" ", 1) for line in lines)}
+
+
+def test_a_bridge_shows_what_it_does(own_server, neighbour):
+    """State, lag while the other server is away, the last error, what went over, metrics."""
+    there = neighbour()
+    topics = ["a/# out 1", "in/# in 1"]
+    here = own_server(config=bridge(there.port, topics=topics)).start()
+    steer = Steer(here)
+    # Without a user it may do everything, and that is said.
+    until_log(here, "the bridge has no `user`")
+    explained = steer.explain("bridge.b", "publish", "x/y")
+    assert explained["decision"] == "allow", explained
+    assert "the bridge b has no `user`" in explained["why"], explained
+    assert "of a bridge" in steer.explain("bridge.b", "connect", user="eve")["refused"]
+
+    down = until(here, lambda: (it := one(here))["last_error"] and it)
+    assert down["state"] in ("connecting", "waiting") and down["enabled"]
+    assert down["connected_at"] is None and down["down_since"] is not None
+    assert f"127.0.0.1:{there.port}" in down["last_error"]["message"]
+    assert down["address"] == f"127.0.0.1:{there.port}" and down["user"] is None
+    # Its session is made; what is published now waits for the other server.
+    here.until_events("bridge not connected: it tries again")
+    with Peer(here, V5) as ours:
+        for n in range(20):
+            ours.publish("a/x", str(n), qos=1)
+    until(here, lambda: one(here)["lag"] == 20)
+    found = metrics(here)
+    assert found['nightjar_bridge_up{bridge="b"}'] == 0
+    assert found['nightjar_bridge_lag_messages{bridge="b"}'] == 20
+    assert found['nightjar_bridge_failures_total{bridge="b"}'] > 0
+
+    there.start()
+    up = until(here, lambda: (it := one(here))["state"] == "connected" and it["lag"] == 0 and it)
+    assert up["connected_at"] is not None and up["down_since"] is None
+    assert up["messages_out"] == 20 and up["bytes_out"] > 0 and up["reconnects"] == 0
+    # Why it was not connected stays known.
+    assert up["last_error"]["at"] < up["connected_at"]
+    with Peer(there, V5) as theirs:
+        theirs.publish("in/x", b"hello", qos=1)
+    until(here, lambda: one(here)["messages_in"] == 1)
+    found = metrics(here)
+    assert found['nightjar_bridge_up{bridge="b"}'] == 1
+    assert found['nightjar_bridge_messages_total{bridge="b",direction="out"}'] == 20
+    assert found['nightjar_bridge_messages_total{bridge="b",direction="in"}'] == 1
+    assert found['nightjar_bridge_dropped_total{bridge="b",reason="loop"}'] == 0
+    rows = steer("bridges")
+    assert [row["name"] for row in rows] == ["b"]
+    assert "connected" in steer.text("bridges") and "may do everything" in steer.text(
+        "bridges", "show", "b"
+    )
+
+
+def test_a_bridge_is_restarted_and_switched_off_and_on(own_server, neighbour):
+    there = neighbour().start()
+    here = own_server(config=bridge(there.port, topics=["a/# out 1"])).start()
+    until_connected(here)
+    steer = Steer(here)
+    steer("bridges", "restart", "b")
+    until_connected(here, 2)
+    until(here, lambda: one(here)["reconnects"] == 1)
+    steer("bridges", "disable", "b")
+    off = until(here, lambda: (it := one(here))["state"] == "off" and it)
+    assert not off["enabled"] and off["down_since"] is None
+    with Peer(here, V5) as ours, Peer(there, V5) as theirs:
+        theirs.subscribe("a/#", qos=1)
+        ours.publish("a/x", b"waits", qos=1)
+        until(here, lambda: one(here)["lag"] == 1)
+        steer("bridges", "enable", "b")
+        assert theirs.message().payload == b"waits"
+    until(here, lambda: one(here)["state"] == "connected")
+    for order in ("restart", "enable", "disable"):
+        with pytest.raises(Told, match="there is no bridge other"):
+            steer("bridges", order, "other")
+    lines = [json.loads(line) for line in (here.data_dir / "audit.jsonl").read_text().splitlines()]
+    done = [line["operation"] for line in lines if line["operation"].startswith("bridge.")]
+    assert done[:3] == ["bridge.restart", "bridge.disable", "bridge.enable"], done
+
+
+def test_a_bridge_that_is_away_is_an_alarm(own_server, neighbour):
+    """It is over when the bridge is connected, and when it is switched off."""
+    there = neighbour()
+    here = own_server(config=bridge(there.port, more='alarm_after = "1s"')).start()
+    steer = Steer(here)
+    alarm = until(here, lambda: steer("alarms"))[0]
+    assert (alarm["name"], alarm["about"]) == ("bridge_down", "b")
+    assert f"127.0.0.1:{there.port}" in alarm["message"]
+    there.start()
+    # Ten seconds of it being well.
+    until(here, lambda: not steer("alarms"))
+    there.stop()
+    until(here, lambda: steer("alarms"))
+    steer("bridges", "disable", "b")
+    until(here, lambda: not steer("alarms"))
