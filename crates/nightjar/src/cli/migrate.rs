@@ -22,13 +22,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
+use config::{ConfigErrors, Loaded, Sources};
+use mosquitto::Translation;
 
 use crate::origin;
 
 /// Bring along what belongs to a Mosquitto: its configuration, its database, its users
 ///
-/// With a mosquitto.conf: print the nightjar.toml that says the same; at its head stands what is not
-/// the same. Without a file of ours nothing has to be migrated: `nightjar serve --config
+/// With a mosquitto.conf: print the nightjar.toml that says the same, or write it with --output,
+/// which leaves no file behind if the start would be refused; at its head stands what is not the
+/// same. Without a file of ours nothing has to be migrated: `nightjar serve --config
 /// mosquitto.conf` serves as that file says.
 ///
 /// With --from-db: begin the store with the retained messages, sessions, subscriptions and queues
@@ -62,7 +65,7 @@ pub(super) struct MigrateArgs {
 const EXAMPLES: &str = "\
 Examples:
   nightjar migrate /etc/mosquitto/mosquitto.conf
-  nightjar migrate /etc/mosquitto/mosquitto.conf > nightjar.toml
+  nightjar migrate /etc/mosquitto/mosquitto.conf --output nightjar.toml
   nightjar check --config nightjar.toml
   nightjar migrate --from-db /var/lib/mosquitto/mosquitto.db \\
       --config /etc/mosquitto/mosquitto.conf
@@ -81,26 +84,41 @@ pub(super) fn run(args: &MigrateArgs) -> ExitCode {
     match (&args.from_db, &args.from_dynsec, &args.file) {
         (Some(file), ..) => database::run(file, &args.target, &args.database),
         (None, Some(file), _) => dynsec::run(file, &args.target),
-        (None, None, Some(file)) => configuration(file),
+        (None, None, Some(file)) => configuration(file, args.database.output()),
         // The command line asks for one of them.
         (None, None, None) => ExitCode::FAILURE,
     }
 }
 
-fn configuration(file: &Path) -> ExitCode {
-    let translation = match origin::translated(file, Vec::new()) {
-        Ok(translation) => translation,
+fn configuration(file: &Path, output: Option<&Path>) -> ExitCode {
+    let text = match rendered(file) {
+        Ok(text) => text,
         Err(errors) => {
             eprintln!("{errors}");
             return ExitCode::FAILURE;
         }
     };
-    let text = mosquitto::render(&translation, file);
-    match std::io::stdout().write_all(text.as_bytes()) {
+    let written = match output {
+        Some(output) => std::fs::write(output, text)
+            .map_err(|error| format!("{}: cannot be written: {error}", output.display())),
+        None => std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| error.to_string()),
+    };
+    match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("nightjar: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The file of ours, if a server could be started by it.
+fn rendered(file: &Path) -> Result<String, ConfigErrors> {
+    let translation = origin::translated(file, Vec::new())?;
+    let text = mosquitto::render(&translation, file);
+    let Translation { config, places, .. } = translation;
+    Loaded::read_over(&Sources::default(), Loaded { config, places })?;
+    Ok(text)
 }

@@ -34,13 +34,13 @@ pub(super) struct Target {
 /// What becomes of a database, and whose its sessions become.
 #[derive(Args, Debug)]
 pub(super) struct DatabaseArgs {
-    /// Write an export for `nightjar store import` in place of a store
+    /// With --from-db: write an export for `nightjar store import` in place of a store. With a
+    /// mosquitto.conf: write the nightjar.toml into this file
     #[arg(
         short,
         long,
         value_name = "FILE",
-        requires = "from_db",
-        conflicts_with = "data_dir"
+        conflicts_with_all = ["from_dynsec", "data_dir"]
     )]
     output: Option<PathBuf>,
     /// Whose the sessions become: of the user whose name the client gave, or nobody's in
@@ -51,6 +51,13 @@ pub(super) struct DatabaseArgs {
     /// identifier, a tab, and a user, or nothing for nobody in particular
     #[arg(long, value_name = "FILE", requires = "from_db")]
     owners: Option<PathBuf>,
+}
+
+impl DatabaseArgs {
+    /// Where to write to, if not into the store or to standard output.
+    pub(super) fn output(&self) -> Option<&Path> {
+        self.output.as_deref()
+    }
 }
 
 /// Whose a session becomes.
