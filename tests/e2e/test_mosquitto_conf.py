@@ -4,6 +4,7 @@ each in turn, and the same scene gives the same answers, or the difference is a 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -125,6 +126,26 @@ def test_a_signal_reads_the_files_again(folder):
         nightjar.stop()
 
 
+def test_s59_a_file_that_was_cut_off_opens_nothing_at_a_reload(folder):
+    """An empty mosquitto.conf means local only mode at a start, and is refused at a reload."""
+    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    nightjar = Nightjar(case).start()
+    stage = scene.Stage(nightjar, None)
+    try:
+        (folder / "mosquitto.conf").write_text("")
+        nightjar.reload()
+        nightjar.until("defines no listener any more")
+        assert stage.play("eve connect v5 user=eve password=e") == "0"
+        nightjar.process.send_signal(signal.SIGUSR1)
+        nightjar.until("SIGUSR1")
+        nightjar.process.send_signal(signal.SIGUSR2)
+        nightjar.until("SIGUSR2")
+        assert stage.play("bob connect v5 user=bob password=wrong") != "0"
+    finally:
+        stage.end()
+        nightjar.stop()
+
+
 def test_a_bridge_is_started_and_its_password_not_told(folder):
     case = prepared(next(path for path in CASES if "bridge" in path.name), folder)
     nightjar = Nightjar(case).start()
@@ -152,3 +173,11 @@ def test_a_start_that_cannot_be_honoured_is_refused_with_its_place(folder, text,
                               env={**os.environ, "XDG_DATA_HOME": str(folder)}, check=False)
         assert done.returncode == 1, done
         assert told in done.stderr, done.stderr
+    toml = folder / "nightjar.toml"
+    done = subprocess.run([binary(), "migrate", config, "--output", toml], capture_output=True,
+                          timeout=30, check=False)
+    assert done.returncode == 1
+    assert not toml.exists()
+    config.write_text("listener 1883\n")
+    subprocess.run([binary(), "migrate", config, "--output", toml], timeout=30, check=True)
+    assert "1883" in toml.read_text()

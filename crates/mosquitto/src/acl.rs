@@ -18,13 +18,10 @@ use crate::read;
 /// # Errors
 /// All lines that Mosquitto would not take.
 pub(crate) fn read_acl(path: &Path) -> Result<Vec<Rule>, Vec<ConfigError>> {
-    let whole = |message| {
-        vec![ConfigError {
-            place: Place::WholeFile(path.to_owned()),
-            message,
-        }]
-    };
-    parse(path, &read::text(path, MAX_FILE).map_err(whole)?)
+    parse(
+        path,
+        &read::text(path, MAX_FILE).map_err(|error| vec![error])?,
+    )
 }
 
 pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Rule>, Vec<ConfigError>> {
@@ -37,7 +34,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Rule>, Vec<ConfigErro
         }
         let name = path.file_name().unwrap_or(path.as_os_str());
         let source = format!("{}:{number}", name.to_string_lossy());
-        if let Err(message) = file.line(line.trim_start_matches(' '), &source) {
+        if let Err(message) = file.line(line.trim_start_matches(' '), &source, number) {
             errors.push(ConfigError {
                 place: Place::File {
                     path: path.to_owned(),
@@ -45,6 +42,23 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Rule>, Vec<ConfigErro
                     column: 1,
                 },
                 message,
+            });
+        }
+    }
+    for (number, rule) in &file.denies {
+        if let Some(allow) = bypass(rule, &file.patterns) {
+            errors.push(ConfigError {
+                place: Place::File {
+                    path: path.to_owned(),
+                    line: *number,
+                    column: 1,
+                },
+                message: format!(
+                    "a client with /, + or # in its name would get past this: it fits no %c and no \
+                     %u, and {} allows the topic; put %c or %u there, too, or deny with + in \
+                     its place",
+                    allow.source
+                ),
             });
         }
     }
@@ -60,10 +74,12 @@ struct File {
     user: Option<String>,
     topics: Vec<Rule>,
     patterns: Vec<Rule>,
+    /// Those patterns that deny, with their lines.
+    denies: Vec<(usize, Rule)>,
 }
 
 impl File {
-    fn line(&mut self, line: &str, source: &str) -> Result<(), String> {
+    fn line(&mut self, line: &str, source: &str, number: usize) -> Result<(), String> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.trim();
         match word {
@@ -82,7 +98,11 @@ impl File {
                 Ok(())
             }
             "pattern" => {
-                self.patterns.push(rule(rest, source, pattern)?);
+                let rule = rule(rest, source, pattern)?;
+                if rule.permission == Permission::Deny {
+                    self.denies.push((number, rule.clone()));
+                }
+                self.patterns.push(rule);
                 Ok(())
             }
             other => {
@@ -147,6 +167,49 @@ fn pattern(text: &str) -> String {
         .replace("%c", "${clientid}")
         .replace("%u", "${username}")
 }
+
+/// The line that lets a client past one that denies with `%c` or `%u`, if there is one: for
+/// Mosquitto a name with `/` fills several levels, here it fits nothing, and one with `+` or `#`
+/// has nothing from any pattern there. So no other line may allow what such a name makes of it.
+fn bypass<'a>(deny: &Rule, patterns: &'a [Rule]) -> Option<&'a Rule> {
+    let text = deny.topics.first()?;
+    let names: Vec<&str> = NAMES.into_iter().filter(|name| has(text, name)).collect();
+    let head: Vec<&str> = text
+        .split('/')
+        .take_while(|level| !NAMES.iter().any(|name| has(level, name)))
+        .collect();
+    let reaches = |allow: &&Rule| {
+        let topic = allow.topics.first().map_or("", String::as_str);
+        !names.iter().all(|name| has(topic, name)) && reaches(topic, &head)
+    };
+    let mut allows = patterns.iter();
+    allows.find(|rule| rule.permission == Permission::Allow && !names.is_empty() && reaches(rule))
+}
+
+/// Whether a filter is about topics that begin with these levels and have more.
+fn reaches(filter: &str, head: &[&str]) -> bool {
+    let mut levels = filter.split('/');
+    for wanted in head {
+        match levels.next() {
+            None => return false,
+            Some("#") => return true,
+            Some(level) => {
+                let is_open = level == "+" || NAMES.iter().any(|name| has(level, name));
+                if !is_open && *wanted != "+" && level != *wanted {
+                    return false;
+                }
+            }
+        }
+    }
+    levels.next().is_some()
+}
+
+/// Whether a placeholder stands in a text of a rule.
+fn has(text: &str, name: &str) -> bool {
+    text.replace("$${", "").contains(name)
+}
+
+const NAMES: [&str; 2] = ["${clientid}", "${username}"];
 
 /// A level of a rule is a wildcard or a name with placeholders, not both.
 fn is_possible(text: &str) -> Result<(), String> {

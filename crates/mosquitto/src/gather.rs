@@ -5,6 +5,8 @@ mod listener;
 mod plugins;
 mod server;
 
+use std::collections::BTreeSet;
+
 use config::{ConfigError, Place, TlsVersion, UserFrom};
 
 use crate::options::{Becomes, Scope};
@@ -25,6 +27,8 @@ pub(crate) struct Gathered {
     pub(crate) plugins: Vec<Plugin>,
     pub(crate) notes: Vec<Note>,
     pub(crate) errors: Vec<ConfigError>,
+    /// Texts that were said, each with what it was said of.
+    said: BTreeSet<(&'static str, Option<usize>)>,
 }
 
 /// Who may come in, and what he may do.
@@ -109,6 +113,7 @@ pub(crate) fn gather(read: &Read) -> Gathered {
 
 impl Gathered {
     fn take(&mut self, line: &Line) -> Result<(), ConfigError> {
+        self.once(line)?;
         let taken = match line.option.scope {
             Scope::Server => self.take_server(line)?,
             Scope::Listener => self.take_listener(line)?,
@@ -124,6 +129,25 @@ impl Gathered {
             (Taken::No, Becomes::Refused(why)) => Err(line.wrong(why)),
             // The table and the code disagree: nothing is passed over.
             (Taken::Told(_) | Taken::No, _) => Err(line.wrong("cannot be honoured")),
+        }
+    }
+
+    /// Refuses a text that is empty or said twice of one thing, as Mosquitto does.
+    fn once(&mut self, line: &Line) -> Result<(), ConfigError> {
+        let found = ONCE.iter().find(|names| names.contains(&&*line.name));
+        let Some(name) = found.and_then(|names| names.first()) else {
+            return Ok(());
+        };
+        line.text()?;
+        let of = match line.option.scope {
+            Scope::Server => None,
+            Scope::Security if !self.server.is_per_listener => None,
+            Scope::Listener | Scope::Security => Some(line.listener),
+            Scope::Bridge => line.bridge,
+        };
+        match self.said.insert((name, of)) {
+            true => Ok(()),
+            false => Err(line.wrong("is said twice, and only one could hold; leave one of them")),
         }
     }
 
@@ -146,6 +170,13 @@ impl Gathered {
 
     /// The listener that a line is about. Before any, that is the one on port 1883.
     fn listener(&mut self, line: &Line) -> Result<&mut Listener, ConfigError> {
+        if line.is_astray && !matches!(&*line.name, "port" | "bind_address") {
+            return Err(line.wrong(
+                "stands below `port` or `bind_address`, and these below a `listener`: Mosquitto 2.0 \
+                 takes it for that listener, 2.1 for the one on port 1883; put it below the \
+                 listener that it is about",
+            ));
+        }
         let listener = self.listeners.get_mut(line.listener);
         let listener = listener.ok_or_else(|| line.wrong("there is no listener above it"))?;
         if listener.place.is_none() && !is_usual(line) {
@@ -170,10 +201,10 @@ impl Gathered {
                 self.security(line)?.acl_file = Some((file, place));
             }
             "allow_zero_length_clientid" => {
-                return Ok(Taken::Told(match line.flag()? {
-                    true => Weight::Same,
-                    false => Weight::Differs,
-                }));
+                return Ok(match line.flag()? {
+                    true => Taken::Yes,
+                    false => Taken::No,
+                });
             }
             "auto_id_prefix" => return Ok(Taken::Told(Weight::Differs)),
             "psk_file" => return Ok(Taken::No),
@@ -182,6 +213,46 @@ impl Gathered {
         Ok(Taken::Yes)
     }
 }
+
+/// Options whose value is a text, and which Mosquitto refuses the second time. Each with its other
+/// names.
+const ONCE: &[&[&str]] = &[
+    &["acl_file"],
+    &["auto_id_prefix"],
+    &["bridge_alpn"],
+    &["bridge_bind_address"],
+    &["bridge_cafile"],
+    &["bridge_capath"],
+    &["bridge_certfile"],
+    &["bridge_ciphers"],
+    &["bridge_ciphers_tls1.3"],
+    &["bridge_keyfile"],
+    &["bridge_tls_version"],
+    &["cafile"],
+    &["capath"],
+    &["certfile"],
+    &["ciphers"],
+    &["ciphers_tls1.3"],
+    &["crlfile"],
+    &["dhparamfile"],
+    &["http_dir"],
+    &["keyfile"],
+    &["listener_auto_id_prefix"],
+    &["local_clientid"],
+    &["local_password"],
+    &["local_username"],
+    &["mount_point"],
+    &["notification_topic"],
+    &["password_file"],
+    &["persistence_file"],
+    &["persistence_location"],
+    &["pid_file"],
+    &["remote_clientid", "clientid"],
+    &["remote_password", "password"],
+    &["remote_username", "username"],
+    &["tls_keyform"],
+    &["tls_version"],
+];
 
 /// Whether it says what holds anyway.
 fn is_usual(line: &Line) -> bool {

@@ -71,6 +71,9 @@ pub struct Translation {
     /// What is not the same, and what holds because nothing was said; in the order of the files,
     /// what stands nowhere last.
     pub notes: Vec<Note>,
+    /// Whether no listener is defined, so that clients of this machine may connect without a name.
+    /// A file that was cut off says this too: who reads it again must not believe it.
+    pub is_local_only: bool,
 }
 
 /// Something that whoever moves from Mosquitto has to know.
@@ -99,6 +102,8 @@ pub struct Machine<'a> {
     pub folder: &'a Path,
     /// Whether there is IPv6: a listener without an address is then for both.
     pub has_ipv6: bool,
+    /// Whether the server is root, and stays it.
+    pub is_root: bool,
     /// The addresses of a host's name.
     pub resolve: &'a dyn Fn(&str) -> std::io::Result<Vec<IpAddr>>,
 }
@@ -139,4 +144,19 @@ pub fn load(
 /// Whether a file is taken for one of Mosquitto: its name ends in `.conf`.
 pub fn is_mosquitto(file: &Path) -> bool {
     file.extension().is_some_and(|ending| ending == "conf")
+}
+
+/// Whether a file, whatever its name, says something in the words of Mosquitto: its first line that
+/// is no comment begins with an option of Mosquitto's, and no `=` is behind it.
+pub fn speaks_mosquitto(file: &Path) -> bool {
+    let Ok(text) = read::text(file, read::MAX_FILE) else {
+        return false;
+    };
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    first
+        .and_then(|line| line.split_once(' '))
+        .is_some_and(|(word, rest)| {
+            options::find(word).is_some() && !rest.trim_start().starts_with('=')
+        })
 }

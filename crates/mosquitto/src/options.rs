@@ -542,7 +542,9 @@ pub(crate) const KNOWN: &[Known] = &[
     option(
         "allow_zero_length_clientid",
         Security,
-        Noted("a client without an identifier is given one, always"),
+        Refused(
+            "a client without an identifier is given one, always; leave the option out to have that",
+        ),
     ),
     option(
         "auth_opt_*",

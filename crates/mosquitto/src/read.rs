@@ -34,6 +34,9 @@ pub(crate) struct Line {
     pub(crate) place: Place,
     /// The listener that it is below.
     pub(crate) listener: usize,
+    /// It is below `port` or `bind_address`, which are below a `listener`: for Mosquitto 2.0 it is
+    /// about that listener, for 2.1 about the one on port 1883.
+    pub(crate) is_astray: bool,
     /// The bridge that it is below.
     pub(crate) bridge: Option<usize>,
 }
@@ -94,13 +97,14 @@ impl Reader {
     fn file(&mut self, path: &Path, depth: Depth) {
         match text(path, MAX_FILE) {
             Ok(text) => self.lines(path, &text, depth),
-            Err(message) => self.wrong(Place::WholeFile(path.to_owned()), message),
+            Err(error) => self.errors.push(error),
         }
     }
 
     fn lines(&mut self, path: &Path, text: &str, depth: Depth) {
         // Each file begins with the listener on port 1883, and with no bridge.
         let mut listener = 0;
+        let mut is_astray = false;
         let mut bridge = None;
         for (number, line) in (1_usize..).zip(text.split('\n')) {
             let line = line.trim_end_matches('\r');
@@ -125,9 +129,13 @@ impl Reader {
                 }
                 "listener" => {
                     listener = self.read.listeners;
+                    is_astray = false;
                     self.read.listeners = self.read.listeners.saturating_add(1);
                 }
-                "port" | "bind_address" => listener = 0,
+                "port" | "bind_address" => {
+                    is_astray |= listener != 0;
+                    listener = 0;
+                }
                 "connection" => {
                     bridge = Some(self.read.bridges);
                     self.read.bridges = self.read.bridges.saturating_add(1);
@@ -144,6 +152,7 @@ impl Reader {
                 value: value.trim_matches([' ', '\t']).to_owned(),
                 place,
                 listener,
+                is_astray,
                 bridge,
             });
         }
@@ -197,26 +206,50 @@ fn included(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files.into_iter().map(|name| folder.join(name)).collect())
 }
 
-/// The text of a file that is no longer than `most` bytes.
-pub(crate) fn text(path: &Path, most: u64) -> Result<String, String> {
-    let found = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
+/// The text of a file that is no longer than `most` bytes. In comments any byte may stand.
+pub(crate) fn text(path: &Path, most: u64) -> Result<String, ConfigError> {
+    let whole = |message: String| ConfigError {
+        place: Place::WholeFile(path.to_owned()),
+        message,
+    };
+    let unread = |error: std::io::Error| whole(format!("cannot be read: {error}"));
+    let found = fs::metadata(path).map_err(unread)?;
     if found.is_dir() {
-        return Err("is a folder, not a file".into());
+        return Err(whole("is a folder, not a file".into()));
     }
     if found.len() > most {
         let size = found.len();
-        return Err(format!("is too long: {size} bytes, more than {most}"));
+        return Err(whole(format!(
+            "is too long: {size} bytes, more than {most}"
+        )));
     }
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "is not text in UTF-8".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    })?;
-    match text.contains('\0') {
-        true => Err("is no text: it has a byte 0 in it".into()),
-        false => Ok(text),
+    let bytes = fs::read(path).map_err(unread)?;
+    let mut text = String::with_capacity(bytes.len());
+    for (number, line) in (1_usize..).zip(bytes.split(|byte| *byte == b'\n')) {
+        if number > 1 {
+            text.push('\n');
+        }
+        let wrong = |message: &str| ConfigError {
+            place: Place::File {
+                path: path.to_owned(),
+                line: number,
+                column: 1,
+            },
+            message: message.into(),
+        };
+        match std::str::from_utf8(line) {
+            Ok(line) if line.contains('\0') => {
+                return Err(wrong("is no text: it has a byte 0 in it"));
+            }
+            Ok(line) => text.push_str(line),
+            // What it says does not matter, that it is a line does.
+            Err(_) if line.starts_with(b"#") => text.push('#'),
+            Err(_) => return Err(wrong("is not text in UTF-8")),
+        }
     }
+    Ok(text)
 }
 
 /// In bytes.
-const MAX_FILE: u64 = 1 << 20;
+pub(crate) const MAX_FILE: u64 = 1 << 20;
 const MOST_FILES: usize = 1000;

@@ -14,10 +14,13 @@ use crate::options::{Becomes, KNOWN, Known, Scope};
 use crate::read::read_text;
 use crate::{Machine, Options, Translation, Weight, acl, load, render, translate};
 
+mod strict;
+
 fn machine() -> Machine<'static> {
     Machine {
         folder: Path::new("/run/here"),
         has_ipv6: true,
+        is_root: false,
         resolve: &|host| match host {
             "localhost" => Ok(vec![IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()]),
             _ => Err(std::io::Error::other("no such host")),
@@ -64,7 +67,7 @@ fn without_a_listener_only_this_machine_comes_in() {
         ports: vec![1, 2],
         verbose: true,
     };
-    let read = read_text("allow_anonymous false").unwrap();
+    let read = read_text("").unwrap();
     let config = translate(&read, &options, &machine()).unwrap().config;
     assert_eq!(config.listeners.len(), 4);
     assert_eq!(config.listeners[3].address.to_string(), "[::1]:2");

@@ -60,6 +60,7 @@ pub fn translate(
                 config: work.config,
                 places: work.places,
                 notes: work.notes,
+                is_local_only: gathered.listeners.iter().all(|one| one.place.is_none()),
             })
         }
     }
@@ -76,11 +77,15 @@ struct Work<'m> {
 
 impl Work<'_> {
     fn note(&mut self, place: Option<&Place>, weight: Weight, text: impl Into<String>) {
-        self.notes.push(Note {
+        let note = Note {
             place: place.cloned(),
             weight,
             text: text.into(),
-        });
+        };
+        // A listener with two addresses is made twice.
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     fn wrong(&mut self, place: &Place, message: impl Into<String>) {
@@ -166,13 +171,26 @@ impl Work<'_> {
     }
 
     fn sizes(&mut self, said: &Server) {
+        if let Some(bytes) = said.packet_size.filter(|bytes| *bytes < LEAST_PACKET) {
+            let place = said.places.iter().rev();
+            let place = place
+                .filter(|(key, _)| *key == "limits.packet_size")
+                .map(|(_, place)| place)
+                .next();
+            let text = format!(
+                "max_packet_size: packets of up to {LEAST_PACKET} bytes are taken, not {bytes}"
+            );
+            self.note(place, Weight::Differs, text);
+        }
         let limits = &mut self.config.limits;
-        let payload = said.message_size.map(|bytes| bytes.saturating_add(1024));
+        let payload = said
+            .message_size
+            .map(|bytes| bytes.saturating_add(LEAST_PACKET));
         let packet = said.packet_size.filter(|bytes| *bytes > 0);
         let most = payload
             .unwrap_or(MOST_PACKET)
             .min(packet.unwrap_or(MOST_PACKET));
-        let size = u32::try_from(most.clamp(1024, MOST_PACKET)).unwrap_or(u32::MAX);
+        let size = u32::try_from(most.clamp(LEAST_PACKET, MOST_PACKET)).unwrap_or(u32::MAX);
         limits.packet_size = size;
         limits.connect_packet_size = limits.connect_packet_size.min(size);
     }
@@ -275,6 +293,12 @@ impl Work<'_> {
         for text in texts {
             self.note(None, Weight::Same, text);
         }
+        if self.machine.is_root {
+            let text = "the server runs as root and stays it, where Mosquitto becomes the user \
+                        mosquitto or the one of `user`; let systemd (`User=`), `runuser` or the \
+                        container choose another";
+            self.note(None, Weight::Differs, text);
+        }
     }
 
     /// The folder or file of a value.
@@ -285,6 +309,8 @@ impl Work<'_> {
 
 /// A session that never expires: 0xFFFFFFFF of MQTT 5.0.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+/// In bytes: no server of ours takes less, and as much is left for the head of a message.
+const LEAST_PACKET: u64 = 1024;
 /// As MQTT can frame: five bytes of header and 268,435,455 more.
 const MOST_PACKET: u64 = 268_435_460;
 /// In bytes, for one session: where Mosquitto knows no bound.

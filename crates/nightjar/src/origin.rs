@@ -15,6 +15,8 @@ pub(crate) struct Origin {
     pub(crate) loaded: Loaded,
     /// What Mosquitto's file means here; empty if the file is ours.
     pub(crate) notes: Vec<Note>,
+    /// Mosquitto's file defines no listener: this machine's clients may connect without a name.
+    pub(crate) is_local_only: bool,
 }
 
 /// Reads all sources, in whichever form the file is.
@@ -24,8 +26,9 @@ pub(crate) struct Origin {
 pub(crate) fn load(sources: &Sources) -> Result<Origin, ConfigErrors> {
     let Some(file) = foreign(sources) else {
         return Ok(Origin {
-            loaded: Loaded::read(sources)?,
+            loaded: Loaded::read(sources).map_err(|errors| hinted(sources, errors))?,
             notes: Vec::new(),
+            is_local_only: false,
         });
     };
     let (ports, own): (Vec<Setting>, Vec<Setting>) = sources
@@ -38,13 +41,34 @@ pub(crate) fn load(sources: &Sources) -> Result<Origin, ConfigErrors> {
         config,
         places,
         notes,
+        is_local_only,
     } = translated(file, ports.collect())?;
     let above = Sources {
         options: own,
         ..sources.clone()
     };
     let loaded = Loaded::read_over(&above, Loaded { config, places })?;
-    Ok(Origin { loaded, notes })
+    Ok(Origin {
+        loaded,
+        notes,
+        is_local_only,
+    })
+}
+
+/// What is wrong with a file of ours, and that it may be one of Mosquitto.
+fn hinted(sources: &Sources, errors: ConfigErrors) -> ConfigErrors {
+    let file = sources.file.as_deref();
+    let Some(file) = file.filter(|file| mosquitto::speaks_mosquitto(file)) else {
+        return errors;
+    };
+    let hint = ConfigError {
+        place: Place::WholeFile(file.to_owned()),
+        message: "this looks like a file of Mosquitto; one is read as such if its name ends in \
+                  .conf"
+            .into(),
+    };
+    let all = errors.iter().cloned().chain([hint]).collect();
+    ConfigErrors::of(all).unwrap_or(errors)
 }
 
 /// The file, if it is one of Mosquitto.
@@ -62,6 +86,7 @@ pub(crate) fn translated(file: &Path, ports: Vec<u16>) -> Result<Translation, Co
     let machine = Machine {
         folder: &folder,
         has_ipv6: UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
+        is_root: is_root(),
         resolve: &resolve,
     };
     let options = Options {
@@ -69,6 +94,16 @@ pub(crate) fn translated(file: &Path, ports: Vec<u16>) -> Result<Translation, Co
         ..Options::default()
     };
     mosquitto::load(Some(file), &options, &machine)
+}
+
+#[cfg(unix)]
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[cfg(not(unix))]
+fn is_root() -> bool {
+    false
 }
 
 fn unknown_folder(file: &Path, error: &io::Error) -> ConfigErrors {

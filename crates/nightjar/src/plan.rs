@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) sources: Sources,
     /// What a file of Mosquitto means here.
     pub(crate) notes: Vec<Note>,
+    /// Mosquitto's file defines no listener.
+    pub(crate) is_local_only: bool,
     /// The server's name.
     pub(crate) node: String,
     /// The folder for what outlives a restart.
@@ -66,7 +68,12 @@ impl Plan {
     /// All errors of the configuration, or the data folder's.
     pub(crate) fn new(args: ServeArgs, intent: Intent) -> Result<Self, PlanError> {
         let sources = sources(args);
-        let Origin { loaded, notes } = origin::load(&sources).map_err(PlanError::Config)?;
+        let origin = origin::load(&sources).map_err(PlanError::Config)?;
+        let Origin {
+            loaded,
+            notes,
+            is_local_only,
+        } = origin;
         let Loaded { config, places } = loaded;
         let data_dir = data_dir::prepare(config.data_dir.as_deref(), &sources.environment, intent)
             .map_err(PlanError::DataDir)?;
@@ -77,6 +84,7 @@ impl Plan {
             places,
             sources,
             notes,
+            is_local_only,
             node,
             data_dir,
             workers,

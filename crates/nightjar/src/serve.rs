@@ -129,13 +129,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let runtime = Runtime::start(open.sockets(), setups, Clock::new(start))?;
     let mailboxes = runtime.mailboxes();
     storage.join(&mailboxes);
-    doors.join(
-        (&plan.config, open),
-        &shared,
-        &mailboxes,
-        runtime.listening(),
-        seen.bell(),
-    )?;
+    let (listening, bell) = (runtime.listening(), seen.bell());
+    doors.join((&plan.config, open), &shared, &mailboxes, listening, bell)?;
     let doors = Arc::new(doors);
     let bridges = bridges(&plan, guests, &shared, &runtime)?;
     let parts = steer::Parts {
@@ -159,6 +154,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let mut server = Server {
         config: plan.config,
         sources: plan.sources,
+        is_local_only: plan.is_local_only,
         mailboxes,
         doors,
         steer: Arc::clone(&steering.steer),
@@ -539,6 +535,8 @@ fn announce(plan: &Plan, doors: &Doors, api: Option<&admin::Api>, form: Form) ->
 struct Server {
     config: Config,
     sources: Sources,
+    /// It was started by a file of Mosquitto that defines no listener.
+    is_local_only: bool,
     mailboxes: Mailboxes<Mail>,
     doors: Arc<Doors>,
     steer: Arc<Steer>,
@@ -592,6 +590,11 @@ impl Server {
 
     fn take_over(&mut self) -> Result<(), String> {
         let origin = origin::load(&self.sources).map_err(|errors| errors.to_string())?;
+        if origin.is_local_only && !self.is_local_only {
+            let words = "the file defines no listener any more, which would let in every client \
+                         of this machine without a name; is it whole? A restart takes it over";
+            return Err(words.into());
+        }
         let loaded = origin.loaded;
         let mut next = self.config.clone();
         let changes = next.adopt(&loaded.config)?;

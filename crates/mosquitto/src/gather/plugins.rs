@@ -40,7 +40,7 @@ impl Gathered {
         match &*line.name {
             "plugin" | "auth_plugin" | "global_plugin" => {
                 let target = match self.server.is_per_listener && line.name != "global_plugin" {
-                    true => Target::Listener(line.listener),
+                    true => self.target(line)?,
                     false => Target::Server,
                 };
                 return self.load(line, None, line.text()?, vec![target]);
@@ -52,13 +52,14 @@ impl Gathered {
             }
             "plugin_use" => {
                 let name = line.text()?;
+                let target = self.target(line)?;
                 let mut known = self.plugins.iter_mut();
                 let found = known.find(|plugin| plugin.name.as_deref() == Some(name));
                 let plugin = found.ok_or_else(|| {
                     let shown = crate::value::shown(name);
                     line.wrong(format!("no plugin {shown} was loaded above it"))
                 })?;
-                plugin.targets.push(Target::Listener(line.listener));
+                plugin.targets.push(target);
             }
             _ => {
                 let plugin = self.plugins.last_mut();
@@ -75,10 +76,19 @@ impl Gathered {
                     }
                     _ => return Err(line.wrong("the plugin has no such option")),
                 };
+                if plugin.file.is_some() {
+                    return Err(line.wrong("is said twice of one plugin; leave one of them"));
+                }
                 plugin.file = Some((file.to_owned(), line.place.clone()));
             }
         }
         Ok(Taken::Yes)
+    }
+
+    /// The listener that a line is about.
+    fn target(&mut self, line: &Line) -> Result<Target, ConfigError> {
+        self.listener(line)?;
+        Ok(Target::Listener(line.listener))
     }
 
     fn load(
@@ -115,6 +125,13 @@ impl Gathered {
     pub(super) fn settle_plugins(&mut self) {
         for plugin in std::mem::take(&mut self.plugins) {
             let place = plugin.place.clone();
+            if let Err(message) = self.is_used(&plugin) {
+                self.errors.push(ConfigError {
+                    place,
+                    message: message.into(),
+                });
+                continue;
+            }
             match plugin.kind {
                 Kind::Persistence => {
                     self.server.is_persistent = Some(true);
@@ -153,21 +170,61 @@ impl Gathered {
                         self.listeners.get_mut(*at).map(|one| &mut one.security)
                     }
                 };
-                if let Some(security) = security {
-                    plugin.put(security);
+                if let Some(Err(error)) = security.map(|security| plugin.put(security)) {
+                    self.errors.push(error);
                 }
             }
+        }
+    }
+
+    /// Whether it is for somebody who is there: what nobody uses would protect nothing.
+    fn is_used(&self, plugin: &Plugin) -> Result<(), &'static str> {
+        let is_open = |target: &Target| match target {
+            Target::Server => true,
+            Target::Listener(at) => self
+                .listeners
+                .get(*at)
+                .is_some_and(|one| one.place.is_some()),
+        };
+        match (
+            plugin.targets.is_empty(),
+            plugin.targets.iter().all(is_open),
+        ) {
+            (true, _) => Err(
+                "the plugin is loaded and no plugin_use names it; put plugin_use \
+                              below the listeners that it is for",
+            ),
+            (false, false) => Err(
+                "the plugin is for a listener that is not defined: put it below \
+                                   its `listener`, or write global_plugin for all of them",
+            ),
+            (false, true) => Ok(()),
         }
     }
 }
 
 impl Plugin {
-    fn put(&self, security: &mut Security) {
-        match self.kind {
-            Kind::Acl => security.acl_file = self.file.clone(),
-            Kind::Passwords => security.password_file = self.file.clone(),
-            Kind::DynamicSecurity => security.is_dynamic = Some(self.place.clone()),
-            Kind::Persistence => {}
+    /// # Errors
+    /// There is one already, and only one could hold.
+    fn put(&self, security: &mut Security) -> Result<(), ConfigError> {
+        let place = match self.kind {
+            Kind::Acl => &mut security.acl_file,
+            Kind::Passwords => &mut security.password_file,
+            Kind::DynamicSecurity => {
+                security.is_dynamic = Some(self.place.clone());
+                return Ok(());
+            }
+            Kind::Persistence => return Ok(()),
+        };
+        if place.is_some() && *place != self.file {
+            return Err(ConfigError {
+                place: self.place.clone(),
+                message: "there is another file for the same thing, and only one could hold; put \
+                          both into one"
+                    .into(),
+            });
         }
+        place.clone_from(&self.file);
+        Ok(())
     }
 }

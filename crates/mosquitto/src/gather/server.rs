@@ -72,7 +72,8 @@ impl Gathered {
             "per_listener_settings" => {
                 // Once it is said, it cannot be taken back.
                 server.is_per_listener |= line.flag()?;
-                if server.is_per_listener && self.security.is_said() {
+                let is_late = self.security.is_said() || !self.plugins.is_empty();
+                if server.is_per_listener && is_late {
                     return Err(line.wrong("must stand before all options of security"));
                 }
                 return Ok(Taken::Yes);

@@ -1,7 +1,7 @@
 //! Who may come in, and what he may do.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use config::{
     Authentication, ByCertificate, Granted, Method, Passwords, Permission, Place, Rule, RuleAction,
@@ -165,6 +165,9 @@ impl Work<'_> {
         for (file, (place, names)) in files {
             match read_acl(&file) {
                 Ok(rules) => {
+                    if doors.iter().any(|door| door.believes_names(&names)) {
+                        self.unchecked(&rules, &file, &place);
+                    }
                     for mut rule in rules {
                         if !is_one {
                             rule.listeners.clone_from(&names);
@@ -186,17 +189,11 @@ impl Work<'_> {
             true => Vec::new(),
             false => open.clone(),
         };
-        let rule = |action, topic: &str| Rule {
-            permission: Permission::Allow,
-            action,
-            topics: vec![topic.to_owned()],
-            listeners: listeners.clone(),
-            source: "mosquitto.conf without acl_file".into(),
-            ..Rule::default()
-        };
-        self.add_rule(rule(RuleAction::Subscribe, "$SYS/#"), &Place::Default);
+        let sys = open_rule(RuleAction::Subscribe, "$SYS/#", &listeners);
+        self.add_rule(sys, &Place::Default);
         if !without_acl {
-            self.add_rule(rule(RuleAction::All, "#"), &Place::Default);
+            let all = open_rule(RuleAction::All, "#", &listeners);
+            self.add_rule(all, &Place::Default);
         }
         let text = format!(
             "no acl_file for {}: whoever is in may publish and subscribe to everything, and read \
@@ -206,8 +203,70 @@ impl Work<'_> {
         self.note(None, Weight::Same, text);
     }
 
+    /// Lines about users, of a file for a listener that checks no names.
+    fn unchecked(&mut self, rules: &[Rule], file: &Path, place: &Place) {
+        let is_named = |rule: &&Rule| {
+            let mut topics = rule.topics.iter();
+            !rule.users.is_empty() || topics.any(|topic| topic.contains("${username}"))
+        };
+        let (denies, allows): (Vec<&Rule>, Vec<&Rule>) = rules
+            .iter()
+            .filter(is_named)
+            .partition(|rule| rule.permission == Permission::Deny);
+        let lines = |rules: &[&Rule]| {
+            let some = rules.iter().take(20).map(|rule| rule.source.as_str());
+            let more = match rules.len() > 20 {
+                true => ", ...",
+                false => "",
+            };
+            format!("{}{more}", some.collect::<Vec<_>>().join(", "))
+        };
+        let file = file.display();
+        if !denies.is_empty() {
+            let denies = lines(&denies);
+            let message = format!(
+                "acl_file: {denies} of {file} deny something to users, and a listener that it is \
+                 for checks no names: they would hold for nobody; name a password_file"
+            );
+            self.wrong(place, message);
+        }
+        if !allows.is_empty() {
+            let allows = lines(&allows);
+            let text = format!(
+                "acl_file: {allows} of {file} hold for nobody who comes by a listener without \
+                 password_file: whoever comes there is anonymous, whatever name he gives, and has \
+                 the lines before the first `user`; Mosquitto believes the name"
+            );
+            self.note(Some(place), Weight::Differs, text);
+        }
+    }
+
     fn add_rule(&mut self, rule: Rule, place: &Place) {
         self.places.note_entry("rule", place.clone(), &[]);
         self.config.rules.push(rule);
+    }
+}
+
+/// What clients of listeners without an `acl_file` may do.
+fn open_rule(action: RuleAction, topic: &str, listeners: &[String]) -> Rule {
+    Rule {
+        permission: Permission::Allow,
+        action,
+        topics: vec![topic.to_owned()],
+        listeners: listeners.to_vec(),
+        source: "mosquitto.conf without acl_file".into(),
+        ..Rule::default()
+    }
+}
+
+impl Door {
+    /// Whether a client may say any name by one of these listeners, and nobody checks it.
+    fn believes_names(&self, names: &[String]) -> bool {
+        let security = &self.security;
+        let is_anonymous = security.anonymous.as_ref().is_some_and(|(flag, _)| *flag);
+        let checks = self.user_from.is_some()
+            || security.password_file.is_some()
+            || security.is_dynamic.is_some();
+        is_anonymous && !checks && self.names.iter().any(|name| names.contains(name))
     }
 }

@@ -53,8 +53,9 @@ impl Work<'_> {
     fn local_only(&mut self, said: &Gathered, options: &Options) -> Vec<Door> {
         let place = Place::Default;
         if let Some(hint) = said.listeners.iter().find_map(|one| one.hinted.as_ref()) {
-            let text = "means nothing: no listener is defined";
-            self.note(Some(hint), Weight::Differs, text);
+            let message = "this is about the listener on port 1883, and no listener is defined: \
+                           write `listener 1883` above it";
+            self.wrong(hint, message);
         }
         let text = "no listener is defined: local only mode, where clients of this machine may \
                     connect without a name, and nobody else may; write `listener 1883` and \
@@ -74,7 +75,10 @@ impl Work<'_> {
             }
         }
         let mut security = said.security.clone();
-        security.anonymous = Some((true, place.clone()));
+        let first = said.listeners.first().map(|one| &one.security);
+        let own = first.and_then(|own| own.anonymous.clone());
+        let anonymous = security.anonymous.take().or(own);
+        security.anonymous = anonymous.or_else(|| Some((true, place.clone())));
         vec![Door {
             names,
             place,
@@ -102,8 +106,8 @@ impl Work<'_> {
         }
         Some(Door {
             names,
+            security: self.security(said, all),
             place,
-            security: said.security.over(all),
             user_from: said.user_from,
         })
     }
@@ -244,6 +248,7 @@ impl Work<'_> {
                                    could show one: certfile and keyfile are missing";
                     self.wrong(place, message);
                 }
+                self.without_tls(said);
                 return;
             }
         };
@@ -259,11 +264,14 @@ impl Work<'_> {
         });
         self.places.note_entry("certificate", place.clone(), &[]);
         if !asks {
-            if let Some((_, place)) = &said.revoked {
-                let text = "crlfile: means nothing, because clients are not asked for certificates";
-                self.note(Some(place), Weight::Differs, text);
-            }
+            self.without_certificates(said);
             return;
+        }
+        if !said.requires_certificate {
+            let text = "a certificate names the user and require_certificate is not said: here a \
+                        client must show one, and every client whose certificate cafile signed is \
+                        let in; Mosquitto 2.0 asks for none and lets nobody in";
+            self.note(Some(place), Weight::Differs, text);
         }
         match (&said.authorities, &said.authorities_folder) {
             (Some((file, _)), _) => listener.client_ca = Some(self.path(file)),
@@ -282,20 +290,61 @@ impl Work<'_> {
             listener.crl = vec![self.path(file)];
         }
     }
-}
 
-impl Security {
-    /// A listener's own, and for the rest what is said for all.
-    fn over(&self, all: &Gathered) -> Self {
-        if all.server.is_per_listener {
-            return self.clone();
+    /// What is said of TLS by a listener that speaks none.
+    fn without_tls(&mut self, said: &gather::Listener) {
+        if let Some((_, place)) = &said.revoked {
+            let message = "crlfile: this listener has no TLS, so that nobody could be refused by \
+                           it; put it below the listener with certfile and keyfile";
+            self.wrong(place, message);
         }
-        let common = all.security.clone();
-        Self {
-            anonymous: self.anonymous.clone().or(common.anonymous),
-            password_file: self.password_file.clone().or(common.password_file),
-            acl_file: self.acl_file.clone().or(common.acl_file),
-            is_dynamic: self.is_dynamic.clone().or(common.is_dynamic),
+        let version = said.places.iter().find(|(key, _)| *key == "tls_minimum");
+        let version = version.map(|(_, place)| ("tls_version", place));
+        let folder = said.authorities_folder.as_ref();
+        for (name, place) in folder
+            .map(|place| ("capath", place))
+            .into_iter()
+            .chain(version)
+        {
+            let text = format!("{name}: means nothing, because this listener has no TLS");
+            self.note(Some(place), Weight::Differs, text);
+        }
+    }
+
+    /// What is said of clients' certificates by a listener that asks for none.
+    fn without_certificates(&mut self, said: &gather::Listener) {
+        let file = |it: &Option<(String, Place)>| it.as_ref().map(|(_, place)| place.clone());
+        for (name, place, weight) in [
+            ("crlfile", file(&said.revoked), Weight::Differs),
+            ("cafile", file(&said.authorities), Weight::Same),
+            ("capath", said.authorities_folder.clone(), Weight::Same),
+        ] {
+            if let Some(place) = place {
+                let text = format!(
+                    "{name}: means nothing, because clients are not asked for certificates"
+                );
+                self.note(Some(&place), weight, text);
+            }
+        }
+    }
+
+    /// What holds for a listener: its own, and for the rest what is said for all. With
+    /// `per_listener_settings` only global plugins are for all; they are asked beside its own.
+    fn security(&mut self, said: &gather::Listener, all: &Gathered) -> Security {
+        let (own, common) = (said.security.clone(), all.security.clone());
+        let mut one = |own: Option<(String, Place)>, common: Option<(String, Place)>| {
+            if let (true, Some((_, place)), Some(_)) = (all.server.is_per_listener, &common, &own) {
+                let message = "a listener has a file of its own beside that of this plugin, and \
+                               only one could hold; put both into one";
+                self.wrong(place, message);
+            }
+            own.or(common)
+        };
+        Security {
+            password_file: one(own.password_file, common.password_file),
+            acl_file: one(own.acl_file, common.acl_file),
+            anonymous: own.anonymous.or(common.anonymous),
+            is_dynamic: own.is_dynamic.or(common.is_dynamic),
         }
     }
 }
