@@ -152,7 +152,8 @@ def test_a_timeline_tells_what_happened_to_a_client(running):
         Peer(server, V5, client_id=name).connect()
     events = [row["event"] for row in reversed(steer("timeline", name))]
     assert events == ["connected", "subscribed", "unsubscribed", "takeover", "disconnected", "connected", "ban", "denied", "ban"]
-    assert steer("timeline", "nobody") == []
+    with pytest.raises(Told, match='there is no client "nobody"'):
+        steer("timeline", "nobody")
 
 
 def test_who_does_not_acknowledge_is_slow(running):
