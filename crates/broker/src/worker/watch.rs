@@ -19,8 +19,8 @@ use crate::shared::Shared;
 
 /// Messages of which each is told as a sample, in each [`WINDOW`].
 const SAMPLES: u32 = 128;
-/// Beyond that, one of so many is, and after [`STRIDES`] samples one of twice as many: at a million
-/// messages a second, samples at a steady rate cost the caches of the workers 8 % of their time.
+/// Beyond that, one of so many is, and after [`STRIDES`] samples one of twice as many: what is copied
+/// for who looks grows with the logarithm of the rate.
 const STRIDE: u32 = 64;
 /// See [`STRIDE`].
 const STRIDES: u32 = 32;
