@@ -79,29 +79,28 @@ impl Turns {
     }
 }
 
-/// How many samples are taken.
+/// Which of many are told of: the first `FIRST`, then one of a stride that is at least `LEAST` and
+/// twice as long after every `THEN` that were told.
 #[derive(Debug)]
-struct Samples {
-    until: Time,
-    /// So many are taken before the stride is another one.
+struct Thinning<const FIRST: u32, const THEN: u32, const LEAST: u32> {
+    /// So many are told before the stride is another one.
     left: u32,
     stride: u32,
     skipped: u32,
 }
 
-impl Default for Samples {
+impl<const FIRST: u32, const THEN: u32, const LEAST: u32> Default for Thinning<FIRST, THEN, LEAST> {
     fn default() -> Self {
         Self {
-            until: Time::ZERO,
-            left: SAMPLES,
+            left: FIRST,
             stride: 1,
             skipped: 0,
         }
     }
 }
 
-impl Samples {
-    /// How many messages this one stands for; `None`: it is no sample.
+impl<const FIRST: u32, const THEN: u32, const LEAST: u32> Thinning<FIRST, THEN, LEAST> {
+    /// How many this one stands for; `None`: it is not told.
     #[inline]
     fn weight(&mut self) -> Option<u32> {
         self.skipped = self.skipped.saturating_add(1);
@@ -111,19 +110,31 @@ impl Samples {
         let weight = std::mem::take(&mut self.skipped);
         self.left = self.left.saturating_sub(1);
         if self.left == 0 {
-            self.left = STRIDES;
-            self.stride = self.stride.saturating_mul(2).max(STRIDE);
+            self.left = THEN;
+            self.stride = self.stride.saturating_mul(2).max(LEAST);
         }
         Some(weight)
     }
+}
 
+/// Which losses of this turn are told.
+type Losses = Thinning<LOSSES, LOSSES, 2>;
+
+/// Which messages of this window are samples.
+#[derive(Debug, Default)]
+struct Samples {
+    until: Time,
+    thinning: Thinning<SAMPLES, STRIDES, STRIDE>,
+}
+
+impl Samples {
     fn end_turn(&mut self, now: Time) {
         if now >= self.until {
-            let skipped = self.skipped;
-            *self = Self {
-                until: now + WINDOW,
-                skipped,
-                ..Self::default()
+            self.until = now + WINDOW;
+            self.thinning = Thinning {
+                // They are still to be stood for.
+                skipped: self.thinning.skipped,
+                ..Thinning::default()
             };
         }
     }
@@ -136,41 +147,6 @@ pub(super) struct Arrival {
     sampled: Option<u32>,
     /// Why it is asked whether it is to be followed, if it is.
     asked: Option<Asked>,
-}
-
-/// How many losses of this turn were told.
-#[derive(Debug)]
-struct Losses {
-    left: u32,
-    stride: u32,
-    skipped: u32,
-}
-
-impl Default for Losses {
-    fn default() -> Self {
-        Self {
-            left: LOSSES,
-            stride: 1,
-            skipped: 0,
-        }
-    }
-}
-
-impl Losses {
-    /// How many losses this one stands for; `None`: it is not told.
-    fn weight(&mut self) -> Option<u32> {
-        self.skipped = self.skipped.saturating_add(1);
-        if self.skipped < self.stride {
-            return None;
-        }
-        let weight = std::mem::take(&mut self.skipped);
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 {
-            self.left = LOSSES;
-            self.stride = self.stride.saturating_mul(2);
-        }
-        Some(weight)
-    }
 }
 
 /// A message that somebody does not get.
@@ -275,7 +251,7 @@ impl Watch {
     #[inline]
     pub(super) fn arrival(&mut self, properties: usize, allowed: bool) -> Option<Arrival> {
         let sampled = match &self.watchers.some {
-            Some(_) => self.samples.weight(),
+            Some(_) => self.samples.thinning.weight(),
             None => None,
         };
         let asked = self.turns.next(properties, allowed);
@@ -692,7 +668,9 @@ mod tests {
     fn samples_stand_for_all_messages_and_are_few() {
         let mut samples = Samples::default();
         samples.end_turn(Time::ZERO);
-        let weights: Vec<u32> = (0..100_000).filter_map(|_| samples.weight()).collect();
+        let weights: Vec<u32> = (0..100_000)
+            .filter_map(|_| samples.thinning.weight())
+            .collect();
         assert_eq!(weights[..SAMPLES as usize], [1; SAMPLES as usize]);
         assert_eq!(weights[SAMPLES as usize], STRIDE);
         assert!(weights.len() < 400, "{}", weights.len());
@@ -700,10 +678,10 @@ mod tests {
         assert!((90_000..=100_000).contains(&sum), "{sum}");
         // Another window begins with the next turn after its time, and forgets nobody.
         samples.end_turn(Time::ZERO + WINDOW / 2);
-        assert!(samples.stride > STRIDE);
+        assert!(samples.thinning.stride > STRIDE);
         samples.end_turn(Time::ZERO + WINDOW);
-        assert_eq!(samples.weight(), Some(100_000 - sum + 1));
-        assert_eq!(samples.weight(), Some(1));
+        assert_eq!(samples.thinning.weight(), Some(100_000 - sum + 1));
+        assert_eq!(samples.thinning.weight(), Some(1));
     }
 
     #[test]
