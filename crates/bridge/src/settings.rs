@@ -43,7 +43,7 @@ pub struct Settings {
     pub local_clean_start: bool,
     /// What goes over, in order: the first rule that is about a topic is the one that holds.
     pub rules: Vec<Rule>,
-    /// Most messages of QoS 1 and 2 on their way out, if the other server does not want fewer.
+    /// Most messages of QoS 1 and 2 on their way, in each direction, if no server wants fewer.
     pub inflight: u16,
     /// Largest packet sent to the other server, if that does not want smaller ones, in bytes. Larger:
     /// the message is dropped and counted.

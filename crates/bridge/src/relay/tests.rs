@@ -246,7 +246,7 @@ fn a_rule_lowers_the_qos() {
 }
 
 #[test]
-fn the_other_servers_window_holds_here() {
+fn the_smallest_window_holds() {
     let mut there = Server::new(ProtocolVersion::V5);
     there.receive_maximum = Some(3);
     let here = Server::new(ProtocolVersion::V5);
@@ -256,6 +256,13 @@ fn the_other_servers_window_holds_here() {
     let mut pair = Pair::new(settings(ProtocolVersion::V311));
     pair.run();
     assert_eq!(pair.here.window, 20, "the bridge's own");
+    let few = Settings {
+        inflight: 5,
+        ..settings(ProtocolVersion::V5)
+    };
+    let mut pair = Pair::new(few);
+    pair.run();
+    assert_eq!((pair.here.window, pair.there.window), (5, 5));
 }
 
 #[test]

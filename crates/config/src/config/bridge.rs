@@ -70,8 +70,8 @@ pub struct Bridge {
     pub queued_messages: u32,
     /// Most bytes of such messages.
     pub queued_bytes: usize,
-    /// Most messages of QoS 1 and 2 that are on their way to the other server, if that does not want
-    /// fewer.
+    /// Most messages of QoS 1 and 2 that are on their way in each direction, if none of the servers
+    /// wants fewer. A server of MQTT 3 decides for itself what it sends.
     pub inflight: u16,
     /// Largest packet sent to the other server. Larger: the message is dropped and counted.
     pub packet_size: u32,
