@@ -126,6 +126,34 @@ def test_a_signal_reads_the_files_again(folder):
         nightjar.stop()
 
 
+@pytest.mark.parametrize("make", [Mosquitto, Nightjar])
+def test_a_signal_puts_out_who_could_not_come_in_again(make, folder):
+    """SIGHUP: who came in without a name, and whose password is another one now."""
+    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    server = make(case).start()
+    stage = scene.Stage(server, None)
+    try:
+        for who in ("anon", "eve user=eve password=e", "bob user=bob password=b"):
+            name, *rest = who.split()
+            assert stage.play(" ".join([name, "connect", *rest])) == "0"
+        users = folder / "users"
+        owner = users.stat()
+        subprocess.run(["mosquitto_passwd", "-b", users, "eve", "new"], check=True)
+        os.chown(users, owner.st_uid, owner.st_gid)
+        config = folder / "mosquitto.conf"
+        config.write_text(config.read_text().replace("allow_anonymous true", "allow_anonymous false"))
+        server.reload()
+        deadline = Deadline()
+        while {stage.play(f"{who} hear") for who in ("anon", "eve")} != {"closed"}:
+            assert not deadline.passed(), server.log()
+        assert stage.play("bob hear") == "-"
+        assert stage.play("eve connect user=eve password=e") != "0"
+        assert stage.play("eve connect user=eve password=new") == "0"
+    finally:
+        stage.end()
+        server.stop()
+
+
 def test_s59_a_file_that_was_cut_off_opens_nothing_at_a_reload(folder):
     """An empty mosquitto.conf means local only mode at a start, and is refused at a reload."""
     case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)

@@ -43,6 +43,9 @@ pub struct Grant {
     pub refresh_after: Option<Duration>,
     /// The name of the provider that gave it, which is the one to ask again.
     pub provider: Option<Arc<str>>,
+    /// A mark of the credential that the client came in with: where that has another mark later, the
+    /// client has to go. `None`: nothing is known of it.
+    pub credential: Option<u64>,
     /// The policy says the same of the user ([`crate::rulebook::Members`]), also later, when the
     /// client is gone (S47).
     pub is_known: bool,

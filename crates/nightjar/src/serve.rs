@@ -684,13 +684,13 @@ impl Server {
     }
 }
 
-/// Whether another answer could be given about who is in: by other providers, or by a file of
-/// passwords, which may have changed behind its name.
+/// Whether another answer could be given about who is in: by other providers, by a listener that
+/// asks for a name now, or by a file of passwords, which may have changed behind its name.
 fn asks_again(config: &Config, changes: &config::Changes) -> bool {
     let mut asked = config.authentication.iter();
     let mut applied = changes.applied.iter();
     asked.any(|one| matches!(one.method, Method::Passwords(_)))
-        || applied.any(|key| key.starts_with("authentication"))
+        || applied.any(|key| key.starts_with("authentication") || key.ends_with("allow_anonymous"))
 }
 
 /// A worker's state is lost: the process ends, to be started again.

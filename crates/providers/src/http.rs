@@ -175,6 +175,7 @@ impl Http {
             rules,
             valid_for,
             data: None,
+            credential: None,
         })
     }
 }

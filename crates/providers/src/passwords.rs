@@ -6,6 +6,7 @@
 mod file;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,9 +23,16 @@ pub use file::{Changed, create, delete, set};
 /// A file of names and hashes, as it was read.
 #[derive(Debug)]
 pub(crate) struct Passwords {
-    users: HashMap<Box<str>, Arc<Hash>>,
+    users: HashMap<Box<str>, User>,
     /// A hash of the kind that most users have.
     sample: Arc<Hash>,
+}
+
+#[derive(Debug)]
+struct User {
+    hash: Arc<Hash>,
+    /// Of the line: another one means that the password has changed.
+    mark: u64,
 }
 
 impl Passwords {
@@ -32,9 +40,13 @@ impl Passwords {
         let text = file::read(file)?;
         let mut users = HashMap::new();
         for line in file::lines(file, &text) {
-            let (_, entry) = line?;
+            let (line, entry) = line?;
             if let Some((name, hash)) = entry {
-                users.insert(name.into(), Arc::new(hash));
+                let user = User {
+                    hash: Arc::new(hash),
+                    mark: mark(line),
+                };
+                users.insert(name.into(), user);
             }
         }
         let sample = most_common(&users).unwrap_or_else(|| Arc::new(Hash::decoy()));
@@ -47,10 +59,10 @@ impl Passwords {
         let Some(name) = question.user() else {
             return Some(Verdict::Unknown);
         };
-        match (self.users.contains_key(name), question.purpose) {
-            (false, _) => Some(Verdict::Unknown),
-            (true, Purpose::Refresh) => Some(Verdict::Known(Known::user(name))),
-            (true, Purpose::Admit) => None,
+        match (self.users.get(name), question.purpose) {
+            (None, _) => Some(Verdict::Unknown),
+            (Some(user), Purpose::Refresh) => Some(user.again(name, question.credential)),
+            (Some(_), Purpose::Admit) => None,
         }
     }
 
@@ -61,12 +73,12 @@ impl Passwords {
         let Some((name, password)) = question.credentials() else {
             return Verdict::Unknown;
         };
-        let Some(hash) = self.users.get(name) else {
+        let Some(user) = self.users.get(name) else {
             return Verdict::Unknown;
         };
-        let verified = hashing.verify(Arc::clone(hash), Secret::new(password));
+        let verified = hashing.verify(Arc::clone(&user.hash), Secret::new(password));
         match verified.await {
-            Ok(true) => Verdict::Known(Known::user(name)),
+            Ok(true) => Verdict::Known(user.known(name)),
             Ok(false) => Verdict::Wrong("wrong password".into()),
             Err(why) => Verdict::Failed(why),
         }
@@ -82,9 +94,32 @@ impl Passwords {
     }
 }
 
-fn most_common(users: &HashMap<Box<str>, Arc<Hash>>) -> Option<Arc<Hash>> {
+impl User {
+    fn known(&self, name: &str) -> Known {
+        Known {
+            credential: Some(self.mark),
+            ..Known::user(name)
+        }
+    }
+
+    /// About a client that is in by the line with this mark.
+    fn again(&self, name: &str, mark: Option<u64>) -> Verdict {
+        match mark.is_some_and(|mark| mark != self.mark) {
+            true => Verdict::Wrong("the password has changed".into()),
+            false => Verdict::Known(self.known(name)),
+        }
+    }
+}
+
+fn mark(line: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    line.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn most_common(users: &HashMap<Box<str>, User>) -> Option<Arc<Hash>> {
     let mut classes: HashMap<_, (usize, &Arc<Hash>)> = HashMap::new();
-    for hash in users.values() {
+    for User { hash, .. } in users.values() {
         let entry = classes.entry(hash.class()).or_insert((0, hash));
         entry.0 = entry.0.saturating_add(1);
     }

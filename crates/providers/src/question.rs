@@ -18,6 +18,8 @@ pub(crate) struct Question {
     pub(crate) listener: u16,
     /// What the listener is called.
     pub(crate) listener_name: Arc<str>,
+    /// Of a client that is in: [`auth::Grant::credential`].
+    pub(crate) credential: Option<u64>,
 }
 
 /// Why it is asked.
@@ -88,6 +90,8 @@ pub(crate) struct Known {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) groups: Vec<Arc<str>>,
     pub(crate) superuser: bool,
+    /// As [`auth::Grant::credential`].
+    pub(crate) credential: Option<u64>,
     /// As [`auth::Grant::is_known`].
     pub(crate) is_known: bool,
     pub(crate) rules: Option<Arc<Rules>>,
@@ -108,6 +112,7 @@ impl Question {
             certificate: request.certificate,
             listener: request.listener,
             listener_name,
+            credential: None,
         }
     }
 
@@ -122,6 +127,7 @@ impl Question {
             certificate: refresh.certificate,
             listener: refresh.listener,
             listener_name,
+            credential: refresh.grant.and_then(|grant| grant.credential),
         }
     }
 
@@ -172,6 +178,7 @@ pub(crate) mod tests {
             certificate: None,
             listener: 0,
             listener_name: "tcp".into(),
+            credential: None,
         }
     }
 

@@ -36,7 +36,13 @@ impl Relay {
             password,
             properties: ConnectProperties {
                 session_expiry: (!settings.clean_start).then_some(settings.session_expiry),
-                receive_maximum: Some(settings.bounds.receive_maximum.min(settings.inflight).max(1)),
+                receive_maximum: Some(
+                    settings
+                        .bounds
+                        .receive_maximum
+                        .min(settings.inflight)
+                        .max(1),
+                ),
                 maximum_packet_size: Some(settings.bounds.packet_size.max(1)),
                 ..ConnectProperties::default()
             },

@@ -175,7 +175,7 @@ impl Authenticator for Identities {
     fn refresh(&self, refresh: Refresh) -> Answer {
         match self.asked() {
             Asked::Chain(chain) => chain.refresh(refresh),
-            Asked::Nobody(_) => Answer::Now(Outcome::Admitted(Admitted::plain(refresh.identity))),
+            Asked::Nobody(admits) => Answer::Now(stays(&admits, refresh)),
         }
     }
 
@@ -184,6 +184,18 @@ impl Authenticator for Identities {
             Asked::Chain(chain) => chain.takes_secret_names(listener),
             Asked::Nobody(_) => false,
         }
+    }
+}
+
+/// Whether a client that is in stays where nobody is asked.
+fn stays(admits: &[bool], refresh: Refresh) -> Outcome {
+    let admits = admits.get(usize::from(refresh.listener));
+    match (&refresh.identity, admits) {
+        (Identity::Anonymous, Some(false)) => Outcome::Refused(Refused {
+            reason: ReasonCode::NotAuthorized,
+            why: "the listener lets nobody in without authentication any more".into(),
+        }),
+        _ => Outcome::Admitted(Admitted::plain(refresh.identity)),
     }
 }
 

@@ -57,6 +57,12 @@ impl Line {
         found.is_some_and(|it| it.anonymous)
     }
 
+    /// Whether nobody comes in by it without a user. Of a listener that is gone this is not said.
+    pub(super) fn asks_for_names(&self, listener: u16) -> bool {
+        let found = self.listeners.get(usize::from(listener));
+        found.is_some_and(|it| !it.anonymous)
+    }
+
     pub(super) fn figures(&self) -> Vec<ProviderFigures> {
         self.steps.iter().map(|step| step.figures()).collect()
     }

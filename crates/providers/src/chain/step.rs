@@ -213,6 +213,7 @@ impl Step {
         let has_something = known.superuser
             || known.rules.is_some()
             || known.valid_for.is_some()
+            || known.credential.is_some()
             || !known.groups.is_empty();
         let grant = if has_something {
             let refresh = self.nothing.refresh_after;
@@ -224,6 +225,7 @@ impl Step {
                 refresh_after: refresh.filter(|_| known.valid_for.is_none()),
                 valid_for: known.valid_for,
                 provider: Some(Arc::clone(&self.name)),
+                credential: known.credential,
                 is_known: known.is_known,
             })
         } else {

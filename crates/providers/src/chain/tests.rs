@@ -493,10 +493,6 @@ fn a_user_who_is_gone_is_gone_at_the_next_refresh() {
     let grant = ann.grant.clone().unwrap();
     assert_eq!(grant.refresh_after, Some(PATIENCE));
     assert_eq!(grant.provider.as_deref(), Some("file"));
-    assert!(
-        Arc::ptr_eq(&grant, bob.grant.as_ref().unwrap()),
-        "one for all"
-    );
     assert_eq!(admitted(bench.refresh(&ann)), ann);
     file.write(&["bob"]);
     bench.chain.replace(settings()).unwrap();
@@ -506,8 +502,42 @@ fn a_user_who_is_gone_is_gone_at_the_next_refresh() {
     assert_eq!(&*why, "file: the user is not known any more");
     bench.chain.replace(Settings::default()).unwrap();
     assert_eq!(refusal(bench.refresh(&bob)).0, ReasonCode::NotAuthorized);
-    let anybody = Admitted::plain(Identity::Anonymous);
+}
+
+#[test]
+fn who_came_in_by_another_password_has_to_go() {
+    let file = File::with(&["ann", "bob"]);
+    let bench = Bench::of(vec![file.provider("file")]);
+    let [ann, bob] = ["ann", "bob"].map(|name| admitted(bench.ask(login(name, &backwards(name)))));
+    let settings = || Settings {
+        providers: vec![file.provider("file")],
+        ..Settings::default()
+    };
+    bench.chain.replace(settings()).unwrap();
+    assert_eq!(admitted(bench.refresh(&ann)), ann);
+    passwords::set(&file.path(), "ann", &Secret::new(b"new")).unwrap();
+    bench.chain.replace(settings()).unwrap();
+    let (reason, why) = refusal(bench.refresh(&ann));
+    assert_eq!(reason, ReasonCode::NotAuthorized);
+    assert_eq!(&*why, "file: the password has changed");
+    assert_eq!(admitted(bench.refresh(&bob)), bob);
+    let ann = admitted(bench.ask(login("ann", "new")));
+    assert_eq!(admitted(bench.refresh(&ann)), ann);
+}
+
+#[test]
+fn who_came_in_without_a_name_has_to_go_when_one_is_asked_for() {
+    let of = |anonymous| Settings {
+        listeners: vec![listener("tcp", anonymous)],
+        ..Settings::default()
+    };
+    let bench = Bench::new(of(true));
+    let anybody = admitted(bench.ask(request(None, None)));
+    bench.chain.replace(of(true)).unwrap();
     assert_eq!(admitted(bench.refresh(&anybody)), anybody);
+    bench.chain.replace(of(false)).unwrap();
+    let (reason, _) = refusal(bench.refresh(&anybody));
+    assert_eq!(reason, ReasonCode::NotAuthorized);
 }
 
 #[test]

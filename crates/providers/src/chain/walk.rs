@@ -180,8 +180,7 @@ impl Inner {
             return Look::Ends(if line.admits_anonymous(question.listener) {
                 Outcome::Admitted(Admitted::plain(Identity::Anonymous))
             } else {
-                let why = "clients without a user may not come in by this listener";
-                refused(ReasonCode::NotAuthorized, why)
+                no_name()
             });
         }
         if question.credentials().is_none() {
@@ -229,7 +228,10 @@ pub(super) fn refresh(inner: &Arc<Inner>, refresh: Refresh) -> Answer {
     };
     let provider = has.grant.as_ref().and_then(|grant| grant.provider.clone());
     let Some(provider) = provider else {
-        return Answer::Now(has.keep());
+        return Answer::Now(match has.identity {
+            Identity::Anonymous if line.asks_for_names(refresh.listener) => no_name(),
+            _ => has.keep(),
+        });
     };
     let Some(step) = line.find(&provider).cloned() else {
         let why = format!("there is no provider {provider} any more");
@@ -304,6 +306,11 @@ fn unknown() -> Outcome {
         ReasonCode::BadUserNameOrPassword,
         "no provider knows the client",
     )
+}
+
+fn no_name() -> Outcome {
+    let why = "clients without a user may not come in by this listener";
+    refused(ReasonCode::NotAuthorized, why)
 }
 
 fn busy() -> Outcome {
