@@ -4,8 +4,10 @@ configuration of Mosquitto: Node-RED with its MQTT nodes, and Zigbee2MQTT's MQTT
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -23,12 +25,12 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
-    """One that Mosquitto can read after it gave root up."""
-    path = tmp_path_factory.mktemp("broker")
-    for parent in [path, *path.parents[:2]]:
-        parent.chmod(0o755)
-    return path
+def folder():
+    """One that a server can read after it gave root up."""
+    path = Path(tempfile.mkdtemp(prefix="apps-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

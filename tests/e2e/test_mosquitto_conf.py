@@ -2,6 +2,7 @@
 each in turn, and the same scene gives the same answers, or the difference is a documented one."""
 
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -152,6 +153,37 @@ def test_a_signal_puts_out_who_could_not_come_in_again(make, folder):
     finally:
         stage.end()
         server.stop()
+
+
+@pytest.mark.parametrize("user", [None, "nobody", "root"])
+def test_root_becomes_the_user_of_the_file(user, folder):
+    """All threads, for good, with none of root's groups; whoever else starts it stays who he is."""
+    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    (folder / "users").chmod(0o644)
+    if user is not None:
+        case.texts[case.config] += f"user {user}\n"
+        case.config.write_text(case._filled(case.texts[case.config]))
+    expected = pwd.getpwnam(user or "mosquitto") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    nightjar = Nightjar(case).start()
+    try:
+        threads = list(Path(f"/proc/{nightjar.process.pid}/task").iterdir())
+        assert len(threads) > 3
+        for thread in threads:
+            status = dict(
+                line.split(":\t", 1) for line in (thread / "status").read_text().splitlines()
+            )
+            assert status["Uid"].split() == [str(expected.pw_uid)] * 4
+            assert status["Gid"].split() == [str(expected.pw_gid)] * 4
+            if expected.pw_uid != 0 and os.geteuid() == 0:
+                assert "0" not in status["Groups"].split()
+                assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+        says = "runs as root and stays it" in nightjar.log()
+        assert says == (expected.pw_uid == 0)
+        # It finds its files again, and is the same to who reads them.
+        nightjar.reload()
+        nightjar.until("nothing has changed")
+    finally:
+        nightjar.stop()
 
 
 def test_s59_a_file_that_was_cut_off_opens_nothing_at_a_reload(folder):

@@ -47,6 +47,9 @@ pub struct Config {
     /// Unix socket for the commands of an operator: who may open it may do everything, so it is for
     /// its owner only. A relative path is in the data folder. `""`: there is none.
     pub control_socket: ControlSocket,
+    /// Who the server becomes, for good, if root starts it: before it makes a file, reads a key or opens a
+    /// port, so all that it needs has to be open to this user. Started by somebody else it stays that.
+    pub user: Option<String>,
     /// File with the number of the process, for who sends it signals: written when the server serves,
     /// and removed when it ends. Without it there is none.
     pub pid_file: Option<PathBuf>,
@@ -361,6 +364,7 @@ impl Default for Config {
             workers: 0,
             allow_anonymous: Anonymous::FromLoopback,
             control_socket: ControlSocket::At("control.sock".into()),
+            user: None,
             pid_file: None,
             sys_interval: Duration::from_secs(10),
             server_reference: None,

@@ -104,6 +104,7 @@ pub(crate) const KEYS: &[Key] = &[
         Restart,
         control_socket
     ),
+    key!("", user, Kind::Text(name), Restart, user),
     key!("", pid_file, Kind::Made, Restart, pid_file),
     key!("", sys_interval, span(0, DAY), Restart, sys_interval),
     key!(

@@ -102,8 +102,13 @@ pub struct Machine<'a> {
     pub folder: &'a Path,
     /// Whether there is IPv6: a listener without an address is then for both.
     pub has_ipv6: bool,
-    /// Whether the server is root, and stays it.
+    /// Whether root starts the server.
     pub is_root: bool,
+    /// What the server keeps is here if nothing says where and root's own folder would be the place,
+    /// which is closed to whom the server becomes.
+    pub system_folder: Option<&'a Path>,
+    /// Whether there is a user of this name.
+    pub has_user: &'a dyn Fn(&str) -> bool,
     /// The addresses of a host's name.
     pub resolve: &'a dyn Fn(&str) -> std::io::Result<Vec<IpAddr>>,
 }

@@ -303,9 +303,8 @@ pub(crate) const KNOWN: &[Known] = &[
     option(
         "user",
         Server,
-        Noted(
-            "the server stays who started it; let systemd (`User=`), `runuser` or the container \
-             choose somebody other than root",
+        Honoured(
+            "`user`: who the server becomes if root starts it; without it `mosquitto`, if there is such a user",
         ),
     ),
     option(

@@ -21,6 +21,8 @@ fn machine() -> Machine<'static> {
         folder: Path::new("/run/here"),
         has_ipv6: true,
         is_root: false,
+        system_folder: None,
+        has_user: &|name| name == "mosquitto",
         resolve: &|host| match host {
             "localhost" => Ok(vec![IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()]),
             _ => Err(std::io::Error::other("no such host")),

@@ -8,7 +8,7 @@
 mod access;
 mod doors;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{
@@ -99,6 +99,7 @@ impl Work<'_> {
     fn server(&mut self, said: &Server, options: &Options) {
         self.limits(said);
         self.sizes(said);
+        let user = self.user(said.user.as_deref());
         let config = &mut self.config;
         config.allow_anonymous = Anonymous::Refused;
         config.access.granted = Granted::Any;
@@ -120,7 +121,12 @@ impl Work<'_> {
             .location
             .as_deref()
             .filter(|_| said.is_persistent == Some(true));
-        config.data_dir = location.map(|folder| self.machine.absolute(folder).join("nightjar"));
+        config.user = user;
+        config.data_dir = match (location, &config.user) {
+            (Some(folder), _) => Some(self.machine.absolute(folder).join("nightjar")),
+            (None, Some(_)) => self.machine.system_folder.map(Path::to_owned),
+            (None, None) => None,
+        };
         let pid_file = said.pid_file.as_deref();
         config.pid_file = pid_file.map(|file| self.machine.absolute(file));
         for (key, place) in &said.places {
@@ -293,12 +299,19 @@ impl Work<'_> {
         for text in texts {
             self.note(None, Weight::Same, text);
         }
-        if self.machine.is_root {
-            let text = "the server runs as root and stays it, where Mosquitto becomes the user \
-                        mosquitto or the one of `user`; let systemd (`User=`), `runuser` or the \
-                        container choose another";
+        if self.machine.is_root && self.user(server.user.as_deref()).is_none() {
+            let text = "the server runs as root and stays it; `user` names another, or let systemd \
+                        (`User=`), `runuser` or the container choose one";
             self.note(None, Weight::Differs, text);
         }
+    }
+
+    /// Who the server becomes.
+    fn user(&self, said: Option<&str>) -> Option<String> {
+        let by_default = self.machine.is_root && (self.machine.has_user)(USER);
+        said.or(by_default.then_some(USER))
+            .filter(|user| *user != "root")
+            .map(str::to_owned)
     }
 
     /// The folder or file of a value.
@@ -307,6 +320,8 @@ impl Work<'_> {
     }
 }
 
+/// Who Mosquitto becomes if nobody says who.
+const USER: &str = "mosquitto";
 /// A session that never expires: 0xFFFFFFFF of MQTT 5.0.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// In bytes: no server of ours takes less, and as much is left for the head of a message.

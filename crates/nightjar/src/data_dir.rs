@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::account::Account;
 use crate::plan::Intent;
 
 /// Why a data folder cannot be used.
@@ -69,6 +70,15 @@ pub(crate) fn locate(
         path: path.to_owned(),
         error,
     })
+}
+
+/// Makes the folder for a user, if it is not there; one that is there stays whose it is.
+pub(crate) fn make_for(account: &Account, path: PathBuf) -> Result<(), DataDirError> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    let made = create(&path).and_then(|()| account.own(&path));
+    made.map_err(|error| DataDirError::Refused { path, error })
 }
 
 fn default_path(environment: &[(String, String)]) -> Option<PathBuf> {

@@ -10,6 +10,7 @@
 //! | [`serve`] | `nightjar serve`: from a plan to a running server and to its end |
 //! | [`plan`] | what a start will do, and every reason why it cannot: shared by both |
 //! | [`origin`] | whether a configuration is a file of ours or one of Mosquitto |
+//! | [`account`] | becoming somebody other than root |
 //! | [`pid`] | the file with the number of the process |
 //! | [`foresight`] | what a start would stumble over on this machine |
 //! | [`doors`] | who comes in and what he may do there |
@@ -26,6 +27,7 @@
 //! | [`supervisor`] | what systemd hears of the server |
 //! | [`process`] | memory in use, the machine's name |
 
+mod account;
 mod banner;
 mod bridges;
 mod brief;

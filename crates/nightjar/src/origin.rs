@@ -8,6 +8,8 @@ use config::{ConfigError, ConfigErrors, Loaded, Place, Setting, Sources};
 use mosquitto::{Machine, Note, Options, Translation, Weight};
 use tracing::{info, warn};
 
+use crate::account;
+
 /// A configuration, and what whoever moves from Mosquitto has to know of it.
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -86,7 +88,9 @@ pub(crate) fn translated(file: &Path, ports: Vec<u16>) -> Result<Translation, Co
     let machine = Machine {
         folder: &folder,
         has_ipv6: UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok(),
-        is_root: is_root(),
+        is_root: account::began_as_root(),
+        system_folder: system_folder(),
+        has_user: &account::exists,
         resolve: &resolve,
     };
     let options = Options {
@@ -96,15 +100,14 @@ pub(crate) fn translated(file: &Path, ports: Vec<u16>) -> Result<Translation, Co
     mosquitto::load(Some(file), &options, &machine)
 }
 
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+/// Where a server that root has started keeps what it keeps, unless the environment names a folder.
+fn system_folder() -> Option<&'static Path> {
+    let is_told = std::env::var_os("XDG_DATA_HOME").is_some();
+    (account::began_as_root() && !is_told).then_some(Path::new(SYSTEM_FOLDER))
 }
 
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
-}
+/// For what a server of the system keeps.
+const SYSTEM_FOLDER: &str = "/var/lib/nightjar";
 
 fn unknown_folder(file: &Path, error: &io::Error) -> ConfigErrors {
     ConfigErrors::from(ConfigError {

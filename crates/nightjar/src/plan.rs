@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use config::{Config, ConfigErrors, Loaded, Places, Setting, Sources};
 use mosquitto::Note;
 
+use crate::account::{Account, AccountError};
 use crate::cli::ServeArgs;
 use crate::data_dir::{self, DataDirError};
 use crate::origin::{self, Origin};
@@ -50,6 +51,8 @@ pub(crate) enum PlanError {
     Config(ConfigErrors),
     /// The data folder cannot be used.
     DataDir(DataDirError),
+    /// The server cannot become the user that it should.
+    Account(AccountError),
 }
 
 impl fmt::Display for PlanError {
@@ -57,6 +60,7 @@ impl fmt::Display for PlanError {
         match self {
             Self::Config(errors) => errors.fmt(f),
             Self::DataDir(error) => error.fmt(f),
+            Self::Account(error) => error.fmt(f),
         }
     }
 }
@@ -75,6 +79,9 @@ impl Plan {
             is_local_only,
         } = origin;
         let Loaded { config, places } = loaded;
+        if intent == Intent::Start {
+            leave_root(&config, &sources)?;
+        }
         let data_dir = data_dir::prepare(config.data_dir.as_deref(), &sources.environment, intent)
             .map_err(PlanError::DataDir)?;
         let node = config.node.clone().unwrap_or_else(process::host_name);
@@ -90,6 +97,22 @@ impl Plan {
             workers,
         })
     }
+}
+
+/// If this is root and the configuration names another user, becomes that one, to whom a data folder
+/// that is new is given first. So a command makes no file there that the server could not read.
+///
+/// # Errors
+/// There is no such user, the folder cannot be made, or the system refuses.
+pub(crate) fn leave_root(config: &Config, sources: &Sources) -> Result<(), PlanError> {
+    let account = Account::to_become(config.user.as_deref()).map_err(PlanError::Account)?;
+    let Some(account) = account else {
+        return Ok(());
+    };
+    let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment)
+        .map_err(PlanError::DataDir)?;
+    data_dir::make_for(&account, folder).map_err(PlanError::DataDir)?;
+    account.enter().map_err(PlanError::Account)
 }
 
 /// Where a configuration comes from, with what the command line says.

@@ -25,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) memory: Option<u64>,
     pub(crate) is_persistent: Option<bool>,
     pub(crate) location: Option<String>,
+    pub(crate) user: Option<String>,
     pub(crate) pid_file: Option<String>,
     pub(crate) expiry: Option<Duration>,
     pub(crate) queues_qos0: bool,
@@ -81,8 +82,8 @@ impl Gathered {
             "port" | "bind_address" => return self.take_port(line),
             "plugin_load" | "global_plugin" => return self.take_plugin(line),
             "user" => {
-                line.text()?;
-                return Ok(Taken::Told(Weight::Differs));
+                server.user = Some(line.text()?.to_owned());
+                "user"
             }
             _ => return told(line),
         };

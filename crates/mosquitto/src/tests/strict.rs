@@ -223,19 +223,31 @@ fn s59_options_without_effect_are_told() {
 }
 
 #[test]
-fn s59_a_server_that_stays_root_is_told_of() {
-    let read = read::read_text("listener 1883\n").unwrap();
-    let tells = |is_root| {
+fn s59_a_server_that_root_starts_becomes_another_or_tells_that_it_stays_root() {
+    let becomes = |text: &str, is_root, has_user| {
         let machine = Machine {
             is_root,
+            has_user: &|name| has_user && name == "mosquitto",
             ..machine()
         };
+        let read = read::read_text(text).unwrap();
         let found = translate(&read, &Options::default(), &machine).unwrap();
         let mut notes = found.notes.into_iter();
-        notes.any(|note| note.text.contains("runs as root"))
+        let tells = notes.any(|note| note.text.contains("runs as root"));
+        (found.config.user, tells)
     };
-    assert!(tells(true));
-    assert!(!tells(false));
+    let mosquitto = Some("mosquitto".to_owned());
+    let plain = "listener 1883\n";
+    assert_eq!(becomes(plain, true, true), (mosquitto, false));
+    assert_eq!(becomes(plain, true, false), (None, true));
+    assert_eq!(becomes(plain, false, true), (None, false));
+    let bob = (Some("bob".to_owned()), false);
+    assert_eq!(becomes("user bob\nlistener 1883\n", true, true), bob);
+    assert_eq!(becomes("user bob\nlistener 1883\n", false, true), bob);
+    assert_eq!(
+        becomes("user root\nlistener 1883\n", true, true),
+        (None, true)
+    );
 }
 
 #[test]

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::store;
 use crate::data_dir;
 use crate::doors::live::FILE as ACCESS;
-use crate::origin;
 use crate::steer::tools::{ADMINISTRATORS, FORM};
+use crate::{origin, plan};
 
 /// Begin a data folder with what `nightjar backup` saved
 ///
@@ -171,6 +171,7 @@ fn folder(args: &RestoreArgs) -> Result<PathBuf, String> {
                 .to_owned(),
         );
     }
+    plan::leave_root(&config, &sources).map_err(|error| error.to_string())?;
     let folder = data_dir::locate(config.data_dir.as_deref(), &sources.environment);
     folder.map_err(|error| error.to_string())
 }

@@ -23,7 +23,7 @@ use super::database::{Target, sources};
 use crate::cli::store;
 use crate::data_dir;
 use crate::doors::live::FILE as ACCESS;
-use crate::origin;
+use crate::{origin, plan};
 
 use translate::{Translation, translate};
 
@@ -107,6 +107,7 @@ fn read(path: &Path) -> Result<Translation, String> {
 fn folder(sources: &Sources) -> Result<std::path::PathBuf, String> {
     let origin = origin::load(sources).map_err(|errors| errors.to_string())?;
     let config = origin.loaded.config;
+    plan::leave_root(&config, sources).map_err(|error| error.to_string())?;
     data_dir::locate(config.data_dir.as_deref(), &sources.environment)
         .map_err(|error| error.to_string())
 }

@@ -13,8 +13,8 @@ use journal::engine::Options;
 use super::Failure;
 use super::look::Look;
 use crate::data_dir;
-use crate::origin;
 use crate::storage::FOLDER;
+use crate::{origin, plan};
 
 /// Where the store is.
 #[derive(Args, Clone, Debug, Default)]
@@ -55,6 +55,7 @@ impl Where {
         }
         let origin = origin::load(&sources).map_err(|errors| Failure(errors.to_string()))?;
         let config = origin.loaded.config;
+        plan::leave_root(&config, &sources).map_err(|error| Failure(error.to_string()))?;
         let data_dir = data_dir::locate(config.data_dir.as_deref(), &sources.environment)
             .map_err(|error| Failure(error.to_string()))?;
         let log = journal::log::Options {
