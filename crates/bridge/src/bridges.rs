@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::carry::{Task, Want, Wish};
 use crate::dial;
 use crate::figures::Figures;
+use crate::relay::GivenUp;
 use crate::settings::Settings;
 
 /// The server that bridges belong to.
@@ -47,6 +48,8 @@ pub enum Occurrence {
         /// It was the same the last time.
         again: bool,
     },
+    /// A message was dropped, since the other server ends the connection whenever it comes.
+    GivenUp(GivenUp),
 }
 
 /// A bridge, for who looks.

@@ -279,6 +279,9 @@ impl Task {
                 let address = address.map(ToString::to_string).unwrap_or_default();
                 self.tell(course, Occurrence::Connected { address });
             }
+            if let Some(given_up) = carrier.relay.take_given_up() {
+                self.tell(course, Occurrence::GivenUp(given_up));
+            }
             let now = self.now();
             if let Some(due) = idle_at(&settings, carrier)
                 && now >= due
@@ -348,7 +351,7 @@ impl Course {
         let same = |a: &str, b: &str| a == b;
         let is_session = same(&settings.local_client_id, &self.settings.local_client_id)
             && same(&settings.client_id, &self.settings.client_id);
-        let (mut stale, memory) = match is_session {
+        let (mut stale, mut memory) = match is_session {
             true => (self.stale.clone(), self.memory.clone()),
             false => (Default::default(), Memory::unknown()),
         };
@@ -356,6 +359,7 @@ impl Course {
             stale.0.extend(here);
             stale.1.extend(there);
         }
+        memory.forget_suspicion();
         *self = Self {
             stale,
             memory,
@@ -452,13 +456,13 @@ impl Carrier {
                 self.flush |= side == Side::Remote;
             }
             Moved::Flushed(Ok(())) => self.flush = false,
-            Moved::Came(side, _) | Moved::Went(side, _) => self.hang_up(side),
-            Moved::Flushed(Err(_)) => self.hang_up(Side::Remote),
+            Moved::Came(side, _) | Moved::Went(side, _) => self.hang_up(side, now),
+            Moved::Flushed(Err(_)) => self.hang_up(Side::Remote, now),
         }
     }
 
-    fn hang_up(&mut self, side: Side) {
-        self.relay.handle_closed(side);
+    fn hang_up(&mut self, side: Side, now: Time) {
+        self.relay.handle_closed(side, now);
         match side {
             Side::Local => self.local = None,
             Side::Remote => self.remote = None,
@@ -531,7 +535,8 @@ fn stream(pair: Pair) -> io::Result<UnixStream> {
 /// When a bridge that connects for messages alone has had none for long enough.
 fn idle_at(settings: &Settings, carrier: &Carrier) -> Option<Time> {
     match settings.start {
-        Start::Lazy { idle, .. } if carrier.relay.is_open() => {
+        // What is held back will go, if not now.
+        Start::Lazy { idle, .. } if carrier.relay.is_open() && !carrier.relay.holds_back() => {
             let last = carrier.relay.last_message();
             Some(last + idle)
         }

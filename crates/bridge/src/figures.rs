@@ -20,6 +20,8 @@ pub enum Dropped {
     Properties,
     /// The other server did not want it, and said so.
     RefusedThere,
+    /// The other server ended the connection whenever it came, again and again.
+    EndsConnection,
     /// This server did not want it: by its rules, mostly.
     RefusedHere,
     /// Of QoS 0, while this server takes less than the other one sends.
@@ -28,13 +30,14 @@ pub enum Dropped {
 
 impl Dropped {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoRule,
         Self::Loop,
         Self::TooLarge,
         Self::Topic,
         Self::Properties,
         Self::RefusedThere,
+        Self::EndsConnection,
         Self::RefusedHere,
         Self::Slow,
     ];
@@ -48,6 +51,7 @@ impl Dropped {
             Self::Topic => "topic",
             Self::Properties => "properties",
             Self::RefusedThere => "refused_there",
+            Self::EndsConnection => "ends_connection",
             Self::RefusedHere => "refused_here",
             Self::Slow => "slow",
         }

@@ -50,6 +50,6 @@ pub mod via;
 
 pub use bridges::{Bridges, Home, Occurrence, View};
 pub use figures::{Dropped, Figures, Phase, Status};
-pub use relay::{End, Memory, Relay, Side};
+pub use relay::{End, GivenUp, Memory, Relay, Side};
 pub use rule::{Direction, Rule, RuleError};
 pub use settings::{Address, Bounds, Notify, Outflow, Password, Settings, Start, Tls};

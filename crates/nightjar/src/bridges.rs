@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use bridge::{Bridges, Home, Occurrence, Settings};
+use bridge::{Bridges, GivenUp, Home, Occurrence, Settings};
 use broker::{Ask, Control, Findings, Mail, Question, Shared, Spools};
 use config::Config;
 use net::{Listening, Mailboxes};
@@ -198,6 +198,15 @@ impl Home for Here {
             }
             Occurrence::Failed { why, again: true } => {
                 debug!(bridge, why, "bridge not connected: it tries again");
+                None
+            }
+            Occurrence::GivenUp(GivenUp { topic, bytes }) => {
+                warn!(
+                    bridge,
+                    topic,
+                    bytes,
+                    "message dropped: the other server ends the connection whenever it comes"
+                );
                 None
             }
         };

@@ -91,8 +91,8 @@ pub struct BridgeError {
 /// How many messages did not go over, for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BridgeDrops {
-    /// `no_rule`, `loop`, `too_large`, `topic`, `properties`, `refused_there`, `refused_here` or
-    /// `slow`.
+    /// `no_rule`, `loop`, `too_large`, `topic`, `properties`, `refused_there`,
+    /// `ends_connection`, `refused_here` or `slow`.
     pub reason: String,
     /// How many.
     pub count: u64,

@@ -15,7 +15,7 @@ impl Relay {
                 let what = format!("{:?} before CONNACK", packet.packet_type());
                 self.finish(End::Protocol(Side::Remote, what));
             }
-            (Packet::PingResp, _) => {}
+            (Packet::PingResp, _) => self.memory.suspicion.alive(),
             (Packet::Disconnect(bye), _) if self.settings.version.has_properties() => {
                 let words = bye.reason_string.unwrap_or_default().to_owned();
                 self.finish(End::Disconnected(Side::Remote, bye.reason, words));
@@ -69,6 +69,7 @@ impl Relay {
         if !self.outbound.contains(id) {
             return;
         }
+        self.memory.suspicion.answered(id);
         if !self.judge_there(ack.reason) {
             return;
         }
@@ -83,7 +84,11 @@ impl Relay {
 
     fn received(&mut self, ack: &Ack<'_>) {
         let id = ack.packet_id.get();
-        if !self.outbound.contains(id) || !self.judge_there(ack.reason) {
+        if !self.outbound.contains(id) {
+            return;
+        }
+        self.memory.suspicion.answered(id);
+        if !self.judge_there(ack.reason) {
             return;
         }
         if ack.reason.is_error() {

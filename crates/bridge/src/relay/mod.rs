@@ -17,6 +17,7 @@
 //! | `outward` | packets of this server |
 //! | `inward` | packets of the other server |
 //! | `receipts` | sets of packet identifiers |
+//! | `suspicion` | whether a message is what makes the other server end the connection |
 //! | `rate` | how much may go out in which time |
 
 mod hello;
@@ -24,6 +25,7 @@ mod inward;
 mod outward;
 mod rate;
 mod receipts;
+mod suspicion;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +39,8 @@ use types::{PacketId, ProtocolVersion, QoS, ReasonCode, Time};
 
 use self::rate::Bucket;
 use self::receipts::Receipts;
+pub use self::suspicion::GivenUp;
+use self::suspicion::{Gate, Suspicion};
 use crate::figures::{Dropped, Figures};
 use crate::settings::Settings;
 
@@ -66,6 +70,7 @@ pub struct Memory {
     local: Receipts,
     /// The other server may.
     remote: Receipts,
+    suspicion: Suspicion,
 }
 
 impl Memory {
@@ -74,7 +79,13 @@ impl Memory {
         Self {
             local: Receipts::unknown(),
             remote: Receipts::unknown(),
+            suspicion: Suspicion::none(),
         }
+    }
+
+    /// Somebody has changed something: no message is suspected of anything any more.
+    pub fn forget_suspicion(&mut self) {
+        self.suspicion = Suspicion::none();
     }
 }
 
@@ -232,6 +243,9 @@ pub struct Relay {
     pinged: Option<Time>,
     since: Time,
     last_message: Time,
+    given_up: Option<GivenUp>,
+    /// The last time that was told.
+    clock: Time,
     end: Option<End>,
 }
 
@@ -289,10 +303,13 @@ impl Relay {
             pinged: None,
             since: now,
             last_message: now,
+            given_up: None,
+            clock: now,
             end: None,
             settings,
             figures,
         };
+        relay.memory.suspicion.begin();
         let password = beginning.password.as_ref().map(|it| it.as_slice());
         relay.connect_remote(password, beginning.says_bridge);
         relay
@@ -313,6 +330,7 @@ impl Relay {
 
     /// Bytes of a side.
     pub fn handle_bytes(&mut self, side: Side, bytes: &[u8], now: Time) {
+        self.clock = now;
         if side == Side::Remote {
             self.heard = now;
             self.pinged = None;
@@ -324,11 +342,18 @@ impl Relay {
         let pipe = self.pipe(side);
         pipe.input = input;
         pipe.input.drain(..used.min(pipe.input.len()));
+        if self.stage == Stage::Open {
+            self.memory.suspicion.open(now);
+        }
+        if !self.held_out.is_empty() {
+            self.release_out(now);
+        }
         self.settle();
     }
 
     /// A link has ended.
-    pub fn handle_closed(&mut self, side: Side) {
+    pub fn handle_closed(&mut self, side: Side, now: Time) {
+        self.clock = now;
         self.finish(End::Closed(side));
     }
 
@@ -343,11 +368,14 @@ impl Relay {
 
     /// So many bytes of it were written.
     pub fn handle_written(&mut self, side: Side, count: usize, now: Time) {
-        if side == Side::Remote {
-            self.sent = now;
-        }
         let pipe = self.pipe(side);
         pipe.written = pipe.written.saturating_add(count);
+        if side == Side::Remote {
+            self.sent = now;
+            let all = self.remote.pending() == 0;
+            self.memory.suspicion.written(all, now);
+        }
+        let pipe = self.pipe(side);
         if pipe.written >= pipe.output.len() {
             pipe.output.clear();
             pipe.output.shrink_to(KEPT_OUTPUT);
@@ -371,6 +399,7 @@ impl Relay {
 
     /// The time of [`Relay::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.clock = now;
         self.release_out(now);
         if self.stage < Stage::Open && now.since(self.since) >= CONNECT_DEADLINE {
             return self.finish(End::Silent);
@@ -399,7 +428,11 @@ impl Relay {
         };
         let rate = match self.held_out.is_empty() {
             true => None,
-            false => self.may_send_at(now).or(Some(now)),
+            false => match self.gate(now) {
+                Gate::Open => Some(now),
+                Gate::Until(at) => Some(at),
+                Gate::Shut => None,
+            },
         };
         [deadline, alive, rate].into_iter().flatten().min()
     }
@@ -422,6 +455,17 @@ impl Relay {
     /// Whether nothing is on its way that has not been acknowledged.
     pub fn is_idle(&self) -> bool {
         self.outbound.len() == 0 && self.inbound.len() == 0 && self.held_out.is_empty()
+    }
+
+    /// Whether messages wait here until they may go out.
+    pub fn holds_back(&self) -> bool {
+        !self.held_out.is_empty()
+    }
+
+    /// A message that was given up, because the other server ends the connection whenever it comes.
+    /// Told once.
+    pub fn take_given_up(&mut self) -> Option<GivenUp> {
+        self.given_up.take()
     }
 
     /// Why the relay is over; `None` if it is not.
@@ -526,7 +570,10 @@ impl Relay {
     }
 
     fn finish(&mut self, end: End) {
-        self.end.get_or_insert(end);
+        if self.end.is_none() {
+            self.memory.suspicion.ended(&end, self.clock);
+            self.end = Some(end);
+        }
     }
 
     fn settle(&self) {

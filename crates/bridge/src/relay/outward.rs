@@ -3,7 +3,7 @@
 use codec::{Forward, Packet, Publish, PublishProperties, encode, encoded_len};
 use types::{QoS, ReasonCode, Time};
 
-use super::{End, Relay, Side, Stage};
+use super::{End, Gate, GivenUp, Relay, Side, Stage};
 use crate::figures::Dropped;
 use crate::via;
 
@@ -22,7 +22,7 @@ impl Relay {
                 }
             }
             (Packet::Publish(publish), Stage::SubscribeLocal | Stage::Open) => {
-                if !self.held_out.is_empty() || self.may_send_at(now).is_some() {
+                if !self.held_out.is_empty() || self.gate(now) != Gate::Open {
                     self.held_out.push(bytes);
                 } else {
                     self.send_out(&publish, now);
@@ -98,9 +98,13 @@ impl Relay {
         true
     }
 
-    /// Sends what waited for the rates, as far as they allow.
+    /// Sends what waited, as far as it may go.
     pub(super) fn release_out(&mut self, now: Time) {
-        while self.end.is_none() && self.may_send_at(now).is_none() {
+        if !self.held_out.is_empty() && self.memory.suspicion.asks(now) {
+            self.pinged.get_or_insert(now);
+            self.write(Side::Remote, &Packet::PingReq);
+        }
+        while self.end.is_none() && self.gate(now) == Gate::Open {
             let Some(bytes) = self.held_out.pop() else {
                 return;
             };
@@ -121,8 +125,16 @@ impl Relay {
         }
     }
 
-    /// When the next message may go; `None`: now.
-    pub(super) fn may_send_at(&mut self, now: Time) -> Option<Time> {
+    /// Whether a message may go: one at a time if one is suspected, and not more than is agreed on.
+    pub(super) fn gate(&mut self, now: Time) -> Gate {
+        match self.memory.suspicion.gate(self.outbound.len()) {
+            Gate::Open => self.may_send_at(now).map_or(Gate::Open, Gate::Until),
+            other => other,
+        }
+    }
+
+    /// When the rates let the next message go; `None`: now.
+    fn may_send_at(&mut self, now: Time) -> Option<Time> {
         let messages = self.messages.as_mut().and_then(|it| it.until(now));
         let bytes = self.bytes.as_mut().and_then(|it| it.until(now));
         messages.max(bytes)
@@ -130,7 +142,14 @@ impl Relay {
 
     /// A message on its way out, or dropped and acknowledged.
     fn send_out(&mut self, publish: &Publish<'_>, now: Time) {
-        match self.write_out(publish, now) {
+        if let Some(given_up) = self.memory.suspicion.gives_up(publish) {
+            return self.give_up(publish, given_up);
+        }
+        let written = self.write_out(publish, now);
+        if let Ok(qos) = written {
+            self.memory.suspicion.sent(publish, qos);
+        }
+        match written {
             Ok(QoS::AtMostOnce) => self.settle_here(publish),
             Ok(qos) => {
                 let Some(id) = publish.packet_id else { return };
@@ -146,6 +165,24 @@ impl Relay {
                 self.settle_here(publish);
             }
         }
+    }
+
+    /// The other server ends the connection whenever this message comes.
+    fn give_up(&mut self, publish: &Publish<'_>, given_up: GivenUp) {
+        self.figures.complain(format!(
+            "a message of {} bytes to {} was dropped: the other server ends the connection whenever it comes",
+            given_up.bytes, given_up.topic
+        ));
+        self.given_up = Some(given_up);
+        self.drop_message(Dropped::EndsConnection);
+        if let Some(id) = publish.packet_id
+            && self.memory.remote.remove(id.get())
+        {
+            // If it kept the identifier all the same, the next message by it would be none to it.
+            self.swept_remote.insert(id.get());
+            self.acknowledge(Side::Remote, Packet::PubRel, id);
+        }
+        self.settle_here(publish);
     }
 
     /// Nothing will be heard of it from the other server.

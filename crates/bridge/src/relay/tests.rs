@@ -1,6 +1,7 @@
 //! The relay between two small servers that keep sessions as the standard says.
 
 mod crashes;
+mod poison;
 mod server;
 
 use std::sync::Arc;
@@ -108,6 +109,10 @@ impl Pair {
             if count > 0 && self.relay.wants(side) && self.relay.end().is_none() {
                 let bytes: Vec<u8> = server.output.drain(..count).collect();
                 self.relay.handle_bytes(side, &bytes, self.now);
+                moved = true;
+            }
+            if server.closed && server.output.is_empty() && self.relay.end().is_none() {
+                self.relay.handle_closed(side, self.now);
                 moved = true;
             }
         }

@@ -53,6 +53,14 @@ pub(super) struct Server {
     pub(super) maximum_qos: Option<QoS>,
     pub(super) retain_available: Option<bool>,
     pub(super) receive_maximum: Option<u16>,
+    /// Ends the connection at a message with this payload, as MQTT 3 has it.
+    pub(super) poison: Option<String>,
+    /// And says why, in 5.0.
+    pub(super) parting_word: Option<ReasonCode>,
+    /// Takes messages and does not answer.
+    pub(super) mute: bool,
+    /// The link is ended from this side.
+    pub(super) closed: bool,
     pub(super) will: Option<String>,
     pub(super) pings: usize,
     pub(super) subscribed: Vec<String>,
@@ -80,6 +88,10 @@ impl Server {
             maximum_qos: None,
             retain_available: None,
             receive_maximum: None,
+            poison: None,
+            parting_word: None,
+            mute: false,
+            closed: false,
             will: None,
             pings: 0,
             subscribed: Vec::new(),
@@ -153,6 +165,7 @@ impl Server {
     /// The link is gone, with what was on it.
     pub(super) fn hang_up(&mut self) {
         self.connected = false;
+        self.closed = false;
         self.input.clear();
         self.output.clear();
     }
@@ -179,6 +192,10 @@ impl Server {
             let packet = decode(self.version, first_byte, &rest[header_len..total_len]).unwrap();
             self.handle(packet);
             rest = &rest[total_len..];
+            if self.closed {
+                self.connected = false;
+                return;
+            }
         }
         self.input = rest.to_vec();
         self.pump();
@@ -275,6 +292,13 @@ impl Server {
 
     fn publish(&mut self, publish: &Publish<'_>) {
         let limits = [self.maximum_qos.is_none_or(|most| publish.qos <= most)];
+        if self.poison.as_deref().map(str::as_bytes) == Some(publish.payload) {
+            if let Some(reason) = self.parting_word {
+                self.write(&Packet::Disconnect(codec::Disconnect::new(reason)));
+            }
+            self.closed = true;
+            return;
+        }
         assert!(limits[0] && (self.retain_available != Some(false) || !publish.retain));
         let refused = match self.answers {
             Said::Takes => None,
@@ -300,7 +324,9 @@ impl Server {
                     .collect(),
             });
         }
-        let Some(id) = publish.packet_id else { return };
+        let Some(id) = publish.packet_id.filter(|_| !self.mute) else {
+            return;
+        };
         let ack = Ack::new(id, refused.unwrap_or(ReasonCode::Success));
         self.write(&match publish.qos {
             QoS::ExactlyOnce => Packet::PubRec(ack),
