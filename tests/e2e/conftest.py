@@ -1,9 +1,11 @@
 """Fixtures: a server for each test process, servers for tests that need their own, names."""
 
 import os
+import signal
 
 import pytest
 
+from harness.bridging import Neighbour
 from harness.disk import DyingDisk, NoMount, ObedientDisk, SmallDisk, build
 from harness.peer import fresh_id
 from harness.server import External, Server
@@ -67,6 +69,21 @@ def small_disk(tmp_path):
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def neighbour(tmp_path):
+    made = []
+
+    def make(config="", **options):
+        folder = tmp_path / f"mosquitto-{len(made)}"
+        folder.mkdir()
+        made.append(Neighbour(folder, config, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop(signal.SIGKILL)
 
 
 @pytest.fixture

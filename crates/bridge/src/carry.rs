@@ -676,7 +676,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// A connection that was open for so long has gone well.
 const LASTED: Duration = Duration::from_secs(5);
 /// How often the first address is tried, at most.
-const PROBE_EACH: Duration = Duration::from_secs(30);
+const PROBE_EACH: Duration = Duration::from_secs(5);
 /// How often a bridge that connects for messages looks for some.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
