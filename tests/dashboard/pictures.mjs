@@ -1,11 +1,11 @@
 // Pictures for the documentation, of a real server with the clients of scene.mjs:
-//   NIGHTJAR_BIN=... node pictures.mjs FOLDER [MINUTES]
+//   NIGHTJAR_BIN=... node pictures.mjs FOLDER [MINUTES [NAME]...]
 // The curves of the overview need some minutes (10, unless said) to show something.
 
 import { open, settled, start } from "./browser.mjs";
 import { PASSWORD, scene } from "./scene.mjs";
 
-const [folder, minutes = "10"] = process.argv.slice(2);
+const [folder, minutes = "10", ...names] = process.argv.slice(2);
 const TOPIC = "plant/berlin/pump-1/temperature";
 /** Name, address, theme; what is done there before the picture. */
 const PICTURES = [
@@ -29,6 +29,7 @@ const PICTURES = [
   ["explain", "/explain?clientid=lyon-laptop&username=lyon&topic=plant/berlin/pump-1/set/target", "light", ask],
   ["bans", "/bans", "light"],
   ["listeners", "/listeners", "light"],
+  ["bridges", "/bridges", "light"],
   ["configuration", "/configuration", "dark"],
   ["log", "/log", "light"],
   ["backup", "/backup", "light"],
@@ -75,7 +76,7 @@ await running.api("POST", "trace", { name: "berlin-pump-1", type: "clientid", va
 console.log(`${running.base} (admin, "${PASSWORD}"); pictures in ${minutes} minutes`);
 await new Promise((resolve) => setTimeout(resolve, Number(minutes) * 60_000));
 const browser = await start();
-for (const one of PICTURES) {
+for (const one of PICTURES.filter(([name]) => names.length === 0 || names.includes(name))) {
   await picture(browser, running.base, one);
 }
 await browser.close();

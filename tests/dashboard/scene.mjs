@@ -36,6 +36,19 @@ allow = "subscribe"
 topics = ["plant/#", "$SYS/#"]
 `;
 
+/** One to a server that is there, and one that is not. */
+const bridges = (port) => `
+[[bridge]]
+name = "headquarters"
+addresses = ["127.0.0.1:${port}"]
+topics = ["plant/# out 1", "orders/# in 1"]
+
+[[bridge]]
+name = "old-site"
+addresses = ["127.0.0.1:1"]
+topics = ["plant/+/+/online out 1"]
+`;
+
 /** A number that wanders around `middle` with the time of day and a little by itself. */
 function wander(middle, swing, seed) {
   let own = 0;
@@ -47,7 +60,8 @@ function wander(middle, swing, seed) {
 
 /** Starts the scene. `api(method, path, body)` asks the server as its first administrator. */
 export async function scene() {
-  const running = await server({ config: CONFIG });
+  const headquarters = await server();
+  const running = await server({ config: CONFIG + bridges(headquarters.mqtt) });
   let token;
   const api = async (method, path, body) => {
     const answer = await fetch(`${running.base}api/v5/${path}`, {
@@ -68,6 +82,7 @@ export async function scene() {
     stop: async () => {
       clients.forEach((one) => one.stop());
       await running.stop();
+      await headquarters.stop();
     },
   };
 }

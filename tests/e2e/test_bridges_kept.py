@@ -13,6 +13,7 @@ from harness.bridging import bridge, one, restart, until, until_connected, until
 from harness.mosquitto import Mosquitto, Nightjar
 from harness.peer import LASTING, V5, Peer, Refused, fresh_id
 from harness.server import free_port
+from harness.steer import Steer
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -376,3 +377,17 @@ def test_under_load_whoever_is_killed_nothing_is_lost(own_server):
         assert not twice, twice
         # At QoS 1 a message comes again for each connection that ended, and no more often.
         assert max(heard.values()) <= 8
+
+
+def test_a_bridge_that_connects_often_is_not_banned(own_server, neighbour):
+    """S101: the other server ends the connection as often as it likes. That is no flapping client
+    of this one, which would be banned: the bridge would shut itself out."""
+    there = neighbour().start()
+    limits = '[limits]\nflapping_connects = 3\nflapping_window = "1m"\nflapping_ban = "1h"\n'
+    here = own_server(config=limits + bridge(there.port)).start()
+    until_connected(here)
+    steer = Steer(here)
+    for times in range(2, 8):
+        steer("bridges", "restart", "b")
+        until_connected(here, times)
+    assert not steer("alarms") and not steer("ban", "list")

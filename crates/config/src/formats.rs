@@ -70,6 +70,12 @@ pub(crate) fn network(text: &str) -> Result<(), &'static str> {
 
 /// Where another server is.
 pub(crate) fn bridge_host(text: &str) -> Result<(), &'static str> {
+    if text.contains("://") {
+        return Err(
+            "is a URL; write host and port, such as \"mqtt.example.com:1883\", and `tls = true` for \
+             TLS; bridges do not speak WebSocket",
+        );
+    }
     bridge_address(text, 1883).map(|_| ()).ok_or(
         "is no address; write a host or an IP address, perhaps with a port, such as \
          \"mqtt.example.com:1883\" or \"[::1]:1883\"",

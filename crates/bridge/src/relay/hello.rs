@@ -68,7 +68,11 @@ impl Relay {
             takes.packet_size = takes.packet_size.min(most);
         }
         if let Some(seconds) = properties.server_keep_alive {
-            self.keep_alive = Duration::from_secs(seconds.into());
+            // A server may ask to hear more often. Less often would hide for long that it is gone.
+            let seconds = Duration::from_secs(seconds.into());
+            if self.keep_alive.is_zero() || (!seconds.is_zero() && seconds < self.keep_alive) {
+                self.keep_alive = seconds;
+            }
         }
         self.stage = Stage::Subscribe;
         let five = self.settings.version.has_properties();

@@ -117,15 +117,30 @@ impl Relay {
 
     /// Takes up what waited, as far as there is room here.
     pub(super) fn release_in(&mut self, now: Time) {
-        if self.held_in.is_empty() || self.stage != Stage::Open {
+        if self.stage != Stage::Open || self.releases {
             return;
         }
-        let waiting = std::mem::take(&mut self.held_in);
-        for packet in waiting.packets {
-            if self.end.is_none() {
-                self.handle_packet(Side::Remote, &packet, now);
-            }
+        self.releases = true;
+        while self.end.is_none()
+            && self.next_has_room()
+            && let Some(packet) = self.held_in.pop()
+        {
+            self.handle_packet(Side::Remote, &packet, now);
         }
+        self.releases = false;
+    }
+
+    /// Whether the packet that waits longest may go to this server.
+    fn next_has_room(&self) -> bool {
+        let is_message = |packet: &Vec<u8>| packet.first().is_some_and(|first| first >> 4 == 3);
+        let next = self.held_in.packets.front();
+        next.is_some_and(|packet| !is_message(packet) || !self.is_full())
+    }
+
+    /// Whether this server is to get no more messages now.
+    fn is_full(&self) -> bool {
+        let most = usize::from(self.settings.bounds.receive_maximum.max(1));
+        self.inbound.len() >= most || self.local.pending() > MOST_TO_LOCAL
     }
 
     fn take_in(&mut self, publish: &Publish<'_>, bytes: &[u8], now: Time) {
@@ -133,12 +148,12 @@ impl Relay {
             let what = "a topic alias, which it was not allowed".to_owned();
             return self.finish(End::Protocol(Side::Remote, what));
         }
-        let most = usize::from(self.settings.bounds.receive_maximum.max(1));
-        let is_new = publish
-            .packet_id
-            .is_some_and(|id| !self.inbound.contains(id.get()));
-        let is_full = is_new && self.inbound.len() >= most;
-        if is_full || !self.held_in.is_empty() {
+        // QoS 0 needs no room among those that are on their way.
+        let waits = match publish.qos {
+            QoS::AtMostOnce => !self.held_in.is_empty(),
+            _ => self.is_full() || !self.held_in.is_empty(),
+        };
+        if waits && !self.releases {
             if publish.qos == QoS::AtMostOnce && self.held_in.bytes > MOST_TO_LOCAL {
                 return self.drop_message(Dropped::Slow);
             }

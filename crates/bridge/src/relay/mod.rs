@@ -176,19 +176,24 @@ struct Held {
 
 impl Held {
     fn push(&mut self, packet: &[u8]) {
-        self.bytes = self.bytes.saturating_add(packet.len());
+        self.bytes = self.bytes.saturating_add(cost(packet));
         self.packets.push_back(packet.to_vec());
     }
 
     fn pop(&mut self) -> Option<Vec<u8>> {
         let packet = self.packets.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(packet.len());
+        self.bytes = self.bytes.saturating_sub(cost(&packet));
         Some(packet)
     }
 
     fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
+}
+
+/// Memory for a packet that waits: many small ones are more than their bytes.
+fn cost(packet: &[u8]) -> usize {
+    packet.len().saturating_add(HELD_EACH)
 }
 
 /// What the other server has said that it takes.
@@ -230,6 +235,10 @@ pub struct Relay {
     swept_remote: Receipts,
     /// Packets of the other server that wait: for this server, or for room there.
     held_in: Held,
+    /// Those are being taken up.
+    releases: bool,
+    /// Bytes of answers to the other server, at least so many of which it has not read.
+    answers: usize,
     /// Messages that wait until the rates are kept.
     held_out: Held,
     messages: Option<Bucket>,
@@ -241,6 +250,8 @@ pub struct Relay {
     sent: Time,
     heard: Time,
     pinged: Option<Time>,
+    /// Since when the other server is not read.
+    paused: Option<Time>,
     since: Time,
     last_message: Time,
     given_up: Option<GivenUp>,
@@ -293,6 +304,8 @@ impl Relay {
             swept_local: Receipts::none(),
             swept_remote: Receipts::none(),
             held_in: Held::default(),
+            releases: false,
+            answers: 0,
             held_out: Held::default(),
             messages: bucket(settings.outflow.messages),
             bytes: bucket(settings.outflow.bytes),
@@ -301,6 +314,7 @@ impl Relay {
             sent: now,
             heard: now,
             pinged: None,
+            paused: None,
             since: now,
             last_message: now,
             given_up: None,
@@ -348,6 +362,10 @@ impl Relay {
         if !self.held_out.is_empty() {
             self.release_out(now);
         }
+        if self.answers > MOST_ANSWERS || self.local.pending() > self.most_to_local() {
+            self.finish(End::TooMuch);
+        }
+        self.pause(now);
         self.settle();
     }
 
@@ -372,6 +390,7 @@ impl Relay {
         pipe.written = pipe.written.saturating_add(count);
         if side == Side::Remote {
             self.sent = now;
+            self.answers = self.answers.saturating_sub(count);
             let all = self.remote.pending() == 0;
             self.memory.suspicion.written(all, now);
         }
@@ -384,13 +403,32 @@ impl Relay {
             pipe.output.drain(..pipe.written);
             pipe.written = 0;
         }
+        if side == Side::Local {
+            self.release_in(now);
+            self.pause(now);
+        }
     }
 
-    /// Whether a side is to be read from. The other server always is, so that it always takes what
-    /// is sent to it; this one is not while that does not keep up, or a rate is to be kept.
+    /// Notes when the other server is not read any more, and when it is again.
+    fn pause(&mut self, now: Time) {
+        match (self.wants(Side::Remote), self.paused) {
+            (false, None) => self.paused = Some(now),
+            (true, Some(_)) => {
+                self.paused = None;
+                self.heard = now;
+                self.pinged = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a side is to be read from. The other server is not while it has sent far more than
+    /// this one takes, which only servers without a window do (MQTT 3); this one is not while the
+    /// other does not keep up, or a rate is to be kept.
     pub fn wants(&self, side: Side) -> bool {
         match side {
-            Side::Remote => true,
+            // What this server needs to let the bridge in comes from the other one.
+            Side::Remote => self.stage <= Stage::Subscribe || self.held_in.bytes < ENOUGH_HELD_IN,
             Side::Local => {
                 self.remote.pending() < HIGH_WATER && self.held_out.bytes < MOST_HELD_OUT
             }
@@ -403,6 +441,13 @@ impl Relay {
         self.release_out(now);
         if self.stage < Stage::Open && now.since(self.since) >= CONNECT_DEADLINE {
             return self.finish(End::Silent);
+        }
+        if let Some(paused) = self.paused {
+            // It is not heard, and so cannot be silent. But it must not take for ever.
+            if now.since(paused) >= LONGEST_PAUSE {
+                self.finish(End::TooMuch);
+            }
+            return;
         }
         if self.keep_alive.is_zero() || self.stage == Stage::Connect {
             return;
@@ -422,6 +467,7 @@ impl Relay {
     pub fn poll_timeout(&mut self, now: Time) -> Option<Time> {
         let deadline = (self.stage < Stage::Open).then(|| self.since + CONNECT_DEADLINE);
         let alive = match self.pinged {
+            _ if self.paused.is_some() => self.paused.map(|paused| paused + LONGEST_PAUSE),
             _ if self.keep_alive.is_zero() || self.stage == Stage::Connect => None,
             Some(pinged) => Some(pinged + self.patience()),
             None => Some(self.ping_at()),
@@ -557,12 +603,31 @@ impl Relay {
     }
 
     fn acknowledge(&mut self, side: Side, make: fn(Ack<'static>) -> Packet<'static>, id: PacketId) {
-        self.write(side, &make(Ack::new(id, ReasonCode::Success)));
+        self.answer(side, &make(Ack::new(id, ReasonCode::Success)));
     }
 
     /// Passes an answer on, with its reason but not with its words.
     fn pass(&mut self, side: Side, make: fn(Ack<'static>) -> Packet<'static>, ack: &Ack<'_>) {
-        self.write(side, &make(Ack::new(ack.packet_id, ack.reason)));
+        self.answer(side, &make(Ack::new(ack.packet_id, ack.reason)));
+    }
+
+    /// Who sends without end and reads no answers is to fill no memory with them.
+    fn answer(&mut self, side: Side, packet: &Packet<'_>) {
+        let before = self.pipe(side).output.len();
+        self.write(side, packet);
+        if side == Side::Remote {
+            let more = self.remote.output.len().saturating_sub(before);
+            self.answers = self.answers.saturating_add(more);
+        }
+    }
+
+    /// More than that waits for this server only if the other one sends what no server sends: a
+    /// message is written while no more than [`MOST_TO_LOCAL`] waits.
+    fn most_to_local(&self) -> usize {
+        let largest = usize::try_from(self.local_packet_size).unwrap_or(usize::MAX);
+        MOST_TO_LOCAL
+            .saturating_add(largest)
+            .saturating_add(MOST_ANSWERS)
     }
 
     fn drop_message(&self, why: Dropped) {
@@ -596,12 +661,21 @@ impl Relay {
 
 /// Above so many bytes that the other server has not taken, nothing is read from this one.
 const HIGH_WATER: usize = 1024 * 1024;
-/// Above so many bytes that this server has not taken, QoS 0 is dropped.
+/// Above so many bytes that this server has not taken, QoS 0 is dropped and the rest waits.
 const MOST_TO_LOCAL: usize = 4 * 1024 * 1024;
 /// Most bytes that wait for the rates to be kept.
 const MOST_HELD_OUT: usize = 256 * 1024;
 /// Most bytes of the other server that wait for this one.
 const MOST_HELD_IN: usize = 16 * 1024 * 1024;
+/// Above so many the other server is not read.
+const ENOUGH_HELD_IN: usize = 8 * 1024 * 1024;
+/// And not for longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What a packet that waits needs beside its bytes.
+const HELD_EACH: usize = 64;
+/// Most bytes of answers that a side does not read. One is 4 bytes, and nobody sends a quarter of a
+/// million messages before reading the first.
+const MOST_ANSWERS: usize = 1024 * 1024;
 /// A packet of the other server that is larger than this server takes is read and dropped, if it is
 /// no larger than this.
 const LARGEST_FOREIGN: u32 = 16 * 1024 * 1024;

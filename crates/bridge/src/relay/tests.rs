@@ -1,6 +1,7 @@
 //! The relay between two small servers that keep sessions as the standard says.
 
 mod crashes;
+mod hostile;
 mod poison;
 mod server;
 

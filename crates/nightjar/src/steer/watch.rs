@@ -99,6 +99,12 @@ impl Watch {
     /// Something happened. Called on a worker.
     pub(crate) fn event(&self, event: &Event) {
         let happened = match event {
+            // A bridge of this server: it comes as often as the other server ends its connection,
+            // and is to shut nobody out by that, least of all itself.
+            Event::Connected {
+                peer: Peer::Local(None),
+                ..
+            } => return,
             Event::Connected { client, peer, .. }
                 if self.bounds.counts_connects.load(Ordering::Relaxed) =>
             {

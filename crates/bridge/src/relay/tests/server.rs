@@ -53,6 +53,7 @@ pub(super) struct Server {
     pub(super) maximum_qos: Option<QoS>,
     pub(super) retain_available: Option<bool>,
     pub(super) receive_maximum: Option<u16>,
+    pub(super) keep_alive: Option<u16>,
     /// Ends the connection at a message with this payload, as MQTT 3 has it.
     pub(super) poison: Option<String>,
     /// And says why, in 5.0.
@@ -88,6 +89,7 @@ impl Server {
             maximum_qos: None,
             retain_available: None,
             receive_maximum: None,
+            keep_alive: None,
             poison: None,
             parting_word: None,
             mute: false,
@@ -275,6 +277,7 @@ impl Server {
         connack.properties.maximum_packet_size = self.maximum_packet_size;
         connack.properties.maximum_qos = self.maximum_qos;
         connack.properties.retain_available = self.retain_available;
+        connack.properties.server_keep_alive = self.keep_alive;
         connack.properties.receive_maximum = self.receive_maximum;
         self.write(&Packet::ConnAck(Box::new(connack)));
         let before = std::mem::take(&mut self.before);
