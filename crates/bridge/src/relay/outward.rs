@@ -156,8 +156,12 @@ impl Relay {
                 self.outbound.insert(id.get());
                 if qos == QoS::ExactlyOnce {
                     self.memory.remote.insert(id.get());
-                } else if publish.qos == QoS::ExactlyOnce {
+                }
+                if qos < publish.qos {
                     self.lowered.insert(id.get());
+                } else {
+                    // The identifier may have been one's that was, if an answer to that was odd.
+                    self.lowered.remove(id.get());
                 }
             }
             Err(why) => {
@@ -170,7 +174,8 @@ impl Relay {
     /// The other server ends the connection whenever this message comes.
     fn give_up(&mut self, publish: &Publish<'_>, given_up: GivenUp) {
         self.figures.complain(format!(
-            "a message of {} bytes to {} was dropped: the other server ends the connection whenever it comes",
+            "a message of {} bytes to {} was dropped: the other server ends the connection whenever \
+             it comes",
             given_up.bytes, given_up.topic
         ));
         self.given_up = Some(given_up);
