@@ -13,6 +13,8 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `end` | why a relay is over |
+//! | `held` | packets that wait |
 //! | `hello` | CONNECT, SUBSCRIBE, and what the servers answer |
 //! | `outward` | packets of this server |
 //! | `inward` | packets of the other server |
@@ -20,6 +22,8 @@
 //! | `suspicion` | whether a message is what makes the other server end the connection |
 //! | `rate` | how much may go out in which time |
 
+mod end;
+mod held;
 mod hello;
 mod inward;
 mod outward;
@@ -29,7 +33,6 @@ mod suspicion;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,9 @@ use std::time::Duration;
 use codec::{Ack, Frame, Packet, encode, frame};
 use types::{PacketId, ProtocolVersion, QoS, ReasonCode, Time};
 
+pub use self::end::End;
+use self::end::MOST_WORDS;
+use self::held::Held;
 use self::rate::Bucket;
 use self::receipts::Receipts;
 pub use self::suspicion::GivenUp;
@@ -89,49 +95,6 @@ impl Memory {
     }
 }
 
-/// Why a relay is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The link to a side ended without a word.
-    Closed(Side),
-    /// A side took its leave.
-    Disconnected(Side, ReasonCode, String),
-    /// A side does not let the bridge in.
-    Refused(Side, ReasonCode, String),
-    /// A side sent what makes no sense.
-    Protocol(Side, String),
-    /// A side takes no more messages for now. What it refused is sent again later.
-    Full(Side),
-    /// Nothing was heard of the other server.
-    Silent,
-    /// The other server sends more at once than it may and than can be kept.
-    TooMuch,
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = |text: &str| match text {
-            "" => String::new(),
-            text => format!(" ({})", text.chars().take(MOST_WORDS).collect::<String>()),
-        };
-        match self {
-            Self::Closed(side) => write!(f, "{side} closed the connection"),
-            Self::Disconnected(side, reason, text) => {
-                let reason = reason.as_str();
-                write!(f, "{side} disconnected the bridge: {reason}{}", said(text))
-            }
-            Self::Refused(side, reason, text) => {
-                let reason = reason.as_str();
-                write!(f, "{side} refuses the bridge: {reason}{}", said(text))
-            }
-            Self::Protocol(side, what) => write!(f, "{side} sent what it must not: {what}"),
-            Self::Full(side) => write!(f, "{side} takes no more messages for now: quota exceeded"),
-            Self::Silent => f.write_str("the other server does not answer"),
-            Self::TooMuch => f.write_str("the other server sends more than can be taken"),
-        }
-    }
-}
-
 /// How far the connections have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -165,35 +128,6 @@ impl Pipe {
     fn pending(&self) -> usize {
         self.output.len().saturating_sub(self.written)
     }
-}
-
-/// PUBLISH packets that must wait.
-#[derive(Debug, Default)]
-struct Held {
-    packets: VecDeque<Vec<u8>>,
-    bytes: usize,
-}
-
-impl Held {
-    fn push(&mut self, packet: &[u8]) {
-        self.bytes = self.bytes.saturating_add(cost(packet));
-        self.packets.push_back(packet.to_vec());
-    }
-
-    fn pop(&mut self) -> Option<Vec<u8>> {
-        let packet = self.packets.pop_front()?;
-        self.bytes = self.bytes.saturating_sub(cost(&packet));
-        Some(packet)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.packets.is_empty()
-    }
-}
-
-/// Memory for a packet that waits: many small ones are more than their bytes.
-fn cost(packet: &[u8]) -> usize {
-    packet.len().saturating_add(HELD_EACH)
 }
 
 /// What the other server has said that it takes.
@@ -671,8 +605,6 @@ const MOST_HELD_IN: usize = 16 * 1024 * 1024;
 const ENOUGH_HELD_IN: usize = 8 * 1024 * 1024;
 /// And not for longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// What a packet that waits needs beside its bytes.
-const HELD_EACH: usize = 64;
 /// Most bytes of answers that a side does not read. One is 4 bytes, and nobody sends a quarter of a
 /// million messages before reading the first.
 const MOST_ANSWERS: usize = 1024 * 1024;
@@ -687,5 +619,3 @@ const COMPACT_ABOVE: usize = 256 * 1024;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
 /// No server is given less time to answer.
 const SHORTEST_PATIENCE: Duration = Duration::from_secs(2);
-/// Longest words of a server that are repeated.
-const MOST_WORDS: usize = 200;
