@@ -2,14 +2,26 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use config::{Config, Listener, Protocol};
 use net::Address;
 use types::Durability;
 
 use crate::plan::Plan;
-use crate::steer::board::Board;
+
+/// What a newcomer needs to know of the dashboard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Board {
+    /// Where a browser on this machine finds it.
+    pub(crate) url: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The code for the first administrator, while there is none.
+    pub(crate) code: Option<String>,
+    /// The file that has the code too, for who does not see the terminal.
+    pub(crate) file: PathBuf,
+}
 
 /// The lines of the start: what runs, and what to try next.
 pub(crate) fn text(

@@ -10,6 +10,7 @@
 //! | [`permissions`] | rules, with what the database holds, as a policy |
 //! | [`live`] | permissions that change while the server runs |
 
+#[cfg_attr(not(feature = "acme"), path = "doors/authorityless.rs")]
 pub(crate) mod authorities;
 pub(crate) mod certificates;
 pub(crate) mod identities;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use config::{Address, Config, Listener, Protocol};
@@ -15,7 +15,9 @@ use crate::doors::authorities::Authorities;
 use crate::doors::permissions::Configured;
 use crate::doors::{identities, listeners};
 use crate::plan::Intent;
-use crate::steer::board;
+
+/// Where the dashboard is, unless something else is said.
+pub(crate) const DASHBOARD: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 18_083);
 
 /// Something in the way of a start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +133,7 @@ impl fmt::Display for Warning {
 /// All that a start would do though its owner may not want it.
 pub(crate) fn warnings(config: &Config) -> Vec<Warning> {
     let board = &config.dashboard;
-    let address = board.address.unwrap_or(board::USUAL);
+    let address = board.address.unwrap_or(DASHBOARD);
     let is_open = board.enabled && board.certificate.is_none();
     let mut found = Vec::new();
     if is_open && !address.ip().to_canonical().is_loopback() {
@@ -201,7 +203,7 @@ fn words(error: &std::io::Error) -> String {
 /// Whether a server with this configuration has a TCP port of this number.
 fn has_port(config: &Config, port: u16) -> bool {
     let board = config.dashboard.enabled.then(|| {
-        let usual = board::USUAL;
+        let usual = DASHBOARD;
         config.dashboard.address.unwrap_or(usual)
     });
     let doors = config.listeners.iter().filter_map(|one| match one.address {

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{self, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -28,13 +28,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(crate) use lines::Lines;
 
 use crate::events;
+use crate::queue;
 
 /// The log of this process.
 pub(crate) struct Log {
     queue: Queue,
     level: Level,
     /// Hears of the end of the thread.
-    ended: Receiver<()>,
+    ended: mpsc::Receiver<()>,
 }
 
 /// How much is written, to be looked at and changed. Cheap to clone.
@@ -67,7 +68,7 @@ impl Level {
 /// The way to the log's thread. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Queue {
-    items: SyncSender<Item>,
+    items: queue::Sender<Item>,
     dropped: Arc<AtomicU64>,
     /// Bytes of what waits, but of each the part that is always the same.
     waiting: Arc<AtomicUsize>,
@@ -158,7 +159,7 @@ impl Log {
     /// Waits until all that was logged is written, but no longer than a second: the other end
     /// of the pipe may have stopped reading.
     pub(crate) fn finish(self) {
-        if self.queue.items.try_send(Item::End).is_ok() {
+        if self.queue.items.push(Item::End) {
             // Disconnected says the same as a message: the thread has ended.
             let _written_or_late = self.ended.recv_timeout(Duration::from_secs(1));
         }
@@ -167,8 +168,8 @@ impl Log {
 
 impl Queue {
     /// Starts a thread that writes to `output`. The receiver hears when it ends.
-    fn start(output: impl Write + Send + 'static) -> io::Result<(Self, Receiver<()>)> {
-        let (items, waiting) = sync_channel(QUEUE);
+    fn start(output: impl Write + Send + 'static) -> io::Result<(Self, mpsc::Receiver<()>)> {
+        let (items, waiting) = queue::bounded(QUEUE);
         let (ending, ended) = sync_channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&dropped);
@@ -192,7 +193,7 @@ impl Queue {
         let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
         // Something always fits into an empty queue.
         let fits = before == 0 || before.saturating_add(bytes) <= WAITING;
-        let sent = fits && self.items.try_send(item).is_ok();
+        let sent = fits && self.items.push(item);
         if !sent {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -256,7 +257,7 @@ thread_local! {
 }
 
 fn write_all(
-    waiting: &Receiver<Item>,
+    waiting: &queue::Receiver<Item>,
     (dropped, bytes): (&AtomicU64, &AtomicUsize),
     mut output: impl Write,
 ) {

@@ -15,17 +15,22 @@
 //! | [`foresight`] | what a start would stumble over on this machine |
 //! | [`doors`] | who comes in and what he may do there |
 //! | [`bridges`] | bridges to other servers: from the configuration, and who they are here |
-//! | [`steer`] | what the administration API sees and changes |
+//! | [`steer`] | what the administration API sees and changes; `steerless.rs` in a build without it |
+//! | [`parts`] | what this build has, and what of a configuration is not in it |
 //! | [`data_dir`] | the folder for what outlives a restart |
 //! | [`storage`] | the store of a running server: how it begins and how it ends |
 //! | [`trouble`] | how the store fares, as lines of the log |
 //! | [`log`] | the log: its thread, its forms, its level |
 //! | [`events`] | events of the broker as lines of the log |
+//! | [`queue`] | a queue with a bound, which is small while it is empty |
 //! | [`brief`] | words of strangers, bounded |
 //! | [`banner`] | what a newcomer reads at the start |
 //! | [`signals`] | signals of the system as requests |
 //! | [`supervisor`] | what systemd hears of the server |
 //! | [`process`] | memory in use, the machine's name |
+
+// What the API alone asks for stays with what it is about.
+#![cfg_attr(not(feature = "api"), allow(dead_code))]
 
 mod account;
 mod banner;
@@ -34,17 +39,24 @@ mod brief;
 mod check;
 mod cli;
 mod data_dir;
+#[cfg(feature = "api")]
 mod doctor;
 mod doors;
 mod events;
 mod foresight;
 mod log;
 mod origin;
+mod parts;
 mod pid;
 mod plan;
 mod process;
+mod queue;
 mod serve;
 mod signals;
+#[cfg(feature = "api")]
+mod steer;
+#[cfg(not(feature = "api"))]
+#[path = "steerless.rs"]
 mod steer;
 mod storage;
 mod supervisor;

@@ -9,6 +9,7 @@ use mosquitto::{Machine, Note, Options, Translation, Weight};
 use tracing::{info, warn};
 
 use crate::account;
+use crate::parts;
 
 /// A configuration, and what whoever moves from Mosquitto has to know of it.
 #[derive(Debug)]
@@ -28,7 +29,9 @@ pub(crate) struct Origin {
 pub(crate) fn load(sources: &Sources) -> Result<Origin, ConfigErrors> {
     let Some(file) = foreign(sources) else {
         return Ok(Origin {
-            loaded: Loaded::read(sources).map_err(|errors| hinted(sources, errors))?,
+            loaded: Loaded::read(sources)
+                .and_then(parts::fitted)
+                .map_err(|errors| hinted(sources, errors))?,
             notes: Vec::new(),
             is_local_only: false,
         });
@@ -50,6 +53,7 @@ pub(crate) fn load(sources: &Sources) -> Result<Origin, ConfigErrors> {
         ..sources.clone()
     };
     let loaded = Loaded::read_over(&above, Loaded { config, places })?;
+    let loaded = parts::fitted(loaded)?;
     Ok(Origin {
         loaded,
         notes,

@@ -20,6 +20,7 @@ use topics::Strategy;
 use tracing::{error, info, warn};
 use types::{Limits, WorkerId};
 
+use crate::banner::Board;
 use crate::bridges::guests::Guests;
 use crate::bridges::{self, Names};
 use crate::cli::{self, ServeArgs};
@@ -28,7 +29,7 @@ use crate::log::{Form, Lines, Log};
 use crate::pid::PidFile;
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
-use crate::steer::board::{self, Board};
+use crate::steer::board;
 use crate::steer::configuration::{Kept, Reread};
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
@@ -59,7 +60,7 @@ enum StartError {
     /// Nobody could come in, or the wrong ones could.
     Doors(DoorError),
     /// Nobody could steer it.
-    Api(admin::Problem),
+    Api(steer::Problem),
     /// The system gave no thread, descriptor or signal handler.
     System(io::Error),
 }
@@ -484,12 +485,12 @@ fn log_panics() {
 }
 
 /// What there is to say of the dashboard, if there is one.
-fn board(api: Option<&admin::Api>, plan: &Plan) -> io::Result<Option<Board>> {
+fn board(api: Option<&steer::Api>, plan: &Plan) -> io::Result<Option<Board>> {
     let board = api.map(|api| board::board(api, &plan.config, &plan.data_dir));
     Ok(board.transpose()?.flatten())
 }
 
-fn announce(plan: &Plan, doors: &Doors, api: Option<&admin::Api>, form: Form) -> io::Result<()> {
+fn announce(plan: &Plan, doors: &Doors, api: Option<&steer::Api>, form: Form) -> io::Result<()> {
     let board = board(api, plan)?;
     let board = board.as_ref();
     let addresses: Vec<Address> = doors.addresses().into_iter().map(|(_, it)| it).collect();

@@ -83,7 +83,8 @@ use admin::server::{
     Logging, Publish, Retained, Roles, Server, Slow, Status, Store, Subscriptions, Timeline,
     TimelineMeta, Topics, Traces, Users,
 };
-use admin::{Alarms, Api, Audit, Failure, Record, Stamp, audit};
+use admin::{Alarms, Audit, Failure, Record, Stamp, audit};
+pub(crate) use admin::{Api, Problem};
 use broker::{CloseReason, Control, Mail, Selector, Shared};
 use config::{Config, ControlSocket, Places};
 use journal::server::View;
@@ -188,11 +189,7 @@ pub(crate) fn socket(config: &Config, data_dir: &Path) -> Option<PathBuf> {
 ///
 /// # Errors
 /// The audit log, the file of administrators, the socket or the port cannot be opened.
-pub(crate) fn serve(
-    parts: Parts,
-    seen: &Arc<Seen>,
-    data_dir: &Path,
-) -> Result<Steering, admin::Problem> {
+pub(crate) fn serve(parts: Parts, seen: &Arc<Seen>, data_dir: &Path) -> Result<Steering, Problem> {
     let audit = Audit::open(audit::Settings {
         file: data_dir.join(&parts.config.audit.file),
         size: parts.config.audit.size,
@@ -240,8 +237,8 @@ pub(crate) fn serve(
         bell.publish(steer.mailboxes.clone(), &steer.node);
     }
     let watches = seen.watch().follow(doors, Arc::clone(&audit), bell);
-    watches.map_err(admin::Problem::Thread)?;
-    let sampler = Sampler::start(Arc::clone(&steer)).map_err(admin::Problem::Thread)?;
+    watches.map_err(Problem::Thread)?;
+    let sampler = Sampler::start(Arc::clone(&steer)).map_err(Problem::Thread)?;
     let api = start(settings, &config, &steer, &audit, seen.denials())?;
     if let Some(api) = &api {
         steer.telemetry.tells(api.traffic());
@@ -263,7 +260,7 @@ fn start(
     steer: &Arc<Steer>,
     audit: &Arc<Audit>,
     denials: &Arc<admin::Denials>,
-) -> Result<Option<Api>, admin::Problem> {
+) -> Result<Option<Api>, Problem> {
     loop {
         let ways = (settings.socket.is_none(), settings.web.is_none());
         if ways == (true, true) && settings.metrics.is_none() {
@@ -279,12 +276,12 @@ fn start(
         match started {
             Ok(api) => return Ok(Some(api)),
             // Data folders may be deeper than sockets: that is no reason not to serve clients.
-            Err(problem @ admin::Problem::TooLong(_)) => {
+            Err(problem @ Problem::TooLong(_)) => {
                 warn!(%problem, "there is no control socket");
                 settings.socket = None;
             }
             // Some systems have no sockets, and then no API.
-            Err(problem @ admin::Problem::NoSockets) => {
+            Err(problem @ Problem::NoSockets) => {
                 warn!(%problem, "there is no control socket");
                 return Ok(None);
             }

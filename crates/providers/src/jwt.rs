@@ -8,10 +8,11 @@
 //! |---|---|
 //! | `token` | the three parts of a token, and whether it is signed |
 //! | `keys` | what signatures are verified with: secrets, PEM, JWKS |
-//! | `fetched` | a JWKS that is fetched |
+//! | `fetched` | a JWKS that is fetched; `unfetched.rs` in a build without HTTP |
 //! | `claims` | what a token says |
 
 mod claims;
+#[cfg_attr(not(feature = "http"), path = "jwt/unfetched.rs")]
 mod fetched;
 mod keys;
 mod token;

@@ -57,6 +57,7 @@ pub mod chain;
 mod database;
 pub mod figures;
 pub mod hash;
+#[cfg(feature = "http")]
 mod http;
 mod jwt;
 #[cfg(feature = "ldap")]
@@ -87,8 +88,11 @@ mod sql;
 mod table;
 #[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod template;
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod tls;
+#[cfg_attr(not(feature = "backends"), allow(dead_code))]
 mod url;
+#[cfg(feature = "http")]
 mod web;
 
 pub use access::Access;

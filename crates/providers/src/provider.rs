@@ -8,6 +8,7 @@ use crate::certificate::ByCertificate;
 use crate::chain::Hashing;
 use crate::database::Database;
 use crate::hash::Hash;
+#[cfg(feature = "http")]
 use crate::http::Http;
 use crate::jwt::Jwt;
 #[cfg(feature = "ldap")]
@@ -41,6 +42,7 @@ pub(crate) enum Provider {
     Scram(Scram),
     Certificate(ByCertificate),
     Jwt(Jwt),
+    #[cfg(feature = "http")]
     Http(Box<Http>),
     #[cfg(feature = "postgresql")]
     PostgreSql(Box<Table<PostgreSql>>),
@@ -82,6 +84,7 @@ impl Provider {
             Kind::Scram => Self::Scram(Scram::new(users()?)),
             Kind::Certificate { user_from } => Self::Certificate(ByCertificate::new(*user_from)),
             Kind::Jwt(jwt) => Self::Jwt(Jwt::new(jwt, name)?),
+            #[cfg(feature = "http")]
             Kind::Http(http) => Self::Http(Box::new(Http::new(http, name)?)),
             #[cfg(feature = "postgresql")]
             Kind::PostgreSql(sql) => {
@@ -106,6 +109,7 @@ impl Provider {
             #[cfg(feature = "ldap")]
             Kind::Ldap(ldap) => Self::Ldap(Box::new(Ldap::new(ldap)?)),
             #[cfg(not(all(
+                feature = "http",
                 feature = "postgresql",
                 feature = "mysql",
                 feature = "redis",
@@ -127,6 +131,7 @@ impl Provider {
             Self::Scram(scram) => scram.quick(question),
             Self::Certificate(certificate) => Some(certificate.verify(question)),
             Self::Jwt(jwt) => jwt.quick(question),
+            #[cfg(feature = "http")]
             Self::Http(http) => http.quick(question),
             #[cfg(feature = "postgresql")]
             Self::PostgreSql(table) => table.quick(question),
@@ -149,6 +154,7 @@ impl Provider {
             Self::Scram(scram) => scram.refresh(question, hashing).await,
             Self::Certificate(certificate) => certificate.verify(question),
             Self::Jwt(jwt) => jwt.ask(question).await,
+            #[cfg(feature = "http")]
             Self::Http(http) => http.ask(question).await,
             #[cfg(feature = "postgresql")]
             Self::PostgreSql(table) => table.ask(question, hashing).await,
@@ -207,7 +213,9 @@ impl Provider {
         match self {
             Self::Passwords(passwords) => Some(passwords.sample()),
             Self::Database(database) => Some(database.sample()),
-            Self::Scram(_) | Self::Certificate(_) | Self::Jwt(_) | Self::Http(_) => None,
+            Self::Scram(_) | Self::Certificate(_) | Self::Jwt(_) => None,
+            #[cfg(feature = "http")]
+            Self::Http(_) => None,
             #[cfg(feature = "postgresql")]
             Self::PostgreSql(table) => Some(table.sample()),
             #[cfg(feature = "mysql")]
@@ -235,6 +243,7 @@ impl Provider {
             Self::Certificate(_) => (false, false, true),
             // What the client showed is all that there is.
             Self::Jwt(jwt) => (false, jwt.is_remote(), false),
+            #[cfg(feature = "http")]
             Self::Http(_) => (true, true, true),
             #[cfg(feature = "postgresql")]
             Self::PostgreSql(_) => (true, true, true),

@@ -17,6 +17,7 @@ pub(crate) struct Question {
     pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) listener: u16,
     /// What the listener is called.
+    #[cfg_attr(not(feature = "http"), allow(dead_code))]
     pub(crate) listener_name: Arc<str>,
     /// Of a client that is in: [`auth::Grant::credential`].
     pub(crate) credential: Option<u64>,

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::{check, doctor, serve};
+#[cfg(feature = "api")]
+use crate::doctor;
+use crate::{check, parts, serve};
 
 mod bench;
 mod chance;
@@ -22,8 +25,9 @@ mod printer;
 mod properties;
 mod publish;
 mod refused;
-pub(crate) mod restore;
-#[cfg(unix)]
+#[cfg(feature = "api")]
+mod restore;
+#[cfg(all(feature = "api", unix))]
 mod steer;
 pub(crate) mod store;
 mod subscribe;
@@ -31,12 +35,14 @@ mod url;
 
 /// Runs what the command line asks for.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| unknown(&error));
     match cli.command {
         None => serve::run(cli.serve),
         Some(Command::Serve(args)) => serve::run(args),
         Some(Command::Check(args)) => check::run(args),
+        #[cfg(feature = "api")]
         Some(Command::Doctor(args)) => doctor::run(args),
+        #[cfg(feature = "api")]
         Some(Command::Restore(args)) => restore::run(&args),
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
         Some(Command::Man(args)) => completions::man(&args, Cli::command()),
@@ -46,9 +52,20 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Store(args)) => store::run(args),
         Some(Command::Passwd(args)) => passwd::run(&args),
         Some(Command::Migrate(args)) => migrate::run(&args),
-        #[cfg(unix)]
+        #[cfg(all(feature = "api", unix))]
         Some(Command::Steer(command)) => command.run(),
     }
+}
+
+/// What cannot be understood ends the process.
+fn unknown(error: &clap::Error) -> ! {
+    if let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(why) = parts::lacks_command(name)
+    {
+        eprintln!("nightjar: {why}");
+        std::process::exit(2);
+    }
+    error.exit()
 }
 
 /// Nightjar, an MQTT server.
@@ -76,6 +93,7 @@ enum Command {
     Serve(ServeArgs),
     /// Say whether the server would start with this configuration, and what it would do
     Check(CheckArgs),
+    #[cfg(feature = "api")]
     Doctor(doctor::DoctorArgs),
     Pub(Box<publish::PublishArgs>),
     Sub(Box<subscribe::SubscribeArgs>),
@@ -83,10 +101,11 @@ enum Command {
     Store(store::StoreArgs),
     Passwd(passwd::PasswdArgs),
     Migrate(migrate::MigrateArgs),
+    #[cfg(feature = "api")]
     Restore(restore::RestoreArgs),
     Completions(completions::CompletionsArgs),
     Man(completions::ManArgs),
-    #[cfg(unix)]
+    #[cfg(all(feature = "api", unix))]
     #[command(flatten)]
     Steer(Box<steer::Command>),
 }

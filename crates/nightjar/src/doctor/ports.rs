@@ -8,7 +8,7 @@ use config::{Address, Protocol};
 
 use super::Patient;
 use super::report::{Finding, Report};
-use crate::steer::board;
+use crate::foresight;
 
 const AREA: &str = "ports";
 
@@ -25,7 +25,7 @@ pub(super) fn look(patient: &Patient, report: &mut Report) {
     }
     let wanted = &patient.config.dashboard;
     if wanted.enabled {
-        let address = wanted.address.unwrap_or(board::USUAL);
+        let address = wanted.address.unwrap_or(foresight::DASHBOARD);
         report.add(port(patient, "the dashboard", address, false));
     }
     if let Some(address) = patient.config.metrics.listen {

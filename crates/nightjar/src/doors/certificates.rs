@@ -9,12 +9,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use admin::alarms::Severity;
 use broker::Mail;
 use net::{ClientAuth, Mailboxes, ServerTls, TlsDoor, TlsFiles};
 use tracing::{error, info, warn};
 
-use crate::steer::bell::Bell;
+use crate::steer::bell::{Bell, Severity};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -267,7 +266,7 @@ pub(crate) fn watch(mailboxes: Mailboxes<Mail>, bell: Arc<Bell>) -> io::Result<S
     Ok(changes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "api"))]
 mod tests {
     use net::CertificateFiles;
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};

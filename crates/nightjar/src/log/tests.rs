@@ -77,7 +77,7 @@ fn lines(events: &[Event]) -> [String; 2] {
         };
         // The log's thread has no subscriber here, so the events are formatted on this one.
         tracing::dispatcher::with_default(&dispatch, || events.iter().for_each(events::log));
-        queue.items.send(Item::End).unwrap();
+        assert!(queue.items.push(Item::End));
         assert!(ended.recv().is_err(), "the thread ends");
         pipe.text()
     })
@@ -128,7 +128,7 @@ fn s82_what_waits_for_the_log_is_bounded_in_bytes() {
     let fit = u64::try_from(WAITING / 60_000).unwrap();
     assert_eq!(lost, 2000 - fit);
     pipe.shut(false);
-    queue.items.send(Item::End).unwrap();
+    assert!(queue.items.push(Item::End));
     assert!(ended.recv().is_err(), "the thread ends");
     // What was written gives its room back.
     assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
@@ -144,7 +144,7 @@ fn a_shut_pipe_holds_nobody_up_and_losses_are_told() {
     let lost = queue.dropped.load(Ordering::Relaxed);
     assert_eq!(lost, 100);
     pipe.shut(false);
-    queue.items.send(Item::End).unwrap();
+    assert!(queue.items.push(Item::End));
     assert!(ended.recv().is_err(), "the thread ends");
     assert_eq!(
         queue.dropped.load(Ordering::Relaxed),

@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use admin::Alarms;
-use admin::alarms::{Raised, Severity};
+use admin::alarms::Raised;
+pub(crate) use admin::alarms::Severity;
 use broker::{Control, Mail};
 use net::Mailboxes;
 use serde_json::{Value, json};

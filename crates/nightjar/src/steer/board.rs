@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use admin::web::{Asset, Settings};
@@ -10,22 +10,8 @@ use admin::{Api, Problem};
 use config::Config;
 use net::{CertificateFiles, ServerTls, TlsFiles};
 
-/// Where the dashboard is, unless something else is said.
-pub(crate) const USUAL: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 18_083);
-
-/// What a newcomer needs to know of the dashboard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Board {
-    /// Where a browser on this machine finds it.
-    pub(crate) url: String,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    /// The code for the first administrator, while there is none.
-    pub(crate) code: Option<String>,
-    /// The file that has the code too, for who does not see the terminal.
-    pub(crate) file: PathBuf,
-}
+use crate::banner::Board;
+use crate::foresight;
 
 /// The port of the dashboard, if there is to be one.
 ///
@@ -36,7 +22,7 @@ pub(crate) fn settings(config: &Config) -> Result<Option<Settings>, Problem> {
     if !wanted.enabled {
         return Ok(None);
     }
-    let address = wanted.address.unwrap_or(USUAL);
+    let address = wanted.address.unwrap_or(foresight::DASHBOARD);
     let tls = match (&wanted.certificate, &wanted.key) {
         (Some(chain), Some(key)) => {
             let files = TlsFiles {

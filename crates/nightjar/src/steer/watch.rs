@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use super::bell::Bell;
 use super::{bans, noted};
 use crate::brief;
 use crate::doors::Doors;
+use crate::queue;
 
 /// What is on its way to the thread. More is not counted.
 const WAITING: usize = 4096;
@@ -47,10 +48,10 @@ enum Happened {
 
 /// Where events of workers go in.
 pub(crate) struct Watch {
-    to: SyncSender<Happened>,
+    to: queue::Sender<Happened>,
     bounds: Arc<Bounds>,
     /// Until the thread has it.
-    from: Mutex<Option<Receiver<Happened>>>,
+    from: Mutex<Option<queue::Receiver<Happened>>>,
 }
 
 /// What is counted.
@@ -77,7 +78,7 @@ impl Bounds {
 
 impl Watch {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let (to, from) = sync_channel(WAITING);
+        let (to, from) = queue::bounded(WAITING);
         let bounds = Bounds {
             counts_connects: AtomicBool::new(false),
             counts_takeovers: AtomicBool::new(false),
@@ -122,7 +123,7 @@ impl Watch {
             _ => return,
         };
         // A storm that fills it is noticed by what is in it.
-        let _not_counted = self.to.try_send(happened);
+        let _not_counted = self.to.push(happened);
     }
 
     /// Begins to count. The second time nothing happens.

@@ -27,7 +27,9 @@ mod transfer;
 mod verify;
 
 pub(crate) use self::target::words;
-pub(crate) use self::transfer::{copy, create_folder, refill};
+#[cfg(feature = "api")]
+pub(crate) use self::transfer::copy;
+pub(crate) use self::transfer::{create_folder, refill};
 
 /// Check, count, copy or shrink the store: what the server keeps on the disk
 ///
