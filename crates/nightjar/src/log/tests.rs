@@ -29,7 +29,7 @@ impl Pipe {
     }
 
     /// A queue whose thread stands before this pipe, which is shut, with one line in its hands.
-    fn holding(&self) -> (Queue, Receiver<()>) {
+    fn holding(&self) -> (Queue, mpsc::Receiver<()>) {
         self.shut(true);
         let (queue, ended) = Queue::start(self.clone()).unwrap();
         queue.push(Item::Line(b"held\n".to_vec()));

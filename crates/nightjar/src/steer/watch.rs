@@ -347,7 +347,7 @@ mod tests {
             new: Peer::Local(None),
         });
         let from = watch.from.lock().expect("whole").take().expect("it is new");
-        let Ok(Happened::TakenOver { client, .. }) = from.try_recv() else {
+        let Ok(Happened::TakenOver { client, .. }) = from.recv_timeout(Duration::ZERO) else {
             panic!("it is told");
         };
         assert!(client.as_str().len() <= brief::WORDS + 48, "{client}");
