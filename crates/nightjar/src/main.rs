@@ -29,8 +29,8 @@
 //! | [`supervisor`] | what systemd hears of the server |
 //! | [`process`] | memory in use, the machine's name |
 
-// What the API alone asks for stays with what it is about.
-#![cfg_attr(not(feature = "api"), allow(dead_code))]
+// What the API alone asks for, or a tool, stays with what it is about.
+#![cfg_attr(not(all(feature = "api", feature = "tools")), allow(dead_code))]
 
 mod account;
 mod banner;

@@ -9,6 +9,7 @@ use config::{Config, ConfigError, ConfigErrors, ControlSocket, Loaded, Place, Pl
 enum Part {
     Api,
     Acme,
+    Tools,
 }
 
 impl Part {
@@ -17,6 +18,7 @@ impl Part {
         match self {
             Self::Api => cfg!(feature = "api"),
             Self::Acme => cfg!(feature = "acme"),
+            Self::Tools => cfg!(feature = "tools"),
         }
     }
 
@@ -25,6 +27,7 @@ impl Part {
         let (part, feature) = match self {
             Self::Api => ("the API", "api"),
             Self::Acme => ("ACME", "acme"),
+            Self::Tools => ("tools", "tools"),
         };
         format!("this build of the server was made without {part} (Cargo feature `{feature}`)")
     }
@@ -45,7 +48,7 @@ const OF_API: &[&str] = &[
 ];
 
 /// Commands that ask or change a running server, and others that go with the API.
-const COMMANDS: &[&str] = &[
+const COMMANDS_OF_API: &[&str] = &[
     "alarms",
     "audit",
     "backup",
@@ -77,12 +80,15 @@ const COMMANDS: &[&str] = &[
     "user",
 ];
 
+/// Commands that go with the tools.
+const TOOLS: &[&str] = &["bench", "completions", "man"];
+
 /// A configuration as this build can serve it: what is on by itself and is not in it, is off.
 ///
 /// # Errors
 /// Something is asked for that this build lacks.
 pub(crate) fn fitted(loaded: Loaded) -> Result<Loaded, ConfigErrors> {
-    let parts = [Part::Api, Part::Acme].into_iter();
+    let parts = [Part::Api, Part::Acme, Part::Tools].into_iter();
     parts
         .filter(|part| !part.is_here())
         .try_fold(loaded, without)
@@ -92,6 +98,7 @@ fn without(mut loaded: Loaded, part: Part) -> Result<Loaded, ConfigErrors> {
     let asked = match part {
         Part::Api => asked_of_api(&loaded),
         Part::Acme => asked_of_acme(&loaded),
+        Part::Tools => Vec::new(),
     };
     let error = |one: Told| ConfigError {
         message: format!("{}: {}", one.key, part.is_missing()),
@@ -135,8 +142,13 @@ fn asked_of_api(loaded: &Loaded) -> Vec<Told> {
 
 /// Why this build has no such command, if others have it.
 pub(crate) fn lacks_command(name: &str) -> Option<String> {
-    let is_missing = !Part::Api.is_here() && COMMANDS.contains(&name);
-    is_missing.then(|| format!("there is no command `{name}`: {}", Part::Api.is_missing()))
+    let of = [(Part::Api, COMMANDS_OF_API), (Part::Tools, TOOLS)];
+    let of = of.into_iter().find(|(_, names)| names.contains(&name));
+    let (part, _) = of.filter(|(part, _)| !part.is_here())?;
+    Some(format!(
+        "there is no command `{name}`: {}",
+        part.is_missing()
+    ))
 }
 
 #[cfg(test)]
@@ -223,6 +235,7 @@ mod tests {
     #[test]
     fn a_whole_build_lacks_no_command() {
         assert_eq!(lacks_command("user").is_none(), Part::Api.is_here());
+        assert_eq!(lacks_command("bench").is_none(), Part::Tools.is_here());
         assert_eq!(lacks_command("usr"), None);
     }
 }

@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+#[cfg(feature = "tools")]
+use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 #[cfg(feature = "api")]
 use crate::doctor;
 use crate::{check, parts, serve};
 
+#[cfg(feature = "tools")]
 mod bench;
 mod chance;
 mod client_args;
+#[cfg(feature = "tools")]
 mod completions;
 mod conversation;
 mod failure;
@@ -44,10 +48,13 @@ pub(crate) fn run() -> ExitCode {
         Some(Command::Doctor(args)) => doctor::run(args),
         #[cfg(feature = "api")]
         Some(Command::Restore(args)) => restore::run(&args),
+        #[cfg(feature = "tools")]
         Some(Command::Completions(args)) => completions::completions(&args, Cli::command()),
+        #[cfg(feature = "tools")]
         Some(Command::Man(args)) => completions::man(&args, Cli::command()),
         Some(Command::Pub(args)) => publish::run(*args),
         Some(Command::Sub(args)) => subscribe::run(*args),
+        #[cfg(feature = "tools")]
         Some(Command::Bench(args)) => bench::run(args),
         Some(Command::Store(args)) => store::run(args),
         Some(Command::Passwd(args)) => passwd::run(&args),
@@ -97,13 +104,16 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     Pub(Box<publish::PublishArgs>),
     Sub(Box<subscribe::SubscribeArgs>),
+    #[cfg(feature = "tools")]
     Bench(bench::BenchArgs),
     Store(store::StoreArgs),
     Passwd(passwd::PasswdArgs),
     Migrate(migrate::MigrateArgs),
     #[cfg(feature = "api")]
     Restore(restore::RestoreArgs),
+    #[cfg(feature = "tools")]
     Completions(completions::CompletionsArgs),
+    #[cfg(feature = "tools")]
     Man(completions::ManArgs),
     #[cfg(all(feature = "api", unix))]
     #[command(flatten)]
