@@ -209,7 +209,7 @@ mod tests {
         assert!(
             refused(
                 Part::Api,
-                "control_socket = \"off\"\ndashboard.enabled = false"
+                "control_socket = \"\"\ndashboard.enabled = false"
             )
             .is_empty()
         );
@@ -225,7 +225,7 @@ mod tests {
         let text = "[[certificate]]\nname = \"own\"\nacme = \"https://ca.example/directory\"\n\
                     domains = [\"example.org\"]\n";
         let found = refused(Part::Acme, text);
-        let wanted = "/n.toml:3:1: certificate[own].acme: this build of the server was made \
+        let wanted = "/n.toml:3:8: certificate[own].acme: this build of the server was made \
                       without ACME (Cargo feature `acme`)";
         assert_eq!(found, [wanted]);
         let files = "[[certificate]]\nname = \"own\"\nchain = \"c\"\nkey = \"k\"\n";
