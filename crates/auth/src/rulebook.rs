@@ -57,8 +57,9 @@ pub struct Contents {
     pub partial: Partial,
     /// Retained messages stay with their publishers' permission (S47).
     pub check_retain_source: bool,
-    /// Beginnings of topics below `$` that rules may let clients publish to: whole levels, such as
-    /// `$CONTROL`. No other is ever open, whatever the rules say (S51).
+    /// Beginnings of topics below `$` that rules may let users publish to: whole levels, such as
+    /// `$CONTROL`. No other is ever open, whatever the rules say (S51). Of these each needs a rule
+    /// that names it, for a superuser, too, and nobody without a name is let to them.
     pub open: Vec<Arc<str>>,
 }
 
@@ -139,8 +140,10 @@ impl Rulebook {
                 let rest = topic.strip_prefix(open.trim_end_matches('/'));
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            if topic.starts_with('$') && !self.open.iter().any(is_below) {
-                return Some(RESERVED);
+            if topic.starts_with('$') {
+                let is_open = self.open.iter().any(is_below);
+                let is_user = who.identity.user().is_some();
+                return (!is_open || !is_user).then_some(RESERVED);
             }
         }
         let is_super = who.grant.is_some_and(|grant| grant.superuser);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use topics::ScanCursor;
-use types::{QoS, ReasonCode, SubscriptionFilter, SubscriptionOptions, TopicFilter};
+use types::{QoS, ReasonCode, SessionKey, SubscriptionFilter, SubscriptionOptions, TopicFilter};
 
 /// Something to do, and where the answer goes.
 pub struct Errand {
@@ -47,6 +47,16 @@ pub enum Task {
         client: Arc<str>,
         /// The filter, as the server knows it.
         filter: SubscriptionFilter,
+    },
+    /// Give the session of an [`crate::Order`] its answer at QoS 0, if it is connected and has a
+    /// subscription for it. Nobody else gets it. For the session's worker.
+    Tell {
+        /// The session.
+        session: SessionKey,
+        /// The topic of the answer, which may be the server's own.
+        topic: Box<str>,
+        /// The answer.
+        payload: Box<[u8]>,
     },
     /// Forget some of the retained messages. For any worker.
     ClearRetained {
@@ -88,6 +98,11 @@ pub enum Done {
     Subscribed,
     /// The client is not subscribed any more.
     Unsubscribed,
+    /// The session was told, if it listens.
+    Told {
+        /// Whether it does.
+        reached: bool,
+    },
     /// Retained messages are forgotten.
     Cleared {
         /// How many.

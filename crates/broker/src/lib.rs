@@ -14,6 +14,7 @@
 //! | [`event`] | what happened, for logs and counters: closed lists of reasons |
 //! | [`retained`] | a retained message, and who published it |
 //! | [`errand`] | what the control plane may have done |
+//! | [`orders`] | [`Orders`]: what clients may have the control plane do |
 //! | [`probe`] | what happens to messages on their way, for who watches |
 //! | [`question`] | what the control plane may ask, and the answers |
 //! | [`metrics`] | counters, written by one worker each |
@@ -50,6 +51,7 @@ pub mod listeners;
 pub mod mail;
 mod memory;
 pub mod metrics;
+pub mod orders;
 mod output;
 pub mod probe;
 pub mod question;
@@ -67,6 +69,7 @@ pub use event::{CloseReason, Denial, DropReason, Dropped, Event, EventSink, Want
 pub use listeners::{Knows, ListenerRules, Mount};
 pub use mail::{Control, Mail, Selector};
 pub use metrics::{Counter, Metrics, Totals};
+pub use orders::{NotTaken, Order, Orders};
 pub use probe::{Asked, Mark, Probe, Step, Tracer, Watchers};
 pub use question::{Ask, Findings, Question};
 pub use shared::{BrokerConfig, Revoked, Shared};

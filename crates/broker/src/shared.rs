@@ -17,6 +17,7 @@ use crate::event::EventSink;
 use crate::listeners::{Listener, ListenerRules};
 use crate::memory::{Load, Memory};
 use crate::metrics::{Metrics, Totals};
+use crate::orders::Orders;
 use crate::rates::{Bucket, Users};
 use crate::retained::Kept;
 
@@ -48,6 +49,8 @@ pub struct BrokerConfig {
     pub authenticator: Arc<dyn Authenticator>,
     /// Who may do what at the start; [`crate::Control::Policy`] changes it.
     pub policy: Arc<dyn Policy>,
+    /// Who takes what is published to control topics.
+    pub orders: Arc<dyn Orders>,
     /// What a client hears that loses a subscription.
     pub revoked: Revoked,
     /// Where events go.
@@ -72,6 +75,7 @@ impl BrokerConfig {
             listeners: Vec::new(),
             authenticator: Arc::new(auth::Anyone),
             policy: Arc::new(auth::Open),
+            orders: Arc::new(()),
             revoked: Revoked::Disconnect,
             events: Arc::new(()),
             seed,

@@ -7,12 +7,14 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`acl`] | [`Acl`]: what the tools of Mosquitto say rules in |
 //! | [`changes`] | [`Changes`]: how all this is changed, and who agrees to it |
 //! | [`records`] | [`User`], [`Group`], [`Role`], [`Ban`]: what is kept, without secrets; their edits |
 //! | [`snapshot`] | [`Snapshot`]: what a policy is made of |
 //! | `store` | tables, keys, transactions |
 //! | `scram` | what SCRAM verifies passwords with |
 
+pub mod acl;
 pub mod changes;
 pub mod records;
 pub(crate) mod scram;
@@ -37,6 +39,7 @@ use records::StoredUser;
 use snapshot::Model;
 use store::Store;
 
+pub use acl::{Acl, AclKind};
 pub use changes::{Agree, Changes, Existing, Imported};
 pub use records::{Ban, BanOn, Group, Page, PasswordEdit, Role, User, UserEdit};
 pub use snapshot::Snapshot;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use auth::{Access, Admitted, Decision, Grant, Identity, Subject};
+use auth::{Access, Admitted, Decision, Grant, Identity, RuleId, Subject, Verdict};
 use codec::{ConnAck, ConnAckProperties, Connect, Packet, UserProperties};
 use protocol::connection::negotiate::session_expiry_seconds;
 use protocol::{Connection, Negotiated, Refusal, Violation, negotiate};
@@ -27,6 +27,11 @@ use crate::timers::Timer;
 
 /// The largest will, in bytes, of a client that comes back while memory is short.
 const SMALL_WILL: usize = 1024;
+/// What is said to a will on a topic of the server's own.
+const RESERVED: Decision = Decision {
+    verdict: Verdict::Deny,
+    rule: Some(RuleId::Reserved),
+};
 
 /// A client that may come in.
 struct Admission<'a> {
@@ -355,7 +360,11 @@ impl Worker {
                 qos: will.qos,
                 retain: will.retain,
             };
-            self.policy.decide(&who, &access)
+            match topic.is_reserved() {
+                // What the server's own topics are open for is orders, and a will is none.
+                true => RESERVED,
+                false => self.policy.decide(&who, &access),
+            }
         };
         if decision.is_allowed() {
             return Ok(());

@@ -6,6 +6,7 @@
 //! | will, at CONNECT | `admit`, with the identity |
 //! | will, when it is due | [`Worker::may_leave_will`] |
 //! | PUBLISH, by name or alias | [`Worker::may_publish`] |
+//! | PUBLISH to a topic of the server's own | [`Worker::may_order`] |
 //! | SUBSCRIBE, alone or in a group, by the client or for it | [`Worker::may_subscribe`] |
 //! | PUBLISH of the control plane, which may publish where clients could | `errands` |
 //! | each message of a subscription that was granted in part | [`Worker::may_have`] |
@@ -122,6 +123,10 @@ impl Worker {
             ..who
         };
         if self.policy.ban(&from).is_some() {
+            return false;
+        }
+        if topic.is_reserved() {
+            self.denied(key, Wanted::Publish, &will.topic, Some(RuleId::Reserved));
             return false;
         }
         let access = Access::Publish {

@@ -14,7 +14,7 @@ use types::{
 };
 
 use super::Worker;
-use super::publish::{Way, Whom, reason_of, with_mark};
+use super::publish::{Leave, Way, Whom, reason_of, with_mark};
 use super::subscribe::Place;
 use crate::conn::Conn;
 use crate::errand::{Done, Errand, NotDone, Publication, Reply, Task};
@@ -53,6 +53,11 @@ impl Worker {
             Task::Unsubscribe { client, filter } => {
                 self.unsubscribe_errand(&client, &filter, reply);
             }
+            Task::Tell {
+                session,
+                topic,
+                payload,
+            } => reply(self.tell_answer(session, &topic, &payload, now)),
             Task::ClearRetained {
                 filter,
                 after,
@@ -144,7 +149,7 @@ impl Worker {
             durability: self.shared.config.durability.class(None, topic),
             route,
             session: NO_SESSION,
-            allowed: true,
+            leave: Leave::Granted,
         };
         if !self.has_room(&way.route, payload.len()) {
             return Err(NotDone::Busy("a worker is behind"));

@@ -13,6 +13,7 @@
 //! | `ending` | sessions whose end is not safe: CONNACK waits for it |
 //! | `errands` | what the control plane may have done |
 //! | `look` | what waits and what is retained, for who wants to see it |
+//! | `orders` | what clients publish to control topics, and what they are answered |
 //! | `publish` | PUBLISH from a client: checks, route, acknowledgement |
 //! | `deliver` | a message to one recipient: now, or into its queue |
 //! | `share` | one member of a shared subscription gets it |
@@ -43,6 +44,7 @@ mod lasting;
 mod leave;
 mod load;
 mod look;
+mod orders;
 mod promise;
 mod publish;
 mod receive;

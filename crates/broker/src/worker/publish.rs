@@ -51,7 +51,18 @@ pub(super) struct Way {
     pub(super) durability: Durability,
     pub(super) session: SessionKey,
     /// Whether the client may publish there.
-    pub(super) allowed: bool,
+    pub(super) leave: Leave,
+}
+
+/// What becomes of a message of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It goes to who is subscribed.
+    Granted,
+    /// It is an order to the control plane, and goes to nobody.
+    Order,
+    /// The client may not publish there.
+    Denied,
 }
 
 /// A message on its way to its recipients. It becomes a [`Message`] with a reference count
@@ -116,7 +127,7 @@ impl Worker {
         if let Some(rates) = &conn.rates {
             rates.charge_message(now);
         }
-        if way.allowed
+        if way.leave == Leave::Granted
             && let Some(open) = conn.open_mut()
         {
             open.last = Some(LastTopic {
@@ -182,7 +193,7 @@ impl Worker {
                 route: last.route,
                 durability: last.durability,
                 session,
-                allowed: true,
+                leave: Leave::Granted,
             });
         }
         let mounted = mount.map(|mount| mount.mounted(topic));
@@ -191,7 +202,14 @@ impl Worker {
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
         let (qos, retain) = (publish.qos, publish.retain);
-        let allowed = !is_out && self.may_publish(session, route.topic(), topic, qos, retain);
+        let leave = match (is_out, topic.is_reserved()) {
+            (true, _) => Leave::Denied,
+            (false, true) => self.may_order(session, route.topic(), topic, qos, retain),
+            (false, false) => match self.may_publish(session, route.topic(), topic, qos, retain) {
+                true => Leave::Granted,
+                false => Leave::Denied,
+            },
+        };
         Ok(Way {
             route,
             durability: self
@@ -200,7 +218,7 @@ impl Worker {
                 .durability
                 .class(Some(listener), topic.as_str()),
             session,
-            allowed,
+            leave,
         })
     }
 
@@ -253,9 +271,9 @@ impl Worker {
                 receipt.begun = self.begun(session, publish.packet_id, way.durability);
             }
         }
-        if self.watch.is_on {
+        if self.watch.is_on && way.leave != Leave::Order {
             let properties = publish.properties.forward_bytes.map_or(0, <[u8]>::len);
-            if let Some(arrival) = self.watch.arrival(properties, way.allowed) {
+            if let Some(arrival) = self.watch.arrival(properties, way.leave == Leave::Granted) {
                 self.tell_received(session, way.route.topic(), publish, arrival);
             } else if self.watch.marked.is_some() {
                 // What a message before left behind, as it broke off, is not this one's.
@@ -356,7 +374,7 @@ impl Worker {
                 why: "the server's store has failed",
             });
         }
-        if !way.allowed {
+        if way.leave == Leave::Denied {
             return Err(Refused {
                 reason: ReasonCode::NotAuthorized,
                 drop: DropReason::NotAuthorized,
@@ -390,6 +408,9 @@ impl Worker {
         now: Time,
     ) -> Result<bool, Refused> {
         self.refusal(way, (publish.qos, publish.retain), whom.receipt)?;
+        if way.leave == Leave::Order {
+            return self.take_order(way, publish);
+        }
         let mut properties = Vec::new();
         let forward = match publish.properties.forward_bytes {
             Some(bytes) => bytes,

@@ -93,6 +93,7 @@ impl Roles for Steer {
         let wanted = access::Role {
             name: name.into(),
             rules: change.rules.into_iter().map(text).collect(),
+            acls: Vec::new(),
         };
         let made = self.doors.access().changes(&agree).put_role(&wanted);
         made.map_err(|error| failure(error, &role(name)))?;

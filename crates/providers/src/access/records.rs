@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AccessError;
+use super::acl::Acl;
 use super::scram::Verifier;
 use crate::rules::RuleText;
 
@@ -101,6 +102,10 @@ pub struct Role {
     /// Its rules, in their order; at most 10,000.
     #[serde(default)]
     pub rules: Vec<RuleText>,
+    /// What the rules were made of, if they were made of ACLs, for who asks in these words; rules
+    /// decide. See [`Role::to_acls`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acls: Vec<Acl>,
 }
 
 /// That somebody is not let in.

@@ -81,6 +81,7 @@ fn role(name: &str, topics: &[&str]) -> Role {
     Role {
         name: name.into(),
         rules: topics.iter().map(rule).collect(),
+        acls: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A key that is not known refuses the file: it might say that somebody may do less.
 
+use providers::access::Acl;
 use providers::hash::Hash;
 use serde::Deserialize;
 
@@ -86,30 +87,6 @@ pub(super) struct Role {
     #[serde(rename = "textDescription", alias = "textdescription")]
     _description: Option<String>,
     pub(super) acls: Vec<Acl>,
-}
-
-/// What a role says of topics.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Acl {
-    pub(super) acltype: Kind,
-    pub(super) topic: String,
-    #[serde(default)]
-    pub(super) priority: i64,
-    #[serde(default)]
-    pub(super) allow: bool,
-}
-
-/// What an ACL is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Kind {
-    PublishClientSend,
-    PublishClientReceive,
-    SubscribeLiteral,
-    SubscribePattern,
-    UnsubscribeLiteral,
-    UnsubscribePattern,
 }
 
 impl Client {

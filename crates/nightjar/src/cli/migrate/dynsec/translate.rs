@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use auth::rules::{Pattern, Values};
 use auth::{Identity, Subject};
+use providers::access::acl::{self, Acl, AclKind as Kind};
 use providers::access::{Group, PasswordEdit, Role, UserEdit};
 use providers::rules::{Permission, RuleAction, RuleText};
 use types::TopicFilter;
 
-use super::file::{Acl, Client, File, Kind, by_priority};
+use super::file::{Client, File, by_priority};
 
 /// What a file becomes.
 #[derive(Debug, Default)]
@@ -113,17 +114,8 @@ impl<'a> Work<'a> {
             for acl in &role.acls {
                 self.look_at(&role.rolename, acl);
             }
-            let ready = self.acls.get(&*role.rolename).map_or(&[][..], |acls| acls);
-            let rules = ready.iter().filter(|one| is_deny_of_receiving(one.acl));
-            let others = ready.iter().filter(|one| !is_deny_of_receiving(one.acl));
-            let rules = rules
-                .chain(others)
-                .filter_map(|one| rule(one.acl))
-                .collect();
-            self.done.roles.push(Role {
-                name: role.rolename.clone(),
-                rules,
-            });
+            let role = Role::of_acls(role.rolename.clone(), role.acls.clone());
+            self.done.roles.push(role);
         }
     }
 
@@ -191,6 +183,7 @@ impl<'a> Work<'a> {
         self.done.roles.push(Role {
             name: DEFAULT.into(),
             rules,
+            acls: Vec::new(),
         });
     }
 
@@ -288,9 +281,7 @@ impl<'a> Work<'a> {
                 .filter_map(|role| self.acls.get(&**role))
                 .flatten()
                 .collect();
-            let first = all.iter().filter(|one| is_deny_of_receiving(one.acl));
-            let others = all.iter().filter(|one| !is_deny_of_receiving(one.acl));
-            rules.extend(first.chain(others).filter_map(|one| rule(one.acl)));
+            rules.extend(acl::rules(all.iter().map(|one| one.acl)));
             self.note(format!(
                 "clients without a name have the rights of the group {name:?}, where a listener \
                  lets them in (`allow_anonymous` in a nightjar.toml; under a mosquitto.conf with \
@@ -434,36 +425,6 @@ fn default_rules(file: &File) -> Vec<RuleText> {
 
 fn is_subscribe(kind: Kind) -> bool {
     matches!(kind, Kind::SubscribeLiteral | Kind::SubscribePattern)
-}
-
-fn is_deny_of_receiving(acl: &Acl) -> bool {
-    acl.acltype == Kind::PublishClientReceive && !acl.allow
-}
-
-/// The rule of an ACL; an ACL that allows to receive or to unsubscribe needs none.
-fn rule(acl: &Acl) -> Option<RuleText> {
-    let text = acl.topic.replace("${", "$${");
-    let (action, is_exact) = match (acl.acltype, acl.allow) {
-        (Kind::PublishClientSend, _) => (RuleAction::Publish, false),
-        (Kind::PublishClientReceive, false) => (RuleAction::Subscribe, false),
-        (Kind::SubscribePattern, _) => (RuleAction::Subscribe, false),
-        (Kind::SubscribeLiteral, _) => (RuleAction::Subscribe, true),
-        _ => return None,
-    };
-    let (exact, topics) = match is_exact {
-        true => (vec![text], Vec::new()),
-        false => (Vec::new(), vec![text]),
-    };
-    Some(RuleText {
-        permission: match acl.allow {
-            true => Permission::Allow,
-            false => Permission::Deny,
-        },
-        action,
-        topics,
-        exact,
-        ..RuleText::default()
-    })
 }
 
 /// Filters without placeholders ask nothing of a client.
