@@ -11,7 +11,7 @@ mod names;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::config::{Address, ClientCertificate, Listener, Protocol};
+use crate::config::{Address, ClientCertificate, Listener, Method, Protocol};
 use crate::error::Place;
 use crate::lists::{LISTENER, TOPIC};
 use crate::source::Reading;
@@ -29,6 +29,7 @@ impl Reading<'_> {
         self.check_metrics();
         self.check_ports();
         self.check_telemetry();
+        self.check_dynamic_security();
     }
 
     /// A start would be refused the second of two doors at one port. Listeners among themselves are
@@ -58,6 +59,17 @@ impl Reading<'_> {
             seen.push((key.to_owned(), address));
         }
         self.wrong_all(wrong);
+    }
+
+    /// Who makes users that nobody is asked for believes that they can come in.
+    fn check_dynamic_security(&mut self) {
+        let mut asked = self.config.authentication.iter();
+        let is_asked = asked.any(|one| matches!(one.method, Method::Database | Method::Scram));
+        if self.config.dynamic_security.enabled && !is_asked {
+            let message = "dynamic_security.enabled changes the database of users, and no \
+                           [[authentication]] has type = \"database\"";
+            self.wrong(self.place("dynamic_security.enabled"), message);
+        }
     }
 
     fn check_telemetry(&mut self) {

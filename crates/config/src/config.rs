@@ -85,6 +85,8 @@ pub struct Config {
     pub alarms: Alarms,
     /// The record of what operators change.
     pub audit: Audit,
+    /// The tools of Mosquitto's dynamic security plugin.
+    pub dynamic_security: DynamicSecurity,
     /// What an acknowledgement promises, and how that is kept.
     pub store: Store,
     /// What is logged, and how.
@@ -93,6 +95,15 @@ pub struct Config {
     pub strategy: SharedStrategy,
     /// Every bound of the server; see docs/limits.md.
     pub limits: Limits,
+}
+
+/// The tools of Mosquitto's dynamic security plugin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DynamicSecurity {
+    /// Whether users with a rule that allows publishing to `$CONTROL/dynamic-security/v1` by name may
+    /// change users, groups and roles of the database there: by `mosquitto_ctrl dynsec`. Needs an
+    /// `[[authentication]]` with `type = "database"`. See docs/access.md.
+    pub enabled: bool,
 }
 
 /// What holds for messages of some topics.
@@ -411,6 +422,7 @@ impl Default for Config {
                 size: 64 * 1024 * 1024,
                 keep: 10,
             },
+            dynamic_security: DynamicSecurity { enabled: false },
             store: Store {
                 durability: Durability::Disk,
                 sync_interval: Duration::from_secs(1),

@@ -230,6 +230,7 @@ fn owner(section: &str) -> &'static str {
         "telemetry" => "Telemetry",
         "alarms" => "Alarms",
         "audit" => "Audit",
+        "dynamic_security" => "DynamicSecurity",
         "limits" => "Limits",
         section => panic!("the section {section} is new here"),
     }

@@ -65,6 +65,7 @@ pub(crate) const SECTIONS: &[&str] = &[
     "telemetry",
     "alarms",
     "audit",
+    "dynamic_security",
     "shared_subscriptions",
     "limits",
 ];
@@ -356,6 +357,13 @@ pub(crate) const KEYS: &[Key] = &[
         audit.size
     ),
     key!("audit", keep, count(0, 10_000), Restart, audit.keep),
+    key!(
+        "dynamic_security",
+        enabled,
+        Kind::Flag,
+        Reload,
+        dynamic_security.enabled
+    ),
     key!(
         "shared_subscriptions",
         strategy,

@@ -64,11 +64,12 @@ mod tests;
 pub use config::{
     Access, Acme, Address, Alarms, Algorithm, Anonymous, Audit, Authentication, Bridge,
     BridgeStart, BridgeTopic, BridgeVersion, ByCertificate, Certificate, CertificateFiles,
-    CertificateOrigin, Challenge, ClientCertificate, Config, ControlSocket, Dashboard, Granted,
-    Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat, LogLevel, Mark, Method,
-    MetricNames, Metrics, Mode, MongoDb, Network, Notifications, OnFailure, PasswordHash,
-    Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret, SharedStrategy, Sql,
-    Store, Telemetry, TlsVersion, TokenIn, TopicRule, Url, UserFrom, bridge_address,
+    CertificateOrigin, Challenge, ClientCertificate, Config, ControlSocket, Dashboard,
+    DynamicSecurity, Granted, Header, Http, Jwt, Ldap, Listener, Location, Log, LogFormat,
+    LogLevel, Mark, Method, MetricNames, Metrics, Mode, MongoDb, Network, Notifications, OnFailure,
+    PasswordHash, Passwords, Permission, Protocol, Redis, Revoked, Rule, RuleAction, Secret,
+    SharedStrategy, Sql, Store, Telemetry, TlsVersion, TokenIn, TopicRule, Url, UserFrom,
+    bridge_address,
 };
 pub use error::{ConfigError, ConfigErrors, Parts, Place};
 pub use mask::{masked, unmasked};

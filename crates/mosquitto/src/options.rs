@@ -117,7 +117,7 @@ pub(crate) const KNOWN: &[Known] = &[
     option(
         "enable_control_api",
         Server,
-        Noted("`$CONTROL` is not answered in this version; use the API or `nightjar user`"),
+        Noted("of `$CONTROL`, `dynamic-security` alone is answered; for the rest there is the API"),
     ),
     option(
         "global_max_clients",

@@ -31,6 +31,7 @@ use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
 use crate::steer::board;
 use crate::steer::configuration::{Kept, Reread};
+use crate::steer::orders::Inbox;
 use crate::steer::{self, Steer, seen::Seen};
 use crate::storage::{self, Storage, StorageError};
 use crate::{banner, foresight, origin, process, supervisor};
@@ -123,7 +124,11 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let seen = Arc::new(Seen::new(&plan.config.limits, usize::from(plan.workers)));
     let events = alarmed(&log, &seen, &requests);
     let guests = Arc::new(Guests::new(doors.authenticator()));
-    let shared = Shared::new(broker_config(&plan, &doors, &guests, events, descriptors));
+    let orders = Inbox::new();
+    let shared = Shared::new(BrokerConfig {
+        orders: Arc::clone(&orders) as Arc<dyn broker::Orders>,
+        ..broker_config(&plan, &doors, &guests, events, descriptors)
+    });
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     let setups = setups(&plan, &shared, &storage, recovered);
@@ -144,6 +149,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
         config: plan.config.clone(),
         stored: storage.view(),
         bridges: bridges.handle(),
+        orders,
         start,
         descriptors,
     };
@@ -327,6 +333,7 @@ fn broker_config(
         response_information: config.response_information.clone(),
         authenticator: Arc::clone(guests) as Arc<dyn auth::Authenticator>,
         policy: doors.policy(),
+        orders: Arc::new(()),
         listeners: doors::listeners::rules(config),
         revoked: match config.access.revoked {
             config::Revoked::Disconnect => Revoked::Disconnect,

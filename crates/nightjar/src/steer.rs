@@ -17,6 +17,8 @@
 //! | [`people`] | users |
 //! | [`roles`] | groups and roles |
 //! | [`bans`] | bans |
+//! | [`orders`] | orders that clients give at control topics |
+//! | [`dynsec`] | users, groups and roles, by the words of Mosquitto's plugin |
 //! | [`bridges`] | bridges to other servers |
 //! | [`clients`] | who is connected or away |
 //! | [`messages`] | what waits for a client |
@@ -46,11 +48,13 @@ mod chain;
 mod clients;
 pub(crate) mod configuration;
 mod drops;
+mod dynsec;
 mod explain;
 mod figures;
 mod listeners;
 mod lookout;
 mod messages;
+pub(crate) mod orders;
 mod people;
 mod publish;
 mod retained;
@@ -102,6 +106,7 @@ use crate::log::Level;
 use crate::process;
 use configuration::Kept;
 use figures::Lately;
+use orders::{Answering, Inbox};
 use sampler::Sampler;
 use seen::Seen;
 use slow::Looks;
@@ -159,6 +164,8 @@ pub(crate) struct Parts {
     pub(crate) stored: Option<View>,
     /// Bridges to other servers.
     pub(crate) bridges: Arc<bridge::Bridges>,
+    /// Where orders of clients wait.
+    pub(crate) orders: Arc<Inbox>,
     /// When the clock of the workers was at zero.
     pub(crate) start: Instant,
     /// Files that the process may have open; `None`: as many as it likes.
@@ -173,6 +180,8 @@ pub(crate) struct Steering {
     _sending: Sending,
     /// What looks at the figures.
     _sampler: Sampler,
+    /// What carries orders of clients out.
+    _answering: Answering,
     /// What both work with.
     pub(crate) steer: Arc<Steer>,
 }
@@ -239,6 +248,8 @@ pub(crate) fn serve(parts: Parts, seen: &Arc<Seen>, data_dir: &Path) -> Result<S
     let watches = seen.watch().follow(doors, Arc::clone(&audit), bell);
     watches.map_err(Problem::Thread)?;
     let sampler = Sampler::start(Arc::clone(&steer)).map_err(Problem::Thread)?;
+    let answering = Answering::start(parts.orders, Arc::clone(&steer), Arc::clone(&audit));
+    let answering = answering.map_err(Problem::Thread)?;
     let api = start(settings, &config, &steer, &audit, seen.denials())?;
     if let Some(api) = &api {
         steer.telemetry.tells(api.traffic());
@@ -249,6 +260,7 @@ pub(crate) fn serve(parts: Parts, seen: &Arc<Seen>, data_dir: &Path) -> Result<S
         api,
         _sending: sending,
         _sampler: sampler,
+        _answering: answering,
         steer,
     })
 }

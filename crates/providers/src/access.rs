@@ -229,6 +229,16 @@ impl Access {
         self.model().roles()
     }
 
+    /// A group that has roles here.
+    pub fn group(&self, name: &str) -> Option<Group> {
+        self.model().group(name)
+    }
+
+    /// A role.
+    pub fn role(&self, name: &str) -> Option<Role> {
+        self.model().role(name)
+    }
+
     /// The rules that belong to no role, in their order.
     pub fn rules(&self) -> Vec<RuleText> {
         self.model().rule_texts()

@@ -91,7 +91,11 @@ impl Worker {
         let name =
             name.map_err(|_| NotDone::Invalid("the topic is none, or has too many levels"))?;
         let conn = self.clients.at(key).and_then(|client| client.conn);
-        if conn.and_then(|conn| self.conns.at(conn)).and_then(Conn::open).is_none() {
+        if conn
+            .and_then(|conn| self.conns.at(conn))
+            .and_then(Conn::open)
+            .is_none()
+        {
             return Err(NotDone::Away);
         }
         let route = Arc::clone(self.routes.route(&self.shared.index, name));

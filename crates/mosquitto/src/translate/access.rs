@@ -155,6 +155,15 @@ impl Work<'_> {
             // The plugin looks at filters as a whole, where an acl_file looks at messages alone.
             self.config.access.granted = Granted::Covered;
         }
+        // Where others have a say in who may do what, one of them could open it by mistake.
+        let is_alone = files.is_empty() && open.is_empty();
+        self.config.dynamic_security.enabled = is_closed && is_alone;
+        if is_closed && !is_alone {
+            let text = "dynamic_security is not for all listeners, or beside an acl_file: \
+                        mosquitto_ctrl is not answered; use `nightjar user`, `group` and `role`, or \
+                        `dynamic_security.enabled` in a nightjar.toml";
+            self.note(None, Weight::Differs, text.to_owned());
+        }
         if is_closed && !files.is_empty() {
             let text = "acl_file beside dynamic_security: a subscription that no line allows is \
                         denied, where Mosquitto grants it and delivers nothing";

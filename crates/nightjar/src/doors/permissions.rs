@@ -29,6 +29,8 @@ pub(crate) struct Configured {
     no_match: Effect,
     partial: Partial,
     check_retain_source: bool,
+    /// As [`rulebook::Contents::open`].
+    open: Vec<Arc<str>>,
     /// Nobody spoke of permissions or identities at all.
     silent: bool,
 }
@@ -58,6 +60,10 @@ impl Configured {
                 config::Granted::Any => Partial::Grant,
             },
             check_retain_source: config.access.check_retain_source,
+            open: match config.dynamic_security.enabled {
+                true => vec![DYNAMIC_SECURITY.into()],
+                false => Vec::new(),
+            },
             silent,
         })
     }
@@ -77,7 +83,7 @@ impl Configured {
             no_match: self.no_match,
             partial: self.partial,
             check_retain_source: self.check_retain_source,
-            ..rulebook::Contents::default()
+            open: self.open.clone(),
         }))
     }
 }
@@ -94,6 +100,9 @@ fn own_topics() -> Rule {
         source: "a server without rules".into(),
     }
 }
+
+/// Where users are changed by the words of Mosquitto's plugin.
+const DYNAMIC_SECURITY: &str = "$CONTROL/dynamic-security/v1";
 
 /// With how many iterations SCRAM verifies, if it is asked.
 pub(crate) fn scram_iterations(config: &Config) -> Option<NonZeroU32> {

@@ -225,7 +225,7 @@ fn user(name: &str) -> String {
     format!("user {name:?}")
 }
 
-fn shown(user: access::User) -> User {
+pub(super) fn shown(user: access::User) -> User {
     User {
         user_id: user.name,
         is_superuser: user.superuser,

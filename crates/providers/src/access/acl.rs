@@ -114,6 +114,54 @@ impl Acl {
     }
 }
 
+/// What holds for users where no ACL does, as far as it can be another here: receiving and
+/// unsubscribing are always allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DefaultAccess {
+    /// Publishing is allowed, but for topics that begin with `$`.
+    pub publish: bool,
+    /// Subscribing is allowed.
+    pub subscribe: bool,
+}
+
+/// The role that holds what is allowed without an ACL: `~` comes behind letters and digits.
+pub const DEFAULT_ROLE: &str = "~default";
+
+impl DefaultAccess {
+    /// The rules that it comes to.
+    pub fn rules(self) -> Vec<RuleText> {
+        let allow = |action, topics: &[&str]| RuleText {
+            permission: Permission::Allow,
+            action,
+            topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
+            ..RuleText::default()
+        };
+        let publish = self.publish.then(|| allow(RuleAction::Publish, &["#"]));
+        let subscribe = || allow(RuleAction::Subscribe, &["#", "$SYS/#"]);
+        let subscribe = self.subscribe.then(subscribe);
+        publish.into_iter().chain(subscribe).collect()
+    }
+
+    /// The role that holds it.
+    pub fn role(self) -> Role {
+        Role {
+            name: DEFAULT_ROLE.into(),
+            rules: self.rules(),
+            acls: Vec::new(),
+        }
+    }
+
+    /// What the role holds; `None`: something else.
+    pub fn of_role(role: &Role) -> Option<Self> {
+        let has = |action| role.rules.iter().any(|rule| rule.action == action);
+        let held = Self {
+            publish: has(RuleAction::Publish),
+            subscribe: has(RuleAction::Subscribe),
+        };
+        (held.rules() == role.rules).then_some(held)
+    }
+}
+
 /// Puts ACLs into the order in which the plugin asks them.
 pub fn sort(acls: &mut [Acl]) {
     acls.sort_by_key(|acl| std::cmp::Reverse(acl.priority));

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use auth::rules::{Pattern, Values};
 use auth::{Identity, Subject};
-use providers::access::acl::{self, Acl, AclKind as Kind};
+use providers::RuleText;
+use providers::access::acl::{self, Acl, AclKind as Kind, DEFAULT_ROLE as DEFAULT, DefaultAccess};
 use providers::access::{Group, PasswordEdit, Role, UserEdit};
-use providers::rules::{Permission, RuleAction, RuleText};
 use types::TopicFilter;
 
 use super::file::{Client, File, by_priority};
@@ -129,10 +129,12 @@ impl<'a> Work<'a> {
             (Kind::SubscribePattern, false) if self.file.default.subscribe => {
                 self.note(narrower(topic));
             }
-            (Kind::PublishClientSend, true) if topic.starts_with('$') => self.note(format!(
-                "role {role:?} allows publishing to {topic:?}: topics that begin with $ are the \
-                 server's own and stay closed"
-            )),
+            (Kind::PublishClientSend, true) if topic.starts_with('$') && !is_own(topic) => {
+                self.note(format!(
+                    "role {role:?} allows publishing to {topic:?}: topics that begin with $ are \
+                     the server's own and stay closed, but for that of this plugin"
+                ));
+            }
             _ => {}
         }
         if topic.contains("%c") || topic.contains("%u") {
@@ -407,20 +409,16 @@ fn narrower(topic: &str) -> String {
 }
 
 fn default_rules(file: &File) -> Vec<RuleText> {
-    let allow = |action, topics: &[&str]| RuleText {
-        permission: Permission::Allow,
-        action,
-        topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
-        ..RuleText::default()
+    let default = DefaultAccess {
+        publish: file.default.publish_client_send,
+        subscribe: file.default.subscribe,
     };
-    let mut rules = Vec::new();
-    if file.default.publish_client_send {
-        rules.push(allow(RuleAction::Publish, &["#"]));
-    }
-    if file.default.subscribe {
-        rules.push(allow(RuleAction::Subscribe, &["#", "$SYS/#"]));
-    }
-    rules
+    default.rules()
+}
+
+/// What opens the plugin's own topics alone means the same here.
+fn is_own(topic: &str) -> bool {
+    topic.starts_with("$CONTROL/dynamic-security/")
 }
 
 fn is_subscribe(kind: Kind) -> bool {
@@ -438,6 +436,3 @@ fn nobody() -> Subject<'static> {
         listener: None,
     }
 }
-
-/// The role that holds what is allowed without an ACL; `~` comes behind letters and digits.
-const DEFAULT: &str = "~default";
