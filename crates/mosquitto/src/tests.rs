@@ -349,9 +349,30 @@ fn s59_dynamic_security_that_is_not_read_lets_nobody_in() {
     assert_eq!(config.access.no_match, Some(Permission::Deny));
     assert!(config.rules.is_empty());
     assert_eq!(config.access.granted, Granted::Covered);
+    assert!(config.dynamic_security.enabled);
     assert!(differs(text).iter().any(|told| {
         told.contains("migrate --from-dynsec /var/lib/mosquitto/dynamic-security.json")
     }));
+}
+
+#[test]
+fn s51_mosquitto_ctrl_is_answered_only_where_the_plugin_alone_decides() {
+    let plugin = "plugin /usr/lib/mosquitto_dynamic_security.so\n";
+    let text = format!(
+        "per_listener_settings true\nlistener 1\n{plugin}listener 2\n\
+                        allow_anonymous true\n"
+    );
+    assert!(!config(&text).dynamic_security.enabled);
+    assert!(
+        differs(&text)
+            .iter()
+            .any(|told| told.contains("mosquitto_ctrl is not answered"))
+    );
+    assert!(
+        !config("listener 1\nallow_anonymous true\n")
+            .dynamic_security
+            .enabled
+    );
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Record {
     }
 
     /// Says that a secret of this name is changed too: the line tells that, and no more.
-    pub(crate) fn secret(&self, name: &'static str) {
+    pub fn secret(&self, name: &'static str) {
         self.lock().secrets.push(name);
     }
 

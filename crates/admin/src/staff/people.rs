@@ -19,8 +19,8 @@ const LONGEST: usize = 1024;
 pub(super) const DESCRIPTION: usize = 1024;
 
 /// What the audit log calls others: keys, who opens the control socket, who says not who he is, the
-/// server itself.
-const RESERVED: [&str; 4] = ["key", "local", "a stranger", "server"];
+/// server itself, users who give orders at control topics.
+const RESERVED: [&str; 5] = ["key", "local", "a stranger", "server", "mqtt user"];
 
 /// Somebody who may use the dashboard and the API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -378,6 +378,7 @@ fn s97_nobody_has_a_name_that_is_another_s_in_the_audit_log() {
         "KEY\u{a0}deploy",
         "a stranger",
         "server",
+        "MQTT user ann",
     ] {
         let made = place.staff.create_administrator(new(name), &place.record());
         assert!(matches!(made, Err(Failure::Invalid(_))), "{name}");

@@ -161,15 +161,26 @@ fn s51_no_rule_opens_the_servers_topics_to_publishers() {
         no_match: Effect::Allow,
         ..contents(rules)
     });
-    assert_eq!(C().publish(&open, "$CONTROL/dynamic-security/v1"), Allow);
-    assert_eq!(C().publish(&open, "$CONTROLS"), Deny);
-    assert_eq!(C().publish(&open, "$SYS/x"), Deny);
+    let user = Client::new("u", Some("ann"));
+    assert_eq!(user.publish(&open, "$CONTROL/dynamic-security/v1"), Allow);
+    assert_eq!(user.publish(&open, "$CONTROLS"), Deny);
+    assert_eq!(user.publish(&open, "$SYS/x"), Deny);
+    // Whoever has no name is not let to them, whatever the rules say.
+    let nobody = Client::new("n", None);
+    assert_eq!(nobody.publish(&open, "$CONTROL/dynamic-security/v1"), Deny);
     let bare = Rulebook::new(Contents {
         open: vec!["$CONTROL/".into()],
         no_match: Effect::Allow,
         ..contents(vec![allow(Both, &["#"])])
     });
-    assert_eq!(C().publish(&bare, "$CONTROL/x"), Deny);
+    let root = Client::new("r", Some("root")).granted(Grant {
+        superuser: true,
+        ..Grant::default()
+    });
+    for client in [&C(), &user, &root] {
+        assert_eq!(client.publish(&bare, "$CONTROL/x"), Deny);
+    }
+    assert_eq!(root.publish(&open, "$CONTROL/x"), Allow);
 }
 
 #[test]

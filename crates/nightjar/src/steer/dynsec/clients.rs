@@ -6,7 +6,7 @@ use providers::access::{AccessError, PasswordEdit, User, UserEdit};
 use serde_json::{Value, json};
 
 use super::args::{Args, Wrong};
-use super::desk::{Desk, as_before, exists, named, role_name};
+use super::desk::{Desk, as_before, exists, named, role_name, told_of_password, why};
 use crate::steer::orders::Then;
 use crate::steer::{noted, people};
 
@@ -37,19 +37,14 @@ impl Desk<'_> {
                 client_id: client_id.filter(|id| !id.is_empty()),
                 ..UserEdit::default()
             };
+            told_of_password(record, &edit);
             let agree = noted(record, people::shown);
-            let made = self
-                .access
-                .changes(&agree)
-                .edit_user(name, |before| match before {
-                    Some(_) => Err(AccessError::Exists),
-                    None => Ok(edit),
-                });
-            made.map(drop).map_err(|error| match error {
-                AccessError::Exists => exists("Client"),
-                AccessError::Storage(why) | AccessError::NotAgreed(why) => Wrong::Failed(why),
-                other => Wrong::says(other.to_string()),
-            })
+            let changes = self.access.changes(&agree);
+            let made = changes.edit_user(name, |before| match before {
+                Some(_) => Err(AccessError::Exists),
+                None => Ok(edit),
+            });
+            made.map(drop).map_err(|error| why(error, "Client"))
         })?;
         self.follows(Then::Refresh(name.into()));
         Ok(())
@@ -62,8 +57,7 @@ impl Desk<'_> {
         self.change("user.delete", name, |record| {
             let agree = noted(record, people::shown);
             let gone = self.access.changes(&agree).delete_user(name);
-            gone.map(drop)
-                .map_err(|error| Wrong::failed(error.to_string()))
+            gone.map(drop).map_err(|error| why(error, "Client"))
         })?;
         self.follows(Then::End(name.into()));
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use admin::{Audit, Record};
 use providers::access::acl::DEFAULT_ROLE;
-use providers::access::{Access, AccessError, Change, Group, Role, User, UserEdit};
+use providers::access::{Access, AccessError, Change, Group, PasswordEdit, Role, User, UserEdit};
 use serde_json::Value;
 
 use super::args::{Wrong, invalid};
@@ -80,11 +80,13 @@ impl<'a> Desk<'a> {
             let agree = noted(record, people::shown);
             let made = self.access.changes(&agree).edit_user(name, |before| {
                 let before = before.ok_or(AccessError::Missing)?;
-                edit(before).map_err(|wrong| {
+                let edit = edit(before).map_err(|wrong| {
                     let words = wrong.to_string();
                     refused = Some(wrong);
                     AccessError::Invalid(words)
-                })
+                })?;
+                told_of_password(record, &edit);
+                Ok(edit)
             });
             let made = made.map(drop).map_err(|error| why(error, "Client"));
             made.map_err(|error| refused.take().unwrap_or(error))
@@ -184,6 +186,13 @@ pub(super) fn as_before(user: &User) -> UserEdit {
     }
 }
 
+/// That a password is another is in the audit log, and no more of it (S71).
+pub(super) fn told_of_password(record: &Record, edit: &UserEdit) {
+    if edit.password != PasswordEdit::Keep {
+        record.secret("password");
+    }
+}
+
 /// Objects that name something.
 pub(super) fn named<'n>(key: &str, names: impl Iterator<Item = &'n String>) -> Value {
     let object = |name: &String| {
@@ -213,7 +222,7 @@ pub(super) fn role_name(name: &str) -> Result<&str, Wrong> {
 }
 
 /// A change that was not made, in words.
-fn why(error: AccessError, what: &str) -> Wrong {
+pub(super) fn why(error: AccessError, what: &str) -> Wrong {
     match error {
         AccessError::Invalid(why) => Wrong::Says(why),
         AccessError::Missing => missing(what),
