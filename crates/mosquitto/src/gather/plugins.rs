@@ -156,8 +156,7 @@ impl Gathered {
                             "dynamic_security: its file is not read at a start; bring its users, \
                              groups and roles along once, before the first start: `nightjar migrate \
                              --from-dynsec {} --config mosquitto.conf` with this file. Until \
-                             then nobody is let in, and nobody may do anything without a role; \
-                             mosquitto_ctrl goes on from there",
+                             then nobody is let in, and nobody may do anything without a role",
                             file.unwrap_or("dynamic-security.json")
                         ),
                     });

@@ -158,6 +158,10 @@ impl Work<'_> {
         // Where others have a say in who may do what, one of them could open it by mistake.
         let is_alone = files.is_empty() && open.is_empty();
         self.config.dynamic_security.enabled = is_closed && is_alone;
+        if is_closed && is_alone {
+            let text = "dynamic_security: mosquitto_ctrl is answered, for users whose roles allow it";
+            self.note(None, Weight::Same, text.to_owned());
+        }
         if is_closed && !is_alone {
             let text = "dynamic_security is not for all listeners, or beside an acl_file: \
                         mosquitto_ctrl is not answered; use `nightjar user`, `group` and `role`, or \

@@ -128,9 +128,15 @@ impl Desk<'_> {
         let before = self.default()?;
         let mut after = before;
         for acl in args.list("acls")?.ok_or_else(|| invalid("acls"))? {
-            acl.only(&["acltype", "allow"])?;
+            acl.only(&["acltype", "allow", "access"])?;
             let kind = acl.needs("acltype")?;
-            let allow = acl.flag("allow")?.ok_or_else(|| invalid("allow"))?;
+            // mosquitto_ctrl 2.0 says it with a word, which its own plugin passes over.
+            let allow = match (acl.flag("allow")?, acl.text("access")?) {
+                (Some(allow), None) => allow,
+                (None, Some("allow")) => true,
+                (None, Some("deny")) => false,
+                _ => return Err(invalid("allow")),
+            };
             match (kind, allow) {
                 ("publishClientSend", _) => after.publish = allow,
                 ("subscribe", _) => after.subscribe = allow,

@@ -220,6 +220,9 @@ fn default_access_is_for_all_users_and_comes_last() {
             "acls": [{"acltype": kind, "allow": allow}]}))
     };
     set("subscribe", true).unwrap();
+    let word = json!({"acltype": "subscribe", "access": "allow"});
+    let again = json!({"command": "setDefaultACLAccess", "acls": [word]});
+    world.does(again).unwrap();
     world
         .does(json!({"command": "createClient", "username": "late"}))
         .unwrap();
