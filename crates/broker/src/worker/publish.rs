@@ -693,7 +693,7 @@ impl Worker {
             let session = Some(way.session);
             self.lost(refused.drop, session, Some(topic), Some(publish.qos), size);
         }
-        if self.watch.tells_marked() {
+        if self.watch.tells_marked() && way.leave != Leave::Order {
             self.tell_answered(way.session, way.route.topic(), reason_of(&taken));
         }
         let Some(packet_id) = publish.packet_id else {

@@ -159,7 +159,8 @@ impl Work<'_> {
         let is_alone = files.is_empty() && open.is_empty();
         self.config.dynamic_security.enabled = is_closed && is_alone;
         if is_closed && is_alone {
-            let text = "dynamic_security: mosquitto_ctrl is answered, for users whose roles allow it";
+            let text =
+                "dynamic_security: mosquitto_ctrl is answered, for users whose roles allow it";
             self.note(None, Weight::Same, text.to_owned());
         }
         if is_closed && !is_alone {
