@@ -415,3 +415,18 @@ fn what_is_wrong_with_ldap_is_told() {
         assert_told("ldap-errors", &[(&text, &format!("nightjar.toml:{told}"))]);
     }
 }
+
+#[test]
+fn dynamic_security_needs_somebody_who_asks_the_database() {
+    let key = "[dynamic_security]\nenabled = true\n";
+    for (at, method) in ["database", "scram"].into_iter().enumerate() {
+        let text = format!("[[authentication]]\ntype = \"{method}\"\n{key}");
+        let config = load(&format!("dynamic-security-{at}"), &text).unwrap();
+        assert!(config.dynamic_security.enabled);
+        let again = load(&format!("dynamic-security-{at}-again"), &config.to_toml());
+        assert_eq!(again.unwrap(), config, "what is rendered is read back");
+    }
+    let errors = load("dynamic-security-alone", key).unwrap_err();
+    assert!(errors.to_string().contains("type = \"database\""), "{errors}");
+    assert!(!load("dynamic-security-off", "").unwrap().dynamic_security.enabled);
+}

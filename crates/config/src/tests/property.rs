@@ -54,7 +54,7 @@ proptest! {
         (key, value) in (0..KEYS.len()).prop_filter("keys that need others, or letters", |i| {
             let path = KEYS[*i].path();
             let alone = path == "dashboard.enabled" || !path.starts_with("dashboard.");
-            alone && !["node", "allow_anonymous", "access.file", "access.no_match", "metrics.listen", "telemetry.headers", "telemetry.attributes", "telemetry.traces", "telemetry.standard_variables"].contains(&path.as_str())
+            alone && !["node", "allow_anonymous", "access.file", "access.no_match", "metrics.listen", "telemetry.headers", "telemetry.attributes", "telemetry.traces", "telemetry.standard_variables", "dynamic_security.enabled"].contains(&path.as_str())
         }).prop_flat_map(|i| (Just(i), any_value(KEYS[i].kind)))
     ) {
         let mut config = Config::default();
