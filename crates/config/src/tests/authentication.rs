@@ -427,6 +427,14 @@ fn dynamic_security_needs_somebody_who_asks_the_database() {
         assert_eq!(again.unwrap(), config, "what is rendered is read back");
     }
     let errors = load("dynamic-security-alone", key).unwrap_err();
-    assert!(errors.to_string().contains("type = \"database\""), "{errors}");
-    assert!(!load("dynamic-security-off", "").unwrap().dynamic_security.enabled);
+    assert!(
+        errors.to_string().contains("type = \"database\""),
+        "{errors}"
+    );
+    assert!(
+        !load("dynamic-security-off", "")
+            .unwrap()
+            .dynamic_security
+            .enabled
+    );
 }

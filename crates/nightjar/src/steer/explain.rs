@@ -118,7 +118,10 @@ impl Explain for Steer {
             let (mut routing, mut routing_more) = (Vec::new(), false);
             if request.action == Wish::Publish && decision != Decision::Deny {
                 let topic = mounted(&case, &request.topic).unwrap_or_default();
-                (routing, routing_more) = self.routing(&topic, qos(request.qos)).await?;
+                // An order goes to nobody who is subscribed.
+                if !topic.starts_with('$') {
+                    (routing, routing_more) = self.routing(&topic, qos(request.qos)).await?;
+                }
             }
             let decides = said.as_ref().and_then(|said| said.steps.last());
             Ok(Explained {
