@@ -125,10 +125,8 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let events = alarmed(&log, &seen, &requests);
     let guests = Arc::new(Guests::new(doors.authenticator()));
     let orders = Inbox::new();
-    let shared = Shared::new(BrokerConfig {
-        orders: Arc::clone(&orders) as Arc<dyn broker::Orders>,
-        ..broker_config(&plan, &doors, &guests, events, descriptors)
-    });
+    let told = (events as Arc<dyn EventSink>, Arc::clone(&orders));
+    let shared = Shared::new(broker_config(&plan, &doors, &guests, told, descriptors));
     // Before the workers publish their first figures.
     let memory = watch_memory(Arc::clone(&shared))?;
     let setups = setups(&plan, &shared, &storage, recovered);
@@ -318,7 +316,7 @@ fn broker_config(
     plan: &Plan,
     doors: &Doors,
     guests: &Arc<Guests>,
-    events: Arc<dyn EventSink>,
+    (events, orders): (Arc<dyn EventSink>, Arc<Inbox>),
     descriptors: Option<u64>,
 ) -> BrokerConfig {
     let config = &plan.config;
@@ -333,7 +331,7 @@ fn broker_config(
         response_information: config.response_information.clone(),
         authenticator: Arc::clone(guests) as Arc<dyn auth::Authenticator>,
         policy: doors.policy(),
-        orders: Arc::new(()),
+        orders,
         listeners: doors::listeners::rules(config),
         revoked: match config.access.revoked {
             config::Revoked::Disconnect => Revoked::Disconnect,

@@ -201,14 +201,9 @@ impl Worker {
         let topic = mounted.as_ref().and_then(Option::as_deref).unwrap_or(topic);
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        let (qos, retain) = (publish.qos, publish.retain);
-        let leave = match (is_out, topic.is_reserved()) {
-            (true, _) => Leave::Denied,
-            (false, true) => self.may_order(session, route.topic(), topic, qos, retain),
-            (false, false) => match self.may_publish(session, route.topic(), topic, qos, retain) {
-                true => Leave::Granted,
-                false => Leave::Denied,
-            },
+        let leave = match is_out {
+            true => Leave::Denied,
+            false => self.leave(session, route.topic(), topic, publish),
         };
         Ok(Way {
             route,
@@ -220,6 +215,24 @@ impl Worker {
             session,
             leave,
         })
+    }
+
+    /// What the policy says to a message of a client, and what it is then.
+    fn leave(
+        &mut self,
+        session: SessionKey,
+        topic: &Arc<str>,
+        name: TopicName<'_>,
+        publish: &Publish<'_>,
+    ) -> Leave {
+        let (qos, retain) = (publish.qos, publish.retain);
+        if name.is_reserved() {
+            return self.may_order(session, topic, name, qos, retain);
+        }
+        match self.may_publish(session, topic, name, qos, retain) {
+            true => Leave::Granted,
+            false => Leave::Denied,
+        }
     }
 
     fn publish_on(&mut self, id: ConnId, way: &Way, publish: &Publish<'_>, now: Time) -> Flow {

@@ -155,19 +155,8 @@ impl Work<'_> {
             // The plugin looks at filters as a whole, where an acl_file looks at messages alone.
             self.config.access.granted = Granted::Covered;
         }
-        // Where others have a say in who may do what, one of them could open it by mistake.
-        let is_alone = files.is_empty() && open.is_empty();
-        self.config.dynamic_security.enabled = is_closed && is_alone;
-        if is_closed && is_alone {
-            let text =
-                "dynamic_security: mosquitto_ctrl is answered, for users whose roles allow it";
-            self.note(None, Weight::Same, text.to_owned());
-        }
-        if is_closed && !is_alone {
-            let text = "dynamic_security is not for all listeners, or beside an acl_file: \
-                        mosquitto_ctrl is not answered; use `nightjar user`, `group` and `role`, or \
-                        `dynamic_security.enabled` in a nightjar.toml";
-            self.note(None, Weight::Differs, text.to_owned());
+        if is_closed {
+            self.orders(files.is_empty() && open.is_empty());
         }
         if is_closed && !files.is_empty() {
             let text = "acl_file beside dynamic_security: a subscription that no line allows is \
@@ -215,6 +204,25 @@ impl Work<'_> {
             open.join(", ")
         );
         self.note(None, Weight::Same, text);
+    }
+
+    /// Whether `mosquitto_ctrl` is answered: where others have a say in who may do what, one of them
+    /// could open it by mistake. `is_alone`: the plugin is for all listeners, without an `acl_file`.
+    fn orders(&mut self, is_alone: bool) {
+        self.config.dynamic_security.enabled = is_alone;
+        let (weight, text) = match is_alone {
+            true => (
+                Weight::Same,
+                "dynamic_security: mosquitto_ctrl is answered, for users whose roles allow it",
+            ),
+            false => (
+                Weight::Differs,
+                "dynamic_security is not for all listeners, or beside an acl_file: \
+                 mosquitto_ctrl is not answered; use `nightjar user`, `group` and `role`, or \
+                 `dynamic_security.enabled` in a nightjar.toml",
+            ),
+        };
+        self.note(None, weight, text.to_owned());
     }
 
     /// Lines about users, of a file for a listener that checks no names.
