@@ -201,10 +201,7 @@ impl Worker {
         let topic = mounted.as_ref().and_then(Option::as_deref).unwrap_or(topic);
         let topic = TopicName::parse(topic, levels).map_err(Violation::TopicName)?;
         let route = Arc::clone(self.routes.route(&self.shared.index, topic));
-        let leave = match is_out {
-            true => Leave::Denied,
-            false => self.leave(session, route.topic(), topic, publish),
-        };
+        let leave = self.leave(session, (route.topic(), topic), publish, is_out);
         Ok(Way {
             route,
             durability: self
@@ -217,14 +214,18 @@ impl Worker {
         })
     }
 
-    /// What the policy says to a message of a client, and what it is then.
+    /// What the policy says to a message of a client, and what it is then. `is_out`: its topic is
+    /// none with the mount of its listener.
     fn leave(
         &mut self,
         session: SessionKey,
-        topic: &Arc<str>,
-        name: TopicName<'_>,
+        (topic, name): (&Arc<str>, TopicName<'_>),
         publish: &Publish<'_>,
+        is_out: bool,
     ) -> Leave {
+        if is_out {
+            return Leave::Denied;
+        }
         let (qos, retain) = (publish.qos, publish.retain);
         if name.is_reserved() {
             return self.may_order(session, topic, name, qos, retain);
