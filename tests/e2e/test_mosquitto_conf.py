@@ -55,6 +55,12 @@ def prepared(source, folder):
     return case
 
 
+def with_users(folder):
+    """The case that has users, an acl_file and a listener that is open to all."""
+    source = next(path for path in CASES if path.name.endswith("acl-with-patterns"))
+    return prepared(source, folder)
+
+
 @pytest.mark.parametrize("source", CASES, ids=lambda path: path.name)
 def test_the_same_scene_gives_the_same_answers(source, folder):
     steps = scene.read(source / "scene")
@@ -102,7 +108,7 @@ def test_what_migrate_prints_is_taken_and_says_the_same(source, folder):
 
 def test_a_signal_reads_the_files_again(folder):
     """SIGHUP: another acl_file acts on who is connected; a broken one changes nothing."""
-    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    case = with_users(folder)
     nightjar = Nightjar(case).start()
     stage = scene.Stage(nightjar, None)
     acl = folder / "acl"
@@ -130,7 +136,7 @@ def test_a_signal_reads_the_files_again(folder):
 @pytest.mark.parametrize("make", [Mosquitto, Nightjar])
 def test_a_signal_puts_out_who_could_not_come_in_again(make, folder):
     """SIGHUP: who came in without a name, and whose password is another one now."""
-    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    case = with_users(folder)
     server = make(case).start()
     stage = scene.Stage(server, None)
     try:
@@ -158,7 +164,7 @@ def test_a_signal_puts_out_who_could_not_come_in_again(make, folder):
 @pytest.mark.parametrize("user", [None, "nobody", "root"])
 def test_root_becomes_the_user_of_the_file(user, folder):
     """All threads, for good, with none of root's groups; whoever else starts it stays who he is."""
-    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    case = with_users(folder)
     (folder / "users").chmod(0o644)
     if user is not None:
         case.texts[case.config] += f"user {user}\n"
@@ -188,7 +194,7 @@ def test_root_becomes_the_user_of_the_file(user, folder):
 
 def test_s59_a_file_that_was_cut_off_opens_nothing_at_a_reload(folder):
     """An empty mosquitto.conf means local only mode at a start, and is refused at a reload."""
-    case = prepared(next(path for path in CASES if path.name.endswith("acl-with-patterns")), folder)
+    case = with_users(folder)
     nightjar = Nightjar(case).start()
     stage = scene.Stage(nightjar, None)
     try:
