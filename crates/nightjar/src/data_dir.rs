@@ -92,7 +92,8 @@ fn default_path(environment: &[(String, String)]) -> Option<PathBuf> {
         .map(|base| base.join("nightjar"))
 }
 
-fn create(path: &Path) -> io::Result<()> {
+/// Makes a folder for its owner alone, and those above it; one that is there stays as it is.
+pub(crate) fn create(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -63,13 +63,7 @@ fn restore(args: &RestoreArgs) -> Result<String, String> {
             there.display()
         ));
     }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(&folder)
-        .map_err(|error| refused(&folder, error))?;
+    data_dir::create(&folder).map_err(|error| refused(&folder, error))?;
     let done = parts(args, &folder);
     if done.is_err() {
         // All that was not there before goes again; what was never made is not there to go.

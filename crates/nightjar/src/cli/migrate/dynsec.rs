@@ -20,7 +20,6 @@ use config::{Method, Sources};
 use providers::access::{Access, AccessError, Existing, UserEdit};
 
 use super::database::{Target, sources};
-use crate::cli::store;
 use crate::data_dir;
 use crate::doors::live::FILE as ACCESS;
 use crate::{origin, plan};
@@ -53,7 +52,7 @@ fn bring(path: &Path, target: &Target) -> Result<String, String> {
             place.display()
         ));
     }
-    store::create_folder(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    data_dir::create(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let half = folder.join(format!("{ACCESS}.migrate"));
     // What an earlier attempt has left.
     if half.exists() {

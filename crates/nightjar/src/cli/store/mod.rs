@@ -29,7 +29,7 @@ mod verify;
 pub(crate) use self::target::words;
 #[cfg(feature = "api")]
 pub(crate) use self::transfer::copy;
-pub(crate) use self::transfer::{create_folder, refill};
+pub(crate) use self::transfer::refill;
 
 /// Check, count, copy or shrink the store: what the server keeps on the disk
 ///

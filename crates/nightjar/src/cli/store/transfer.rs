@@ -18,6 +18,7 @@ use super::look::Look;
 use super::survey::{Depth, Survey, steadily};
 use super::target::{Target, Where, locked};
 use super::{Failure, counted, print, wall_millis};
+use crate::data_dir;
 
 /// Copy what lives in the store, one JSON object a line
 ///
@@ -180,7 +181,7 @@ pub(super) fn import_from(target: &Target, lines: &mut dyn BufRead) -> Result<Li
         Failure(format!("{}: {error}; nothing was imported", what.display()))
     };
     let data_dir = target.folder.parent().unwrap_or(Path::new("."));
-    create_folder(data_dir).map_err(|error| refused(data_dir, error))?;
+    data_dir::create(data_dir).map_err(|error| refused(data_dir, error))?;
     // Held to the end, so that no server begins with what is about to be replaced.
     let old = vacant(target)?;
     let new = data_dir.join(NEW);
@@ -347,15 +348,6 @@ fn invalid(error: impl Display) -> Failure {
     Failure(format!(
         "the export is not valid: {error}; nothing was imported"
     ))
-}
-
-/// Makes a folder for its owner alone, and those above it; one that is there stays as it is.
-pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }
 
 #[cfg(unix)]
