@@ -14,7 +14,8 @@ use broker::{
     BrokerConfig, Control, Dropped, Event, EventSink, Mail, Restore, Revoked, Shared, Worker,
 };
 use config::{Config, Method, Protocol, SharedStrategy, Sources};
-use net::{Address, Clock, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
+use journal::server::View;
+use net::{Address, Clock, Counters, Mailboxes, Notice, Runtime, WorkerPanic, WorkerSetup};
 use store::{Recovered, Store};
 use topics::Strategy;
 use tracing::{error, info, warn};
@@ -25,7 +26,7 @@ use crate::bridges::guests::Guests;
 use crate::bridges::{self, Names};
 use crate::cli::{self, ServeArgs};
 use crate::doors::{self, DoorError, Doors};
-use crate::log::{Form, Lines, Log};
+use crate::log::{Form, Level, Lines, Log};
 use crate::pid::PidFile;
 use crate::plan::{Intent, Plan, PlanError};
 use crate::signals::{self, Signal};
@@ -137,7 +138,7 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     doors.join((&plan.config, open), &shared, &mailboxes, listening, bell)?;
     let doors = Arc::new(doors);
     let bridges = bridges(&plan, guests, &shared, &runtime)?;
-    let parts = steer::Parts {
+    let parts = Parts {
         kept: kept(&plan, requests.clone()),
         level: log.level().clone(),
         shared,
@@ -173,6 +174,34 @@ fn serve(args: ServeArgs) -> Result<ExitCode, StartError> {
     let stored = storage.close();
     server.log.finish();
     Ok(if stored { code } else { ExitCode::FAILURE })
+}
+
+/// What the API is made with.
+pub(crate) struct Parts {
+    /// What all workers share.
+    pub(crate) shared: Arc<Shared>,
+    /// The way to the workers.
+    pub(crate) mailboxes: Mailboxes<Mail>,
+    /// What the event loops count.
+    pub(crate) counters: Arc<Counters>,
+    /// Who comes in and what he may do.
+    pub(crate) doors: Arc<Doors>,
+    /// What is configured.
+    pub(crate) config: Config,
+    /// The configuration as its file and others say it.
+    pub(crate) kept: Kept,
+    /// How much is logged.
+    pub(crate) level: Level,
+    /// The store, if something is stored.
+    pub(crate) stored: Option<View>,
+    /// Bridges to other servers.
+    pub(crate) bridges: Arc<bridge::Bridges>,
+    /// Where orders of clients wait.
+    pub(crate) orders: Arc<Inbox>,
+    /// When the clock of the workers was at zero.
+    pub(crate) start: Instant,
+    /// Files that the process may have open; `None`: as many as it likes.
+    pub(crate) descriptors: Option<u64>,
 }
 
 /// Tells the system that the server serves, and that it goes on to, until what comes back is dropped.

@@ -104,9 +104,10 @@ use types::{Time, WorkerId};
 use crate::doors::Doors;
 use crate::log::Level;
 use crate::process;
+use crate::serve::Parts;
 use configuration::Kept;
 use figures::Lately;
-use orders::{Answering, Inbox};
+use orders::Answering;
 use sampler::Sampler;
 use seen::Seen;
 use slow::Looks;
@@ -142,34 +143,6 @@ pub(crate) struct Steer {
     /// The memory budget that holds; zero: there is none.
     memory: AtomicU64,
     lately: Lately,
-}
-
-/// What the API is made with.
-pub(crate) struct Parts {
-    /// What all workers share.
-    pub(crate) shared: Arc<Shared>,
-    /// The way to the workers.
-    pub(crate) mailboxes: Mailboxes<Mail>,
-    /// What the event loops count.
-    pub(crate) counters: Arc<Counters>,
-    /// Who comes in and what he may do.
-    pub(crate) doors: Arc<Doors>,
-    /// What is configured.
-    pub(crate) config: Config,
-    /// The configuration as its file and others say it.
-    pub(crate) kept: Kept,
-    /// How much is logged.
-    pub(crate) level: Level,
-    /// The store, if something is stored.
-    pub(crate) stored: Option<View>,
-    /// Bridges to other servers.
-    pub(crate) bridges: Arc<bridge::Bridges>,
-    /// Where orders of clients wait.
-    pub(crate) orders: Arc<Inbox>,
-    /// When the clock of the workers was at zero.
-    pub(crate) start: Instant,
-    /// Files that the process may have open; `None`: as many as it likes.
-    pub(crate) descriptors: Option<u64>,
 }
 
 /// What steers the server, as long as it lives. Its parts end in this order.

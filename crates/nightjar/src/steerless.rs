@@ -7,16 +7,10 @@ use std::convert::Infallible;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use broker::{Mail, Shared};
 use config::{Config, Places};
-use journal::server::View;
-use net::{Counters, Mailboxes};
 
-use crate::doors::Doors;
-use crate::log::Level;
-use configuration::Kept;
+use crate::serve::Parts;
 use seen::Seen;
 
 /// The API, which nobody can have.
@@ -24,22 +18,6 @@ pub(crate) type Api = Infallible;
 
 /// Why it could not start, which never happens.
 pub(crate) type Problem = Infallible;
-
-/// What the API would be made with.
-pub(crate) struct Parts {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) mailboxes: Mailboxes<Mail>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) doors: Arc<Doors>,
-    pub(crate) config: Config,
-    pub(crate) kept: Kept,
-    pub(crate) level: Level,
-    pub(crate) stored: Option<View>,
-    pub(crate) bridges: Arc<bridge::Bridges>,
-    pub(crate) orders: Arc<orders::Inbox>,
-    pub(crate) start: Instant,
-    pub(crate) descriptors: Option<u64>,
-}
 
 /// The running server, as nobody sees it.
 pub(crate) struct Steer;
